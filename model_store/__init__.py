@@ -1,0 +1,1 @@
+"""What a model version is: network, pair encoding, files, versions."""

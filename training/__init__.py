@@ -1,0 +1,1 @@
+"""Labelled pairs in, a new model version out."""

@@ -1,0 +1,1 @@
+"""Readers of labelled query-product pairs, and their splits."""

@@ -1,0 +1,51 @@
+"""A labelled query-product pair: what every reader gives and every training stage takes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from model_store.product import Product, QueryProductPair
+
+
+@dataclass(frozen=True, slots=True)
+class RelevancePair:
+    """One judged pair. `label` is 1 for relevant (ESCI: E, S) and 0 for not relevant (C, I)."""
+
+    marketplace: str
+    query: str
+    product_id: str
+    product_title: str
+    label: int
+    product_brand: str = ""
+    product_color: str = ""
+    product_bullet_points: str = ""
+    product_description: str = ""
+
+    @property
+    def product(self) -> Product:
+        """The product alone, as the pair encoding takes it."""
+        return Product(
+            id=self.product_id,
+            title=self.product_title,
+            brand=self.product_brand,
+            color=self.product_color,
+            bullet_points=self.product_bullet_points,
+            description=self.product_description,
+        )
+
+    def unlabelled(self) -> QueryProductPair:
+        """The pair without its label, as a scorer takes it."""
+        return QueryProductPair(self.marketplace, self.query, self.product)
+
+    def with_texts(self, query: str, product: Product, marketplace: str) -> RelevancePair:
+        """The same judgement in other words: a translation into `marketplace`'s language."""
+        return replace(
+            self,
+            marketplace=marketplace,
+            query=query,
+            product_title=product.title,
+            product_brand=product.brand,
+            product_color=product.color,
+            product_bullet_points=product.bullet_points,
+            product_description=product.description,
+        )

@@ -1,0 +1,1 @@
+"""Translators behind one interface, with an on-disk cache by content."""
