@@ -1,0 +1,64 @@
+"""A BERT-family encoder taken apart at the place where adapters sit: after the feed-forward sub-layer."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from transformers import PreTrainedModel
+
+from model_store.pair_batch import TextBatch
+
+
+class EncoderLayers(nn.Module):
+    """Embeddings and layers of a BERT, RoBERTa or XLM-RoBERTa encoder.
+
+    A layer is run as attention, feed-forward and final LayerNorm, so that what stands between the last two
+    (an adapter, a fusion) can be put in without hooks. Dropout is the encoder's own and acts in training.
+    """
+
+    def __init__(self, encoder: PreTrainedModel) -> None:
+        super().__init__()
+        self.encoder = encoder
+        self.depth: int = len(encoder.encoder.layer)
+        self.hidden_size: int = int(encoder.config.hidden_size)
+        self.heads: int = int(encoder.config.num_attention_heads)
+
+    def embed(self, texts: TextBatch) -> Tensor:
+        """Token, position and type embeddings, (texts, tokens, hidden)."""
+        embeddings = self.encoder.embeddings
+        types = texts.token_types.clamp_max(int(self.encoder.config.type_vocab_size) - 1)
+        hidden: Tensor = embeddings(input_ids=texts.token_ids, token_type_ids=types)
+        return hidden
+
+    def sublayers(self, number: int, hidden: Tensor, bias: Tensor | None) -> tuple[Tensor, Tensor]:
+        """Attention and feed-forward of layer `number`.
+
+        Returns:
+            The feed-forward output before its residual, and the attention sub-layer's output, which is
+            that residual; both (texts, tokens, hidden).
+        """
+        layer = self.encoder.encoder.layer[number]
+        attended = self._attention(layer.attention, hidden, bias)
+        output = layer.output.dense(layer.intermediate(attended))
+        return layer.output.dropout(output), attended
+
+    def normalise(self, number: int, hidden: Tensor) -> Tensor:
+        """The LayerNorm that closes layer `number`."""
+        normalised: Tensor = self.encoder.encoder.layer[number].output.LayerNorm(hidden)
+        return normalised
+
+    def _attention(self, attention: nn.Module, hidden: Tensor, bias: Tensor | None) -> Tensor:
+        projections = attention.self
+        query, key, value = (
+            linear(hidden).unflatten(-1, (self.heads, -1)).transpose(1, 2)
+            for linear in (projections.query, projections.key, projections.value)  # type: ignore[union-attr]
+        )
+        dropout = float(projections.dropout.p) if self.training else 0.0  # type: ignore[arg-type, union-attr]
+        context = nn.functional.scaled_dot_product_attention(query, key, value, bias, dropout)
+        merged: Tensor = attention.output(context.transpose(1, 2).flatten(2), hidden)  # type: ignore[operator]
+        return merged
+
+
+def attention_bias(mask: Tensor, padded: bool) -> Tensor | None:
+    """(texts, 1, 1, tokens) bool for scaled dot-product attention; None where nothing is padded."""
+    return mask[:, None, None, :] if padded else None

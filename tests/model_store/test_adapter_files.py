@@ -1,0 +1,140 @@
+from __future__ import annotations
+
+import json
+import warnings
+from pathlib import Path
+
+import pytest
+import torch
+from transformers import BertModel
+
+from model_store.adapter_files import load_adapter, load_fusion, save_adapter, save_fusion
+from model_store.errors import VersionCorruptError
+from model_store.network import AttentionMaps, RelevanceNetwork, Route
+from model_store.pair_batch import QUERY_SEGMENT
+from tests.model_store.networks import random_network, tokenizer_of
+
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore")  # the library's own imports warn
+    import adapters
+    from adapters import Fuse
+
+MARKETPLACES = ("us", "es", "jp")
+
+
+def library_model(folder: Path) -> BertModel:
+    model = BertModel.from_pretrained(folder, add_pooling_layer=False)
+    adapters.init(model)
+    return model.eval()
+
+
+def hidden_states(network: RelevanceNetwork, folder: Path, route: Route) -> tuple[torch.Tensor, torch.Tensor]:
+    tokenizer = tokenizer_of(folder, network.pair_encoding)
+    texts = tokenizer.single_texts([[20, 30, 40, 50], [21, 31]], QUERY_SEGMENT)
+    with torch.no_grad():
+        return network.encode_texts(texts, route)[texts.mask], texts.token_ids
+
+
+def library_states(model: BertModel, token_ids: torch.Tensor) -> torch.Tensor:
+    mask = token_ids != 0
+    with torch.no_grad():
+        return model(input_ids=token_ids, attention_mask=mask.long()).last_hidden_state[mask]
+
+
+def test_single_adapter_equals_the_library_s_on_our_files(tiny_encoder_folder: Path, tmp_path: Path) -> None:
+    network = random_network(tiny_encoder_folder, MARKETPLACES)
+    save_adapter(network, "us", tmp_path / "us")
+    model = library_model(tiny_encoder_folder)
+    model.load_adapter(str(tmp_path / "us"), use_safetensors=True)
+    model.set_active_adapters("us")
+    ours, token_ids = hidden_states(network, tiny_encoder_folder, Route(("us",)))
+    plain, _ = hidden_states(network, tiny_encoder_folder, Route())
+    torch.testing.assert_close(ours, library_states(model, token_ids), atol=1e-5, rtol=1e-5)
+    assert (ours - plain).abs().max() > 0.1
+
+
+def test_fusion_equals_the_library_s_on_our_files(tiny_encoder_folder: Path, tmp_path: Path) -> None:
+    network = random_network(tiny_encoder_folder, MARKETPLACES)
+    model = library_model(tiny_encoder_folder)
+    for name in MARKETPLACES:
+        save_adapter(network, name, tmp_path / name)
+        model.load_adapter(str(tmp_path / name), use_safetensors=True)
+    save_fusion(network, "step", MARKETPLACES, tmp_path / "fusion")
+    model.load_adapter_fusion(str(tmp_path / "fusion"), use_safetensors=True)
+    model.set_active_adapters(Fuse(*MARKETPLACES, name="step"))
+    ours, token_ids = hidden_states(network, tiny_encoder_folder, Route(MARKETPLACES, "step"))
+    single, _ = hidden_states(network, tiny_encoder_folder, Route(("us",)))
+    torch.testing.assert_close(ours, library_states(model, token_ids), atol=1e-4, rtol=1e-4)
+    assert (ours - single).abs().max() > 0.1
+
+
+def test_fusion_gradients_equal_the_library_s(tiny_encoder_folder: Path, tmp_path: Path) -> None:
+    network = random_network(tiny_encoder_folder, MARKETPLACES)
+    model = library_model(tiny_encoder_folder)
+    for name in MARKETPLACES:
+        save_adapter(network, name, tmp_path / name)
+        model.load_adapter(str(tmp_path / name), use_safetensors=True)
+    save_fusion(network, "step", MARKETPLACES, tmp_path / "fusion")
+    model.load_adapter_fusion(str(tmp_path / "fusion"), use_safetensors=True)
+    model.set_active_adapters(Fuse(*MARKETPLACES, name="step"))
+    texts = tokenizer_of(tiny_encoder_folder, network.pair_encoding).single_texts([[20, 30, 40]], QUERY_SEGMENT)
+    weights = torch.randn(texts.token_ids.shape[1], 32)
+    (network.encode_texts(texts, Route(MARKETPLACES, "step"))[0] * weights).sum().backward()
+    (model(input_ids=texts.token_ids).last_hidden_state[0] * weights).sum().backward()
+    for number, ours in enumerate(network.fusion_modules("step")):
+        theirs = model.encoder.layer[number].output.adapter_fusion_layer["step"]
+        for part in ("query.weight", "query.bias", "key.weight", "value.weight"):
+            expected = theirs.get_parameter(part).grad
+            torch.testing.assert_close(ours.get_parameter(part).grad, expected, atol=1e-4, rtol=1e-3)
+
+
+def test_files_of_the_library_load_here(tiny_encoder_folder: Path, tmp_path: Path) -> None:
+    model = library_model(tiny_encoder_folder)
+    for name in MARKETPLACES:
+        model.add_adapter(name, config=adapters.SeqBnConfig(reduction_factor=4))
+    model.add_adapter_fusion(Fuse(*MARKETPLACES, name="theirs"))
+    with torch.no_grad():
+        for key, parameter in model.named_parameters():
+            if "adapter" in key:
+                parameter.add_(torch.randn_like(parameter) * 0.2)
+    model.eval()
+    for name in MARKETPLACES:
+        model.save_adapter(str(tmp_path / name), name, use_safetensors=True)
+    model.save_adapter_fusion(str(tmp_path / "fusion"), "theirs", use_safetensors=True)
+    model.set_active_adapters(Fuse(*MARKETPLACES, name="theirs"))
+    network = random_network(tiny_encoder_folder, (), seed=5)
+    for name in MARKETPLACES:
+        load_adapter(network, name, tmp_path / name)
+    assert load_fusion(network, "loaded", tmp_path / "fusion") == MARKETPLACES
+    ours, token_ids = hidden_states(network, tiny_encoder_folder, Route(MARKETPLACES, "loaded"))
+    torch.testing.assert_close(ours, library_states(model, token_ids), atol=1e-4, rtol=1e-4)
+
+
+def test_attention_of_a_fusion_sums_to_one_and_reaches_every_layer(tiny_encoder_folder: Path) -> None:
+    network = random_network(tiny_encoder_folder, MARKETPLACES)
+    tokenizer = tokenizer_of(tiny_encoder_folder, network.pair_encoding)
+    texts = tokenizer.single_texts([[20, 30], [21]], QUERY_SEGMENT)
+    maps = AttentionMaps()
+    network.encode_texts(texts, Route(MARKETPLACES, "step"), maps)
+    assert [attention.shape for attention in maps.log_attention] == [(2, 4, 3), (2, 4, 3)]
+    torch.testing.assert_close(maps.log_attention[0].exp().sum(-1), torch.ones(2, 4))
+
+
+def test_other_kinds_of_adapter_are_refused(tiny_encoder_folder: Path, tmp_path: Path) -> None:
+    network = random_network(tiny_encoder_folder, ("us",))
+    save_adapter(network, "us", tmp_path / "us")
+    path = tmp_path / "us" / "adapter_config.json"
+    content = json.loads(path.read_text())
+    content["config"]["mh_adapter"] = True
+    path.write_text(json.dumps(content))
+    with pytest.raises(VersionCorruptError, match=r"adapter_config.json: mh_adapter is True"):
+        load_adapter(network, "us", tmp_path / "us")
+
+
+def test_a_truncated_weight_file_is_named(tiny_encoder_folder: Path, tmp_path: Path) -> None:
+    network = random_network(tiny_encoder_folder, ("us",))
+    save_adapter(network, "us", tmp_path / "us")
+    path = tmp_path / "us" / "adapter.safetensors"
+    path.write_bytes(path.read_bytes()[:-10])
+    with pytest.raises(VersionCorruptError, match=r"adapter.safetensors"):
+        load_adapter(network, "us", tmp_path / "us")
