@@ -34,6 +34,11 @@ class AttentionMaps:
     log_attention: list[Tensor] = field(default_factory=list)  # each (texts, tokens, T)
     masks: list[Tensor] = field(default_factory=list)  # each (texts, tokens) bool, False at padding
 
+    def append(self, log_attention: Tensor, mask: Tensor) -> None:
+        """Note one layer's attention over one text batch."""
+        self.log_attention.append(log_attention)
+        self.masks.append(mask)
+
 
 class RelevanceNetwork(nn.Module):
     """Scores query-product pairs.
@@ -82,6 +87,12 @@ class RelevanceNetwork(nn.Module):
             if start_from is not None:
                 layer[name].load_state_dict(layer[start_from].state_dict())
         self.to(self.device)
+
+    def remove_fusion(self, name: str) -> None:
+        """Drop a fusion layer that no route needs any more."""
+        for layer in self.fusions:
+            assert isinstance(layer, nn.ModuleDict)
+            del layer[name]
 
     @property
     def device(self) -> torch.device:
@@ -177,14 +188,15 @@ class RelevanceNetwork(nn.Module):
         assert isinstance(adapters, nn.ModuleDict)
         if route.fusion is None:
             output: Tensor = adapters[route.adapters[0]](query)
+            if maps is not None:  # one adapter alone has all the attention
+                maps.append(output.new_zeros(*mask.shape, 1), mask)
             return output + feed_forward
         stacked = StackedAdapters.of([adapters[name] for name in route.adapters])  # type: ignore[misc]
         fusions = self.fusions[number]
         assert isinstance(fusions, nn.ModuleDict)
         mixed, log_attention = fusions[route.fusion](query, feed_forward, stacked)
         if maps is not None:
-            maps.log_attention.append(log_attention)
-            maps.masks.append(mask)
+            maps.append(log_attention, mask)
         return mixed  # type: ignore[no-any-return]
 
     def _joint_features(self, hidden: Tensor, mask: Tensor, segments: Tensor) -> Tensor:

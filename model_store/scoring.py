@@ -1,0 +1,122 @@
+"""Scores of many pairs: the unfolded network, in length batches, every distinct text encoded once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy
+import torch
+from torch import Tensor
+
+from model_store.length_batches import length_batches
+from model_store.network import RelevanceNetwork, Route
+from model_store.pair_batch import PRODUCT_SEGMENT, QUERY_SEGMENT
+from model_store.pair_tokens import PairTokenizer, TokenIds, TokenizedPairs
+from model_store.relevance_head import similarity_features
+
+DEFAULT_TOKEN_BUDGET = 2048
+_HEAD_BATCH = 8192
+
+Progress = Callable[[int], None]
+
+
+def score_tokenized(
+    network: RelevanceNetwork,
+    tokenizer: PairTokenizer,
+    tokenized: TokenizedPairs,
+    route: Route,
+    head_index: Sequence[int] | numpy.ndarray,
+    *,
+    token_budget: int = DEFAULT_TOKEN_BUDGET,
+    progress: Progress | None = None,
+) -> numpy.ndarray:
+    """Logits of tokenized pairs.
+
+    Args:
+        head_index: (N) number of the head that scores each pair, in the order of `network.heads.names`.
+        progress: called with the number of pairs (or texts, with two towers) done since the last call.
+
+    Returns:
+        (N) float32 logits in the order of the pairs.
+    """
+    if len(tokenized) == 0:
+        return numpy.zeros(0, dtype=numpy.float32)
+    heads = numpy.asarray(head_index, dtype=numpy.int64)
+    was_training = network.training
+    network.eval()
+    try:
+        with torch.inference_mode():
+            if network.pair_encoding.kind == "two_tower":
+                return _two_tower_logits(network, tokenizer, tokenized, route, heads, token_budget, progress)
+            return _pairwise_logits(network, tokenizer, tokenized, route, heads, token_budget, progress)
+    finally:
+        network.train(was_training)
+
+
+def _pairwise_logits(
+    network: RelevanceNetwork,
+    tokenizer: PairTokenizer,
+    tokenized: TokenizedPairs,
+    route: Route,
+    heads: numpy.ndarray,
+    token_budget: int,
+    progress: Progress | None,
+) -> numpy.ndarray:
+    logits = numpy.empty(len(tokenized), dtype=numpy.float32)
+    for rows in length_batches(tokenized.lengths(), token_budget):
+        batch = tokenizer.batch(tokenized, rows, heads[rows].tolist()).to(network.device)
+        logits[rows] = network(batch, route).float().cpu().numpy()
+        if progress:
+            progress(len(rows))
+    return logits
+
+
+def _two_tower_logits(
+    network: RelevanceNetwork,
+    tokenizer: PairTokenizer,
+    tokenized: TokenizedPairs,
+    route: Route,
+    heads: numpy.ndarray,
+    token_budget: int,
+    progress: Progress | None,
+) -> numpy.ndarray:
+    def means(texts: list[TokenIds], segment: int) -> Tensor:
+        return encoded_texts(network, tokenizer, texts, segment, route, token_budget, progress)
+
+    queries, products = means(tokenized.queries, QUERY_SEGMENT), means(tokenized.products, PRODUCT_SEGMENT)
+    logits = numpy.empty(len(tokenized), dtype=numpy.float32)
+    for start in range(0, len(tokenized), _HEAD_BATCH):
+        rows = slice(start, start + _HEAD_BATCH)
+        features = similarity_features(
+            queries[torch.from_numpy(tokenized.query_index[rows]).to(network.device)],
+            products[torch.from_numpy(tokenized.product_index[rows]).to(network.device)],
+        )
+        index = torch.from_numpy(heads[rows]).to(network.device)
+        logits[rows] = network.heads(features, index).float().cpu().numpy()
+    return logits
+
+
+def encoded_texts(
+    network: RelevanceNetwork,
+    tokenizer: PairTokenizer,
+    texts: list[TokenIds],
+    segment: int,
+    route: Route,
+    token_budget: int = DEFAULT_TOKEN_BUDGET,
+    progress: Progress | None = None,
+) -> Tensor:
+    """Token means (texts, hidden) of distinct texts, encoded in length batches."""
+    means = torch.empty(len(texts), network.encoder.hidden_size, device=network.device)
+    lengths = numpy.array([len(ids) for ids in texts], dtype=numpy.int64)
+    for rows in length_batches(lengths, token_budget):
+        batch = tokenizer.single_texts([texts[row] for row in rows], segment).to(network.device)
+        means[torch.from_numpy(rows).to(network.device)] = network.text_means(batch, route).float()
+        if progress:
+            progress(len(rows))
+    return means
+
+
+def probabilities(logits: numpy.ndarray) -> numpy.ndarray:
+    """Logits to relevance scores in [0, 1], float32, without overflow."""
+    scores: numpy.ndarray = 0.5 * (1.0 + numpy.tanh(0.5 * logits.astype(numpy.float32)))
+    return scores

@@ -1,0 +1,118 @@
+"""Adapter stage (eq. 6): a new adapter and the head learn a marketplace; all else is frozen."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy
+import torch
+from torch import Tensor, nn
+
+from model_store.network import Route
+from training.batches import Batch, epoch_batches
+from training.environment import TrainingEnvironment
+from training.evaluation import roc_auc
+from training.labelled_tokens import LabelledTokens
+
+_NEW = "new"
+
+
+class AdapterStage:
+    """Cross-entropy on the new marketplace's rows with its adapter alone active."""
+
+    def __init__(
+        self,
+        environment: TrainingEnvironment,
+        marketplace: str,
+        head: str,
+        train: LabelledTokens,
+        validation: LabelledTokens,
+        seed: int,
+    ) -> None:
+        self.name = f"{marketplace} adapter"
+        self.configuration = environment.configuration.adapter_stage
+        self._environment = environment
+        self._route = Route((marketplace,))
+        self._head_name = head
+        self._head = environment.network.heads.names.index(head)
+        self._train, self._validation = train, validation
+        self._seed = seed
+
+    def parameters(self) -> dict[str, tuple[list[nn.Parameter], float]]:
+        """The new adapter and the head; everything else is frozen."""
+        network = self._environment.network
+        adapter = [
+            parameter
+            for module in network.adapter_modules(self._route.adapters[0])
+            for parameter in module.parameters()
+        ]
+        head = list(network.heads.parameters_of(self._head_name))
+        network.train_only([*adapter, *head])
+        rate = self.configuration.learning_rate
+        return {"adapter": (adapter, rate), "head": (head, self.configuration.head_learning_rate or rate)}
+
+    def batches(self, epoch: int) -> Sequence[Batch]:
+        """Shuffled batches of the marketplace's training rows."""
+        return epoch_batches({_NEW: len(self._train)}, self.configuration.batch_size, self._seed, epoch)
+
+    def losses(self, batch: Batch, rank: int, processes: int) -> Iterator[tuple[Tensor, dict[str, float]]]:
+        """Cross-entropy of each micro-batch, scaled so that their sum is the batch's mean."""
+        yield from task_losses(
+            self._environment, self._train, batch.rows[rank::processes], len(batch.rows), self._route, self._head
+        )
+
+    def validate(self) -> float:
+        """ROC-AUC on the marketplace's validation rows."""
+        return validation_auc(self._environment, self._validation, self._route, self._head)
+
+
+def task_losses(
+    environment: TrainingEnvironment,
+    data: LabelledTokens,
+    rows: numpy.ndarray,
+    batch_size: int,
+    route: Route,
+    head: int,
+) -> Iterator[tuple[Tensor, dict[str, float]]]:
+    """Binary cross-entropy of the rows by micro-batch, each divided by the batch's number of pairs."""
+    budget = environment.configuration.token_budget
+    for tokens, labels in data.micro_batches(rows, environment.tokenizer, head, budget, environment.device):
+        with environment.accelerator.autocast():
+            logits = environment.network(tokens, route)
+        loss = nn.functional.binary_cross_entropy_with_logits(logits.float(), labels, reduction="sum")
+        loss = loss / batch_size
+        yield loss, {"cross-entropy": float(loss.detach())}
+
+
+def validation_auc(environment: TrainingEnvironment, data: LabelledTokens, route: Route, head: int) -> float:
+    """ROC-AUC of the network as it is."""
+    budget = environment.configuration.token_budget
+    logits = data.logits(environment.network, environment.tokenizer, route, head, budget)
+    return roc_auc(data.labels, logits)
+
+
+def calibrate_cosine(environment: TrainingEnvironment, head: str, train: LabelledTokens, sample: int = 512) -> None:
+    """Make a new similarity head the logistic regression of the label on the untrained encoder's cosine.
+
+    Training then starts with scores that mean something, on the ranking the untrained encoder gives.
+    """
+    network = environment.network
+    number = network.heads.names.index(head)
+    network.heads.set_cosine(head, 1.0, 0.0)
+    cosine = train.logits(network, environment.tokenizer, Route(), number, environment.configuration.token_budget)
+    scale, bias = _logistic_regression(cosine[:sample].astype(numpy.float64), train.labels[:sample])
+    network.heads.set_cosine(head, max(scale, 1.0), bias if scale >= 1.0 else -float(cosine.mean()))
+
+
+def _logistic_regression(values: numpy.ndarray, labels: numpy.ndarray) -> tuple[float, float]:
+    """Slope and intercept by Newton's method with a little ridge, so that separable data stay finite."""
+    inputs = torch.stack([torch.from_numpy(values), torch.ones(len(values), dtype=torch.float64)], dim=1)
+    targets = torch.from_numpy(labels.astype(numpy.float64))
+    weights = torch.zeros(2, dtype=torch.float64)
+    ridge = 1e-3 * torch.eye(2, dtype=torch.float64)
+    for _ in range(30):
+        predicted = torch.sigmoid(inputs @ weights)
+        gradient = inputs.T @ (predicted - targets) + ridge @ weights
+        curvature = (inputs * (predicted * (1 - predicted)).unsqueeze(1)).T @ inputs + ridge
+        weights = weights - torch.linalg.solve(curvature, gradient)
+    return float(weights[0]), float(weights[1])

@@ -1,0 +1,104 @@
+"""Everything that decides what a training run does: frozen, validated, saved with what it produced."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from model_store.errors import ConfigurationError
+from model_store.network_configuration import AdapterConfiguration, FusionConfiguration, HeadConfiguration
+from model_store.pair_encoding import PairEncoding
+
+PRESETS = Path(__file__).parent / "presets"
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class StageConfiguration(_Frozen):
+    """Optimisation of one stage. Adam; a batch is cut into micro-batches by the token budget."""
+
+    epochs: int = Field(default=5, ge=1, le=1000)
+    batch_size: int = Field(default=64, ge=1, description="pairs per optimiser step")
+    learning_rate: float = Field(default=5e-4, gt=0)
+    head_learning_rate: float | None = Field(default=None, gt=0, description="the stage's own rate where none")
+    schedule: Literal["constant", "linear"] = "linear"
+    warmup_share: float = Field(default=0.1, ge=0, le=0.5, description="share of the steps")
+    weight_decay: float = Field(default=0.0, ge=0)
+    adam_epsilon: float = Field(default=1e-8, gt=0)
+    gradient_clipping: float = Field(default=1.0, gt=0, description="largest norm of the gradient")
+    patience: int = Field(default=3, ge=1, description="epochs without a better validation ROC-AUC")
+    dropout: bool = Field(default=False, description="whether the frozen encoder's dropout acts")
+
+
+class DistillationConfiguration(_Frozen):
+    """Attention distillation (eq. 9).
+
+    `weight` scales it against the cross-entropy. `renormalise` divides the student's attention on the older
+    adapters by its sum. `on_new_data` is section 4.2: both losses on the same batches, no translation.
+    `task_loss_on_translations` adds cross-entropy on the translated rows.
+    """
+
+    weight: float = Field(default=1.0, ge=0)
+    renormalise: bool = False
+    on_new_data: bool = False
+    task_loss_on_translations: bool = False
+
+
+class TrainingConfiguration(_Frozen):
+    """A continual training run."""
+
+    base_encoder: str = "packaged"
+    pair_encoding: PairEncoding = PairEncoding()
+    adapter: AdapterConfiguration = AdapterConfiguration()
+    fusion: FusionConfiguration = FusionConfiguration()
+    head: HeadConfiguration = HeadConfiguration()
+    adapter_stage: StageConfiguration = StageConfiguration()
+    fusion_stage: StageConfiguration = StageConfiguration()
+    adapter_start: Literal["random", "previous"] = "random"
+    fusion_start: Literal["random", "previous"] = "random"
+    distillation: DistillationConfiguration = DistillationConfiguration()
+    translation: str = "none"
+    translated_share: float = Field(default=0.3, gt=0, le=1, description="share of the new training rows")
+    precision: Literal["auto", "float32", "bf16"] = "auto"
+    token_budget: int = Field(default=2048, ge=64, description="tokens in a micro-batch")
+    checkpoint_seconds: float = Field(default=30.0, ge=0, description="time between checkpoints in an epoch")
+    validation_share: float = Field(default=0.2, gt=0, lt=0.5)
+    test_share: float = Field(default=0.2, gt=0, lt=0.5)
+    target_precision: float = Field(default=0.95, gt=0, lt=1)
+    promotion_tolerance: float = Field(default=0.01, ge=0, lt=1)
+    seed: int = 0
+
+    @model_validator(mode="after")
+    def _no_contradictions(self) -> TrainingConfiguration:
+        if self.distillation.on_new_data and self.translation != "none":
+            raise ValueError("distillation.on_new_data (section 4.2) uses no translation: set translation to none")
+        if self.head.kind == "linear" and self.pair_encoding.kind == "two_tower":
+            raise ValueError("head.kind 'linear' needs pair_encoding.interaction 'cross' or 'late(k)'")
+        return self
+
+
+def load_configuration(preset_or_path: str, **overrides: object) -> TrainingConfiguration:
+    """Read a preset by name or a YAML file by path; overrides that are None are left out.
+
+    Raises:
+        ConfigurationError: no such preset or file, or a field that is wrong, named.
+    """
+    path = PRESETS / f"{preset_or_path}.yaml" if preset_or_path.isidentifier() else Path(preset_or_path)
+    if not path.is_file():
+        raise ConfigurationError(f"{preset_or_path!r} is neither a preset ({', '.join(presets())}) nor a file")
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+        content.update({key: value for key, value in overrides.items() if value is not None})
+        return TrainingConfiguration.model_validate(content)
+    except (yaml.YAMLError, ValidationError, AttributeError) as error:
+        raise ConfigurationError(f"{path.name}: {error}") from error
+
+
+def presets() -> list[str]:
+    """Names of the presets that ship."""
+    return sorted(path.stem for path in PRESETS.glob("*.yaml"))

@@ -1,0 +1,194 @@
+"""A continual run: marketplaces one after another, a published model version after each."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy
+
+from model_store.errors import ConfigurationError
+from model_store.scoring import probabilities
+from model_store.store import ModelStore
+from training.configuration import TrainingConfiguration
+from training.continual_learner import ContinualLearner, StepResult
+from training.data.pairs import RelevancePair
+from training.data.splits import Splits
+from training.environment import TrainingEnvironment
+from training.evaluation import Threshold, highly_relevant_threshold, roc_auc
+from training.labelled_tokens import LabelledTokens
+from training.languages import language_of
+from training.marketplace_data import EvaluationTokens
+from training.publishing import Publication, publish_step
+from training.run_files import RunFiles, read_json, write_json
+from training.translation.cache import TranslationCache
+from training.translation.pairs import sample_for_translation, translate_pairs
+from training.translation.plan import TranslationPlan
+from training.zero_shot import zero_shot_cosine
+
+Report = Callable[[str], None]
+
+
+@dataclass(slots=True)
+class RunState:
+    """What a run knows so far: one row of both matrices per step."""
+
+    validation_matrix: list[dict[str, float]] = field(default_factory=list)
+    test_matrix: list[dict[str, float]] = field(default_factory=list)
+    zero_shot_validation: dict[str, float] = field(default_factory=dict)
+    zero_shot_test: dict[str, float] = field(default_factory=dict)
+    steps: list[dict[str, object]] = field(default_factory=list)
+
+
+class ContinualRun:
+    """Learns a sequence of marketplaces and publishes a version after each.
+
+    A run lies in a folder of the store; the same call goes on where an earlier one was interrupted.
+
+    Args:
+        learner: the network, empty or with what the parent version knows.
+        parent: number of the version that the first step builds on, None for a new beginning.
+        state: matrices of the parent, empty for a new beginning.
+        kept: evaluation rows of the marketplaces that the parent knows.
+    """
+
+    def __init__(
+        self,
+        learner: ContinualLearner,
+        store: ModelStore,
+        files: RunFiles,
+        parent: int | None,
+        state: RunState,
+        kept: Mapping[str, Mapping[str, Sequence[RelevancePair]]],
+        report: Report,
+    ) -> None:
+        self.learner, self.store, self.files, self.parent, self.state = learner, store, files, parent, state
+        self.report = report
+        self.plan = TranslationPlan.parse(self.configuration.translation)
+        self.evaluation = {
+            name: EvaluationTokens.of(rows, self.environment.tokenizer) for name, rows in kept.items()
+        }
+        self.rows: dict[str, Mapping[str, Sequence[RelevancePair]]] = dict(kept)
+
+    @property
+    def environment(self) -> TrainingEnvironment:
+        """Network, tokenizer, device, configuration."""
+        return self.learner.environment
+
+    @property
+    def configuration(self) -> TrainingConfiguration:
+        """The run's configuration."""
+        return self.environment.configuration
+
+    def learn(self, splits: Mapping[str, Splits]) -> list[Publication]:
+        """Learn the marketplaces in the order given."""
+        check_translators(self.plan, self.learner.marketplaces, list(splits))
+        for marketplace, parts in splits.items():
+            self.files.keep_splits(marketplace, parts)
+            rows = {"validation": parts.validation, "test": parts.test}
+            self.rows[marketplace] = rows
+            self.evaluation[marketplace] = EvaluationTokens.of(rows, self.environment.tokenizer)
+            self._note_zero_shot(marketplace)
+        return [self._step(marketplace, parts) for marketplace, parts in splits.items()]
+
+    def _note_zero_shot(self, marketplace: str) -> None:
+        network, tokenizer = self.environment.network, self.environment.tokenizer
+        for data, noted in (
+            (self.evaluation[marketplace].validation, self.state.zero_shot_validation),
+            (self.evaluation[marketplace].test, self.state.zero_shot_test),
+        ):
+            noted[marketplace] = roc_auc(data.labels, zero_shot_cosine(network, tokenizer, data))
+
+    def _step(self, marketplace: str, parts: Splits) -> Publication:
+        step = len(self.learner.marketplaces) + 1
+        folder = self.files.step_folder(step, marketplace)
+        started = time.monotonic()
+        translated, translation_seconds = self._translate(parts.train)
+        train = LabelledTokens.of(parts.train, self.environment.tokenizer)
+        validation = self.evaluation[marketplace].validation
+        result = self.learner.learn(marketplace, train, validation, translated, folder)
+        row = self._evaluate(result, folder)
+        done = read_json(folder / "published.json")
+        if done is None:
+            row["seconds"] = time.monotonic() - started
+            row["translation_seconds"] = translation_seconds
+            row["translated_rows"] = {name: len(data) for name, data in translated.items()}
+        else:
+            row = done["step"]  # type: ignore[assignment]
+        self.state.steps.append(row)
+        publication = publish_step(self, marketplace, result, done)
+        write_json(folder / "published.json", {"step": row, "publication": publication.as_dict()})
+        self.parent = publication.number
+        self._say(marketplace, publication)
+        return publication
+
+    def _translate(self, train: Sequence[RelevancePair]) -> tuple[dict[str, LabelledTokens], float]:
+        started = time.monotonic()
+        if not self.learner.marketplaces or self.plan.is_none:
+            return {}, 0.0
+        new = train[0].marketplace
+        sample = sample_for_translation(train, self.configuration.translated_share, self.configuration.seed)
+        cache = TranslationCache(self.store.root / "translations")
+        translated = {}
+        for older in self.learner.marketplaces:
+            translator = self.plan.translator(language_of(new), language_of(older), cache)
+            pairs = translate_pairs(sample, translator, older)
+            translated[older] = LabelledTokens.of(pairs, self.environment.tokenizer)
+        return translated, time.monotonic() - started
+
+    def _evaluate(self, result: StepResult, folder: Path) -> dict[str, object]:
+        """Score validation and test rows of all marketplaces, learnt or still to come."""
+        validation, test = {}, {}
+        for marketplace, data in self.evaluation.items():
+            validation[marketplace] = roc_auc(data.validation.labels, self.learner.logits(marketplace, data.validation))
+            test[marketplace] = roc_auc(data.test.labels, self.learner.logits(marketplace, data.test))
+        self.state.validation_matrix.append(validation)
+        self.state.test_matrix.append(test)
+        stages = {"adapter": result.adapter, "fusion": result.fusion}
+        return {
+            "marketplace": self.learner.marketplaces[-1],
+            "validation_auc": validation,
+            "test_auc": test,
+            "trainable_parameters": result.trainable_parameters,
+            "stage_seconds": {name: stage.seconds for name, stage in stages.items() if stage},
+            "stage_steps": {name: stage.steps for name, stage in stages.items() if stage},
+            "best_epoch": {name: stage.best_epoch for name, stage in stages.items() if stage},
+            "folder": folder.name,
+        }
+
+    def validation_scores(self, marketplace: str) -> tuple[LabelledTokens, numpy.ndarray]:
+        """The marketplace's validation rows and their scores in [0, 1]."""
+        data = self.evaluation[marketplace].validation
+        return data, probabilities(self.learner.logits(marketplace, data))
+
+    def threshold(self, marketplace: str) -> Threshold:
+        """Where "highly relevant" begins, on validation data."""
+        data, scores = self.validation_scores(marketplace)
+        return highly_relevant_threshold(data.labels, scores, self.configuration.target_precision)
+
+    def _say(self, marketplace: str, publication: Publication) -> None:
+        test = self.state.test_matrix[-1]
+        known = "  ".join(f"{name} {test[name]:.4f}" for name in self.learner.marketplaces)
+        self.report(f"learnt {marketplace}: test ROC-AUC {known}")
+        self.report(f"version {publication.number}: {publication.reason}")
+
+
+def check_translators(plan: TranslationPlan, known: Sequence[str], new: Sequence[str]) -> None:
+    """Refuse a sequence whose translators are missing, before any training starts.
+
+    Raises:
+        ConfigurationError: a marketplace is named twice or known already.
+        TranslationError: a language pair has no translator.
+    """
+    sequence = [*known, *new]
+    if len(set(sequence)) != len(sequence):
+        raise ConfigurationError(f"a marketplace is learnt twice in the sequence {', '.join(sequence)}")
+    plan.check(_language_pairs(sequence, len(known)))
+
+
+def _language_pairs(sequence: Sequence[str], known: int) -> Iterable[tuple[str, str]]:
+    for place in range(known, len(sequence)):
+        for older in sequence[:place]:
+            yield language_of(sequence[place]), language_of(older)

@@ -1,0 +1,178 @@
+"""The network as it grows: one adapter, one fusion layer and the head per step."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy
+
+from model_store.adapter_files import load_adapter, load_fusion, save_adapter, save_fusion
+from model_store.head_files import HEAD_WEIGHTS, load_heads, save_heads
+from model_store.network import Route, parameter_count
+from model_store.relevance_head import SHARED_HEAD
+from training.adapter_stage import AdapterStage, calibrate_cosine
+from training.environment import TrainingEnvironment, seed_stage
+from training.fusion_stage import FusionStage
+from training.labelled_tokens import LabelledTokens
+from training.loop import Stage, StageResult, run_stage
+from training.run_files import read_json, write_json
+
+
+@dataclass(frozen=True, slots=True)
+class StepResult:
+    """How a step's stages ended, and how many parameters each trained."""
+
+    adapter: StageResult
+    fusion: StageResult | None
+    trainable_parameters: dict[str, int]
+
+
+class ContinualLearner:
+    """Learns marketplaces one after another (Algorithm 1 of the paper).
+
+    Every stage's outcome is kept in the step's folder: a learner that is interrupted and started again reads
+    finished stages back and goes on inside an unfinished one.
+
+    Args:
+        marketplaces: those the network knows already, in the order of learning.
+        route: the adapters and fusion that serve them; the teacher of the next step.
+    """
+
+    def __init__(
+        self, environment: TrainingEnvironment, marketplaces: Sequence[str] = (), route: Route | None = None
+    ) -> None:
+        self.environment = environment
+        self.marketplaces = list(marketplaces)
+        self.route = route or Route()
+
+    def head_of(self, marketplace: str) -> str:
+        """Name of the head that scores a marketplace; an unknown one gets the newest head."""
+        if self.environment.configuration.head.policy == "shared":
+            return SHARED_HEAD
+        return marketplace if marketplace in self.marketplaces else self.marketplaces[-1]
+
+    def head_number(self, marketplace: str) -> int:
+        """Number of that head in the network."""
+        return self.environment.network.heads.names.index(self.head_of(marketplace))
+
+    def learn(
+        self,
+        marketplace: str,
+        train: LabelledTokens,
+        validation: LabelledTokens,
+        translated: Mapping[str, LabelledTokens],
+        folder: Path,
+    ) -> StepResult:
+        """Run the adapter stage and, from the second marketplace on, the fusion stage.
+
+        Args:
+            translated: translated training rows by older marketplace, tokenized; empty without translation.
+            folder: where this step's artefacts and checkpoints lie.
+        """
+        teacher, older = self.route, {name: self.head_number(name) for name in self.marketplaces}
+        head = self._add_modules(marketplace, train)
+        self.marketplaces.append(marketplace)
+        adapter = self._adapter_stage(marketplace, head, train, validation, folder / "adapter")
+        self.route = Route((*teacher.adapters, marketplace))
+        fusion = None
+        if teacher.adapters:
+            fusion = self._fusion_stage(
+                marketplace, head, teacher, train, validation, translated, older, folder / "fusion"
+            )
+        return StepResult(adapter, fusion, self._trainable_parameters(marketplace, head))
+
+    def _add_modules(self, marketplace: str, train: LabelledTokens) -> str:
+        configuration, network = self.environment.configuration, self.environment.network
+        seed_stage(configuration.seed, marketplace, "modules")
+        previous = self.marketplaces[-1] if self.marketplaces else None
+        network.add_adapter(marketplace, previous if configuration.adapter_start == "previous" else None)
+        head = SHARED_HEAD if configuration.head.policy == "shared" else marketplace
+        if head not in network.heads.weights:
+            network.heads.add(head, self.head_of(previous) if previous else None)
+            network.heads.to(network.device)
+            if previous is None and configuration.head.kind == "similarity":
+                calibrate_cosine(self.environment, head, train)
+        return head
+
+    def _adapter_stage(
+        self, marketplace: str, head: str, train: LabelledTokens, validation: LabelledTokens, folder: Path
+    ) -> StageResult:
+        network = self.environment.network
+        kept = _kept_result(folder)
+        if kept:
+            load_adapter(network, marketplace, folder / marketplace)
+            load_heads(network.heads, folder / HEAD_WEIGHTS)
+            return kept
+        seed = seed_stage(self.environment.configuration.seed, marketplace, "adapter")
+        result = self._run(AdapterStage(self.environment, marketplace, head, train, validation, seed), folder)
+        save_adapter(network, marketplace, folder / marketplace)
+        return self._keep(result, folder)
+
+    def _fusion_stage(
+        self,
+        marketplace: str,
+        head: str,
+        teacher: Route,
+        train: LabelledTokens,
+        validation: LabelledTokens,
+        translated: Mapping[str, LabelledTokens],
+        older: Mapping[str, int],
+        folder: Path,
+    ) -> StageResult:
+        configuration, network = self.environment.configuration, self.environment.network
+        name = f"step-{len(self.marketplaces):04d}"
+        start = teacher.fusion if configuration.fusion_start == "previous" else None
+        seed = seed_stage(configuration.seed, marketplace, "fusion")
+        network.add_fusion(name, start)
+        self.route = Route(self.route.adapters, name)
+        kept = _kept_result(folder)
+        if kept:
+            load_fusion(network, name, folder / name)
+            load_heads(network.heads, folder / HEAD_WEIGHTS)
+        else:
+            stage = FusionStage(
+                self.environment, marketplace, head, self.route, teacher, train, validation, translated, older, seed
+            )
+            kept = self._run(stage, folder)
+            save_fusion(network, name, self.route.adapters, folder / name)
+            self._keep(kept, folder)
+        if teacher.fusion:
+            network.remove_fusion(teacher.fusion)
+        return kept
+
+    def _run(self, stage: Stage, folder: Path) -> StageResult:
+        environment = self.environment
+        seconds = environment.configuration.checkpoint_seconds
+        return run_stage(stage, environment.network, environment.accelerator, folder, seconds)
+
+    def _keep(self, result: StageResult, folder: Path) -> StageResult:
+        save_heads(self.environment.network.heads, folder / HEAD_WEIGHTS)
+        write_json(folder / "result.json", asdict(result))
+        (folder / "checkpoint.safetensors").unlink(missing_ok=True)
+        return result
+
+    def _trainable_parameters(self, marketplace: str, head: str) -> dict[str, int]:
+        network = self.environment.network
+        adapter = [p for module in network.adapter_modules(marketplace) for p in module.parameters()]
+        counts = {
+            "adapter": parameter_count(adapter),
+            "head": parameter_count(list(network.heads.parameters_of(head))),
+        }
+        if self.route.fusion:
+            fusion = [p for module in network.fusion_modules(self.route.fusion) for p in module.parameters()]
+            counts["fusion"] = parameter_count(fusion)
+        return counts
+
+    def logits(self, marketplace: str, data: LabelledTokens) -> numpy.ndarray:
+        """(N) logits of the marketplace's rows with the network as it is now."""
+        environment = self.environment
+        budget = environment.configuration.token_budget
+        head = self.head_number(marketplace)
+        return data.logits(environment.network, environment.tokenizer, self.route, head, budget)
+
+
+def _kept_result(folder: Path) -> StageResult | None:
+    content = read_json(folder / "result.json")
+    return StageResult(**content) if content else None  # type: ignore[arg-type]

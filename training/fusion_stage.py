@@ -1,0 +1,119 @@
+"""Fusion stage (eqs. 7-11): a new fusion layer learns the task and keeps to its teacher's attention."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+
+import numpy
+import torch
+from torch import Tensor, nn
+
+from model_store.network import AttentionMaps, Route
+from model_store.pair_batch import PairBatch
+from training.adapter_stage import task_losses, validation_auc
+from training.batches import Batch, epoch_batches
+from training.distillation import attention_distillation_loss
+from training.environment import TrainingEnvironment
+from training.labelled_tokens import LabelledTokens
+
+_NEW = "new"
+
+
+class FusionStage:
+    """Trains the fusion layer over all t adapters, and the head.
+
+    A batch comes either from the new marketplace, and then gives cross-entropy, or from a set translated
+    into an older marketplace's language, and then goes through teacher and student and gives the attention
+    distillation loss. With `distillation.on_new_data` (section 4.2) every batch is of the new marketplace
+    and gives both.
+
+    Args:
+        teacher: route of the previous step: its adapters, and its fusion (None at step 2, where the teacher
+            has one adapter and its attention is 1).
+        translated: translated rows by older marketplace; empty without translation.
+        older_heads: number of the head that scores each older marketplace.
+    """
+
+    def __init__(
+        self,
+        environment: TrainingEnvironment,
+        marketplace: str,
+        head: str,
+        student: Route,
+        teacher: Route,
+        train: LabelledTokens,
+        validation: LabelledTokens,
+        translated: Mapping[str, LabelledTokens],
+        older_heads: Mapping[str, int],
+        seed: int,
+    ) -> None:
+        self.name = f"{marketplace} fusion"
+        self.configuration = environment.configuration.fusion_stage
+        self._distillation = environment.configuration.distillation
+        self._environment = environment
+        self._student, self._teacher = student, teacher
+        self._head_name = head
+        self._head = environment.network.heads.names.index(head)
+        self._sets = {_NEW: train, **translated}
+        self._heads = {_NEW: self._head, **older_heads}
+        self._validation = validation
+        self._seed = seed
+
+    def parameters(self) -> dict[str, tuple[list[nn.Parameter], float]]:
+        """The new fusion layer and the head; everything else is frozen."""
+        network = self._environment.network
+        assert self._student.fusion is not None
+        fusion = [
+            parameter
+            for module in network.fusion_modules(self._student.fusion)
+            for parameter in module.parameters()
+        ]
+        head = list(network.heads.parameters_of(self._head_name))
+        network.train_only([*fusion, *head])
+        rate = self.configuration.learning_rate
+        return {"fusion": (fusion, rate), "head": (head, self.configuration.head_learning_rate or rate)}
+
+    def batches(self, epoch: int) -> Sequence[Batch]:
+        """Shuffled batches, each of one data set."""
+        sizes = {name: len(data) for name, data in self._sets.items()}
+        return epoch_batches(sizes, self.configuration.batch_size, self._seed, epoch)
+
+    def losses(self, batch: Batch, rank: int, processes: int) -> Iterator[tuple[Tensor, dict[str, float]]]:
+        """Losses of each micro-batch, scaled so that their sum is the batch's mean."""
+        data, head = self._sets[batch.data_set], self._heads[batch.data_set]
+        rows = batch.rows[rank::processes]
+        new = batch.data_set == _NEW
+        if new or self._distillation.task_loss_on_translations:
+            yield from task_losses(self._environment, data, rows, len(batch.rows), self._student, head)
+        if self._distillation.weight > 0 and (not new or self._distillation.on_new_data):
+            yield from self._distillation_losses(data, rows, len(batch.rows), head)
+
+    def _distillation_losses(
+        self, data: LabelledTokens, rows: numpy.ndarray, batch_size: int, head: int
+    ) -> Iterator[tuple[Tensor, dict[str, float]]]:
+        environment = self._environment
+        budget = environment.configuration.token_budget
+        for tokens, labels in data.micro_batches(rows, environment.tokenizer, head, budget, environment.device):
+            teacher = self._teacher_maps(tokens)
+            student = AttentionMaps()
+            with environment.accelerator.autocast():
+                environment.network.pair_features(tokens, self._student, student)
+            total, places = attention_distillation_loss(
+                teacher, student, len(self._teacher.adapters), self._distillation.renormalise
+            )
+            loss = total / places * (len(labels) / batch_size)
+            yield self._distillation.weight * loss, {"distillation": float(loss.detach())}
+
+    def _teacher_maps(self, tokens: PairBatch) -> AttentionMaps:
+        network = self._environment.network
+        maps = AttentionMaps()
+        training = network.training
+        network.eval()
+        with torch.no_grad(), self._environment.accelerator.autocast():
+            network.pair_features(tokens, self._teacher, maps)
+        network.train(training)
+        return maps
+
+    def validate(self) -> float:
+        """ROC-AUC on the new marketplace's validation rows."""
+        return validation_auc(self._environment, self._validation, self._student, self._head)

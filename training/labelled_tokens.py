@@ -1,0 +1,52 @@
+"""Labelled pairs as tokens: tokenized once, batched many times."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy
+import torch
+from torch import Tensor
+
+from model_store.network import RelevanceNetwork, Route
+from model_store.pair_batch import PairBatch
+from model_store.pair_tokens import PairTokenizer, TokenizedPairs
+from model_store.scoring import score_tokenized
+from training.batches import micro_batches
+from training.data.pairs import RelevancePair
+
+
+@dataclass(frozen=True, slots=True)
+class LabelledTokens:
+    """N labelled pairs of one marketplace, tokenized."""
+
+    tokenized: TokenizedPairs
+    labels: numpy.ndarray  # (N) float32, 0 or 1
+    lengths: numpy.ndarray  # (N) int64
+
+    @classmethod
+    def of(cls, pairs: Sequence[RelevancePair], tokenizer: PairTokenizer) -> LabelledTokens:
+        """Tokenize every distinct text of the pairs once."""
+        tokenized = tokenizer.tokenize([pair.unlabelled() for pair in pairs])
+        labels = numpy.array([pair.label for pair in pairs], dtype=numpy.float32)
+        return cls(tokenized, labels, tokenized.lengths())
+
+    def __len__(self) -> int:
+        """Number of pairs."""
+        return len(self.labels)
+
+    def micro_batches(
+        self, rows: numpy.ndarray, tokenizer: PairTokenizer, head: int, token_budget: int, device: torch.device
+    ) -> Iterator[tuple[PairBatch, Tensor]]:
+        """Token batches and labels (pairs) of the given rows, cut by the token budget."""
+        for part in micro_batches(rows, self.lengths, token_budget):
+            batch = tokenizer.batch(self.tokenized, part, [head] * len(part))
+            yield batch.to(device), torch.from_numpy(self.labels[part]).to(device)
+
+    def logits(
+        self, network: RelevanceNetwork, tokenizer: PairTokenizer, route: Route, head: int, token_budget: int
+    ) -> numpy.ndarray:
+        """(N) float32 logits of all pairs."""
+        heads = numpy.full(len(self), head, dtype=numpy.int64)
+        return score_tokenized(network, tokenizer, self.tokenized, route, heads, token_budget=token_budget)

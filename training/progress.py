@@ -1,0 +1,69 @@
+"""Progress bars of training stages: rate, time left, losses, best validation ROC-AUC."""
+
+from __future__ import annotations
+
+from types import TracebackType
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+_SMOOTHING = 0.9
+
+
+class stage_progress:  # noqa: N801 - used as a context manager
+    """Shows one stage's progress on standard error.
+
+    On a terminal it is a live bar; elsewhere (a log file, a pipe) one line an epoch.
+    """
+
+    def __init__(self, name: str, total: int, done: int) -> None:
+        self._console = Console(stderr=True)
+        self._name = name
+        self._averages: dict[str, float] = {}
+        self._progress = Progress(
+            TextColumn("{task.description:<28}"),
+            BarColumn(bar_width=24),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[rate]}"),
+            TimeElapsedColumn(),
+            TextColumn("left"),
+            TimeRemainingColumn(),
+            TextColumn("{task.fields[note]}"),
+            console=self._console,
+            disable=not self._console.is_terminal,
+        )
+        self._task = self._progress.add_task(name, total=total, completed=done, note="", rate="")
+        self._auc = ""
+
+    def __enter__(self) -> stage_progress:
+        self._progress.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._progress.stop()
+
+    def advance(self, measured: dict[str, float]) -> None:
+        """One optimiser step is done, with these losses."""
+        for name, value in measured.items():
+            old = self._averages.get(name, value)
+            self._averages[name] = _SMOOTHING * old + (1 - _SMOOTHING) * value
+        speed = self._progress.tasks[self._task].speed
+        self._progress.update(
+            self._task, advance=1, note=self._note(), rate=f"{speed:.1f} steps/s" if speed else ""
+        )
+
+    def validated(self, auc: float, best: float) -> None:
+        """An epoch is over."""
+        self._auc = f"AUC {auc:.4f} (best {best:.4f})"
+        self._progress.update(self._task, note=self._note())
+        if not self._console.is_terminal:
+            task = self._progress.tasks[self._task]
+            left = f", {task.time_remaining:.0f} s left" if task.time_remaining is not None else ""
+            done = f"{int(task.completed)}/{int(task.total or 0)} steps"
+            self._console.print(f"{self._name}: {done}{left}, {self._note()}", highlight=False)
+
+    def _note(self) -> str:
+        losses = "  ".join(f"{name} {value:.3f}" for name, value in self._averages.items())
+        return f"{losses}  {self._auc}"

@@ -1,0 +1,80 @@
+"""What a run leaves on disk: configuration, splits, artefacts of every step."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from model_store.errors import ConfigurationError
+from training.configuration import TrainingConfiguration
+from training.data.pairs import RelevancePair
+from training.data.splits import Splits, read_pairs, write_pairs
+
+_EVALUATION_SETS = ("validation", "test")
+
+
+@dataclass(frozen=True, slots=True)
+class RunFiles:
+    """Paths of one run under the model store's `runs/`."""
+
+    folder: Path
+
+    def begin(self, configuration: TrainingConfiguration, facts: Mapping[str, object]) -> None:
+        """Write the run's configuration, or check that the run to go on with has the same.
+
+        Raises:
+            ConfigurationError: the folder belongs to a run with another configuration.
+        """
+        content = {**facts, "configuration": configuration.model_dump(mode="json")}
+        path = self.folder / "configuration.json"
+        if path.is_file() and json.loads(path.read_text(encoding="utf-8")) != json.loads(json.dumps(content)):
+            raise ConfigurationError(
+                f"{path}: this run was begun with another configuration; choose another --run name"
+            )
+        write_json(path, content)
+
+    def step_folder(self, step: int, marketplace: str) -> Path:
+        """Folder of a step's artefacts."""
+        return self.folder / "steps" / f"{step:04d}-{marketplace}"
+
+    def keep_splits(self, marketplace: str, splits: Splits) -> None:
+        """Store a marketplace's splits with the run that made them."""
+        write_pairs(self.folder / "training" / f"{marketplace}.jsonl", splits.train)
+        for name, pairs in zip(_EVALUATION_SETS, (splits.validation, splits.test), strict=True):
+            write_pairs(self.evaluation_path(marketplace, name), pairs)
+
+    def keep_evaluation(self, marketplace: str, sets: Mapping[str, tuple[RelevancePair, ...]]) -> None:
+        """Store only validation and test rows: of an older marketplace, whose training rows are not read."""
+        for name, pairs in sets.items():
+            write_pairs(self.evaluation_path(marketplace, name), pairs)
+
+    def evaluation_path(self, marketplace: str, name: str) -> Path:
+        """File of a marketplace's validation or test rows."""
+        return self.folder / "evaluation" / marketplace / f"{name}.jsonl"
+
+    def evaluation_rows(self, marketplace: str) -> dict[str, tuple[RelevancePair, ...]]:
+        """Validation and test rows of a marketplace."""
+        return {name: read_pairs(self.evaluation_path(marketplace, name)) for name in _EVALUATION_SETS}
+
+
+def write_json(path: Path, content: object) -> None:
+    """Write a JSON file so that a crash leaves the older one or the new one, whole."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.partial")
+    with temporary.open("w", encoding="utf-8") as file:
+        json.dump(content, file, indent=2, ensure_ascii=False, allow_nan=False)
+        file.write("\n")
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(path)
+
+
+def read_json(path: Path) -> dict[str, object] | None:
+    """The JSON object in a file, None where there is no such file."""
+    if not path.is_file():
+        return None
+    content: dict[str, object] = json.loads(path.read_text(encoding="utf-8"))
+    return content
