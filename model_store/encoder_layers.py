@@ -23,6 +23,16 @@ class EncoderLayers(nn.Module):
         self.hidden_size: int = int(encoder.config.hidden_size)
         self.heads: int = int(encoder.config.num_attention_heads)
 
+    @property
+    def word_embeddings(self) -> nn.Module:
+        """The vocabulary's embedding, which full fine-tuning replaces for a while."""
+        module: nn.Module = self.encoder.embeddings.word_embeddings
+        return module
+
+    def replace_word_embeddings(self, module: nn.Module) -> None:
+        """Put another module in the vocabulary's place."""
+        self.encoder.embeddings.word_embeddings = module
+
     def embed(self, texts: TextBatch) -> Tensor:
         """Token, position and type embeddings, (texts, tokens, hidden)."""
         embeddings = self.encoder.embeddings

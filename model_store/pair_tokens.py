@@ -75,6 +75,11 @@ class PairTokenizer:
                 f"the encoder has {max_positions}: lower one of the two"
             )
 
+    @property
+    def special_ids(self) -> TokenIds:
+        """Padding and all special tokens that a batch can hold."""
+        return [self._pad, *(token for part in (*self._pair_template, *self._single_template) for token in part)]
+
     def tokenize(self, pairs: Sequence[QueryProductPair]) -> TokenizedPairs:
         """Tokenize every distinct query and product text of the pairs once."""
         encoding = self.encoding

@@ -36,6 +36,11 @@ class LabelledTokens:
         """Number of pairs."""
         return len(self.labels)
 
+    def token_ids(self, tokenizer: PairTokenizer) -> Tensor:
+        """Every token id that occurs in the rows, special ones included, in no order and with repeats."""
+        rows = [row for rows in (self.tokenized.queries, self.tokenized.products) for row in rows]
+        return torch.tensor([*tokenizer.special_ids, *(token for row in rows for token in row)])
+
     def micro_batches(
         self, rows: numpy.ndarray, tokenizer: PairTokenizer, head: int, token_budget: int, device: torch.device
     ) -> Iterator[tuple[PairBatch, Tensor]]:

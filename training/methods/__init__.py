@@ -1,0 +1,1 @@
+"""The methods of the paper that are compared: one file each."""
