@@ -21,6 +21,22 @@ class RelevancePair:
     product_bullet_points: str = ""
     product_description: str = ""
 
+    @classmethod
+    def of(cls, pair: QueryProductPair, label: int) -> RelevancePair:
+        """The labelled form of a pair."""
+        product = pair.product
+        return cls(
+            marketplace=pair.marketplace,
+            query=pair.query,
+            product_id=product.id,
+            product_title=product.title,
+            label=label,
+            product_brand=product.brand,
+            product_color=product.color,
+            product_bullet_points=product.bullet_points,
+            product_description=product.description,
+        )
+
     @property
     def product(self) -> Product:
         """The product alone, as the pair encoding takes it."""
