@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from model_store.errors import ConfigurationError, TranslationError
-from training.translation.transformers_engine import load_tokenizer
+from training.translation.transformers_engine import decoding_limit, load_tokenizer
 
 
 def check_installed(pair: str) -> None:
@@ -30,13 +30,14 @@ def check_installed(pair: str) -> None:
 
 
 class CTranslate2Engine:
-    """The converted model on a GPU where there is one.
+    """Beam search on a GPU where there is one.
 
     Raises:
         TranslationError: the folder's model is damaged or was not converted by CTranslate2.
     """
 
-    def __init__(self, folder: Path, pair: str, max_tokens: int) -> None:
+    def __init__(self, folder: Path, pair: str, max_tokens: int, beams: int) -> None:
+        self._beams = beams
         import ctranslate2
 
         self._tokenizer = load_tokenizer(folder, pair)
@@ -50,16 +51,18 @@ class CTranslate2Engine:
 
     def translate_batch(self, texts: Sequence[str]) -> list[str]:
         """Translations of one batch of texts, in its order."""
-        ids = self._tokenizer(list(texts), truncation=True, max_length=self._max_tokens)["input_ids"]
+        ids: list[list[int]] = self._tokenizer(list(texts), truncation=True, max_length=self._max_tokens)[
+            "input_ids"
+        ]
+        limits = [decoding_limit(len(row), self._max_tokens) for row in ids]
         results = self._translator.translate_batch(
             [self._tokenizer.convert_ids_to_tokens(row) for row in ids],
-            max_decoding_length=min(self._max_tokens, 2 * max(map(len, ids)) + 8),
+            beam_size=self._beams,
+            max_decoding_length=max(limits),
         )
-        return [
-            str(
-                self._tokenizer.decode(
-                    self._tokenizer.convert_tokens_to_ids(result.hypotheses[0]), skip_special_tokens=True
-                )
-            )
-            for result in results
+        rows = [
+            self._tokenizer.convert_tokens_to_ids(result.hypotheses[0][:limit])
+            for result, limit in zip(results, limits, strict=True)
         ]
+        decoded: list[str] = self._tokenizer.batch_decode(rows, skip_special_tokens=True)
+        return decoded

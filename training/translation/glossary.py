@@ -91,7 +91,7 @@ class GlossaryTranslator:
 
     def _add(self, phrase: str, translation: str) -> None:
         tokens = tokenise(phrase, self.source)
-        if not any(token.is_word for token in tokens):
+        if not translation.strip() or not any(token.is_word for token in tokens):
             return
         node = self._root
         for token in tokens:

@@ -7,6 +7,7 @@ import io
 import json
 import re
 from collections.abc import Iterable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -149,7 +150,7 @@ def _json_rows(path: Path, source: str, target: str) -> Iterator[_Row]:
 
 def _parsed_json(path: Path) -> list[_JsonValue] | dict[str, _JsonValue]:
     try:
-        value: _JsonValue = json.loads(_content(path))
+        value: _JsonValue = json.loads(_content(path), object_pairs_hook=partial(_object, path=path))
     except json.JSONDecodeError as error:
         raise InputError(
             f"the glossary is no JSON: {error.msg}; correct it", source=str(path), row=error.lineno
@@ -158,6 +159,15 @@ def _parsed_json(path: Path) -> list[_JsonValue] | dict[str, _JsonValue]:
         raise InputError(
             "the glossary is neither an object of phrases nor a list of objects by language", source=str(path)
         )
+    return value
+
+
+def _object(members: list[tuple[str, _JsonValue]], path: Path) -> dict[str, _JsonValue]:
+    """A JSON object; the parser itself would keep the last of two values silently."""
+    value: dict[str, _JsonValue] = {}
+    for name, member in members:
+        if value.setdefault(name, member) != member:
+            raise InputError(f"{name[:60]!r} occurs twice with two values: keep one", source=str(path))
     return value
 
 

@@ -11,6 +11,7 @@ from training.translation.base import checked_language, pair_name, translate_dis
 from training.translation.opus_mt_models import find_marian_files
 
 DEFAULT_BATCH_SIZE = 32
+DEFAULT_BEAMS = 4
 MAX_TOKENS = 256
 """Longer texts are cut: product titles are far shorter, and Marian models were trained on sentences."""
 
@@ -36,6 +37,7 @@ class OpusMtTranslator:
         engine: `ctranslate2` is faster and takes a folder that CTranslate2 converted, with the tokenizer's
             files copied into it.
         batch_size: texts a batch; texts of similar length share one.
+        beams: width of the beam search, the same in both engines; 1 is greedy and fastest.
 
     Raises:
         ConfigurationError: no language code, or the chosen engine's package is not installed.
@@ -50,6 +52,7 @@ class OpusMtTranslator:
         model: str | Path | Mapping[str, str] | None = None,
         engine: OpusMtEngine = "transformers",
         batch_size: int = DEFAULT_BATCH_SIZE,
+        beams: int = DEFAULT_BEAMS,
     ) -> None:
         self.source = checked_language(source)
         self.target = checked_language(target)
@@ -57,7 +60,8 @@ class OpusMtTranslator:
         self._files = find_marian_files(source, target, chosen, converted=engine == "ctranslate2")
         self._engine_name = engine
         self._batch_size = batch_size
-        self.name = f"opus_mt {engine} {self._files.identity}"
+        self._beams = beams
+        self.name = f"opus_mt {engine} {self._files.identity} beams {beams}"
         if engine == "ctranslate2":
             from training.translation.ctranslate2_engine import check_installed
 
@@ -84,7 +88,7 @@ class OpusMtTranslator:
         if self._engine_name == "ctranslate2":
             from training.translation.ctranslate2_engine import CTranslate2Engine
 
-            return CTranslate2Engine(folder, pair_name(self.source, self.target), MAX_TOKENS)
+            return CTranslate2Engine(folder, pair_name(self.source, self.target), MAX_TOKENS, self._beams)
         from training.translation.transformers_engine import TransformersEngine
 
-        return TransformersEngine(folder, pair_name(self.source, self.target), MAX_TOKENS)
+        return TransformersEngine(folder, pair_name(self.source, self.target), MAX_TOKENS, self._beams)
