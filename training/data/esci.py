@@ -52,7 +52,7 @@ def read_esci(
             a text that `model_store.text` refuses; names file, row and field.
         ConfigurationError: an option of the official folder for a flat file.
     """
-    official = is_official(path)
+    official = _is_official(path)
     if not official and (version == "small" or official_split):
         raise ConfigurationError(
             f"{path}: only the official folder has versions and splits; leave these options out"
@@ -74,7 +74,7 @@ def esci_locales(path: Path) -> list[str]:
     Raises:
         InputError: neither an official folder nor a flat TSV.
     """
-    if is_official(path):
+    if _is_official(path):
         return official_locales(path)
     return sorted({cells[0] for _, cells in _flat_rows(path)})
 
@@ -87,6 +87,14 @@ def is_flat_esci(path: Path) -> bool:
     """
     header = next(iter_lines(path), (1, ""))[1]
     return set(FLAT_COLUMNS) <= set(header.split("\t"))
+
+
+def _is_official(path: Path) -> bool:
+    if path.is_dir() and not is_official(path):
+        raise InputError(
+            f"the folder lacks {EXAMPLES}; give the official folder or a flat TSV", source=str(path)
+        )
+    return path.is_dir()
 
 
 def _checked_locales(path: Path, locales: Sequence[str] | None) -> list[str]:

@@ -81,6 +81,11 @@ def test_a_bad_text_is_named_with_its_row_and_field(
         read_esci(_flat(tmp_path, _changed(**changes)))
 
 
+def test_a_folder_without_the_official_files_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="lacks shopping_queries_dataset_examples"):
+        read_esci(tmp_path)
+
+
 def test_options_of_the_official_folder_are_refused_for_a_flat_file(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match="official folder"):
         read_esci(_flat(tmp_path, _GOOD), version="small")
