@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 from rich.console import Console
 from rich.progress import (
@@ -60,25 +60,22 @@ class CachedTranslator:
         keys = [translation_key(self.name, self.source, self.target, text) for text in texts]
         found = self._cache.find(keys)
         missing = [(key, text) for key, text in zip(keys, texts, strict=True) if key not in found]
-        for batch in self._batches_with_progress(missing):
-            translations = translate_distinct(
-                [text for _, text in batch], self._translator, self._translator.translate
-            )
-            kept = list(zip((key for key, _ in batch), translations, strict=True))
-            self._cache.keep(kept)
-            found.update(kept)
-        return [found[key] for key in keys]
-
-    def _batches_with_progress(self, missing: list[tuple[bytes, str]]) -> Iterator[list[tuple[bytes, str]]]:
-        starts = range(0, len(missing), self._batch_size)
         with _progress(self._console, shown=len(missing) >= SHOW_PROGRESS_FROM) as progress:
             task = progress.add_task(
                 f"Translating {pair_name(self.source, self.target)} with {self.name}", total=len(missing)
             )
-            for start in starts:
+            for start in range(0, len(missing), self._batch_size):
                 batch = missing[start : start + self._batch_size]
-                yield batch
+                found.update(self._translate_and_keep(batch))
                 progress.advance(task, len(batch))
+        return [found[key] for key in keys]
+
+    def _translate_and_keep(self, batch: Sequence[tuple[bytes, str]]) -> list[tuple[bytes, str]]:
+        texts = [text for _, text in batch]
+        translations = translate_distinct(texts, self._translator, self._translator.translate)
+        kept = [(key, translation) for (key, _), translation in zip(batch, translations, strict=True)]
+        self._cache.keep(kept)
+        return kept
 
 
 class _RateColumn(ProgressColumn):

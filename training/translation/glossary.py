@@ -9,14 +9,24 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from model_store.errors import TranslationError
+from training.data.taxonomy import taxonomy_phrases
 from training.translation.base import checked_language, checked_texts, pair_name, translate_distinct
 from training.translation.glossary_file import read_phrases
 from training.translation.letter_case import in_the_case_of
-from training.translation.tokens import WITHOUT_SPACES, Token, tokenise
+from training.translation.tokens import WITHOUT_SPACES, Token, katakana_words, tokenise
 
 _MATCHING_VERSION = 1
+
+
+class _Match(NamedTuple):
+    """Tokens `start` to `end` (exclusive) and what they become."""
+
+    start: int
+    end: int
+    translation: str
 
 
 class _Node:
@@ -33,7 +43,8 @@ class GlossaryTranslator:
     """Replaces the phrases of a table by their translations.
 
     Words match whole and whatever their case or Unicode width; in Japanese, Chinese and Thai, which put no
-    spaces between words, single characters match. Text between two matches stays as it is.
+    spaces between words, single characters match, but a katakana word is translated whole or not at all. Text
+    between two matches stays as it is.
 
     Args:
         phrases: translations by phrase; of two phrases that differ in case only the first counts.
@@ -66,8 +77,6 @@ class GlossaryTranslator:
             TranslationError: it has nothing for this language pair.
         """
         if path.is_dir():
-            from training.data.taxonomy import taxonomy_phrases
-
             return cls(taxonomy_phrases(path, source, target), source, target)
         return cls(read_phrases(path, source, target), source, target)
 
@@ -99,15 +108,19 @@ class GlossaryTranslator:
         if node.translation is None:
             node.translation = translation.strip()
 
-    def _matches(self, tokens: Sequence[Token]) -> Iterator[tuple[int, int, str]]:
-        """Start, end and translation of each longest match, from left to right, without overlap."""
+    def _matches(self, tokens: Sequence[Token]) -> list[_Match]:
+        """Each longest match, from left to right, without overlap."""
+        matches = list(self._longest_matches(tokens))
+        return _without_torn_katakana(tokens, matches) if self.source == "ja" else matches
+
+    def _longest_matches(self, tokens: Sequence[Token]) -> Iterator[_Match]:
         position = 0
         while position < len(tokens):
             end, translation = self._longest_match(tokens, position)
             if translation is None:
                 position += 1
                 continue
-            yield position, end, translation
+            yield _Match(position, end, translation)
             position = end
 
     def _longest_match(self, tokens: Sequence[Token], start: int) -> tuple[int, str | None]:
@@ -133,6 +146,13 @@ class GlossaryTranslator:
         if self.source in WITHOUT_SPACES and self.target not in WITHOUT_SPACES:
             return _spaced(pieces)
         return "".join(pieces)
+
+
+def _without_torn_katakana(tokens: Sequence[Token], matches: Sequence[_Match]) -> list[_Match]:
+    """Leave out matches that would translate a part of a katakana word: "six" in the name "asics"."""
+    matched = {place for match in matches for place in range(match.start, match.end)}
+    torn = {place for word in katakana_words(tokens) if not matched.issuperset(word) for place in word}
+    return [match for match in matches if torn.isdisjoint(range(match.start, match.end))]
 
 
 def _spaced(pieces: Sequence[str]) -> str:

@@ -13,7 +13,7 @@ def in_the_case_of(matched: str, translation: str, target: str) -> str:
     """`translation` in lower case, upper case or with a capital, as `matched` is written.
 
     Phrase tables write entries with capitals, queries are in lower case. Words that the table writes in
-    capitals throughout ("LED") or mixed ("iPhone") stay, and so do German words: their capitals carry meaning.
+    capitals throughout ("LED") or mixed ("iPhone") stay, and so does German, whose nouns have capitals.
     """
     if matched.islower():
         return translation if target in _CAPITALISED_NOUNS else _WORD.sub(_lower_if_title, translation)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 WITHOUT_SPACES = frozenset({"ja", "zh", "th"})
@@ -18,9 +19,11 @@ _MARKS = (
     )
     + "\uff9e\uff9f"
 )
-# Python's \w leaves combining marks out, and Hindi, Thai or decomposed accents would fall to pieces.
-_WORD = re.compile(rf"\w[\w{_MARKS}]*|[^\s\w\-]")
+# Python's \w leaves combining marks out, and Hindi, Thai or decomposed accents would fall to pieces. A single
+# letter after an apostrophe ("women's") belongs to the word; one before it ("l'eau") is a word of its own.
+_WORD = re.compile(rf"\w[\w{_MARKS}]*(?:['’]\w\b)?|[^\s\w\-]")
 _CHARACTER = re.compile(rf"[0-9A-Za-z\u00c0-\u024f\uff10-\uff19\uff21-\uff3a\uff41-\uff5a]+|\S[{_MARKS}]*")
+_KATAKANA = re.compile("[\u30a1-\u30fa\u30fc\u3099\u309a]+")
 
 
 class Token(NamedTuple):
@@ -47,5 +50,22 @@ def tokenise(text: str, language: str) -> list[Token]:
 
 
 def folded(text: str) -> str:
-    """`text` without differences of case and of Unicode width."""
-    return text.lower() if text.isascii() else unicodedata.normalize("NFKC", text).casefold()
+    """`text` without differences of case, of Unicode width and of apostrophes."""
+    if text.isascii():
+        return text.lower()
+    return unicodedata.normalize("NFKC", text).casefold().replace("’", "'")
+
+
+def katakana_words(tokens: Sequence[Token]) -> Iterator[range]:
+    """The places of each run of katakana: a loan word, or several written as one."""
+    start = 0
+    for position, token in enumerate(tokens):
+        if not _KATAKANA.fullmatch(token.folded):
+            if start < position:
+                yield range(start, position)
+            start = position + 1
+        elif start < position and tokens[position - 1].end != token.start:
+            yield range(start, position)
+            start = position
+    if start < len(tokens):
+        yield range(start, len(tokens))

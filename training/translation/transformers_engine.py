@@ -69,9 +69,7 @@ class TransformersEngine:
         limits = [decoding_limit(length, self._max_tokens) for length in lengths]
         with torch.inference_mode():
             # One more than the limit: the last step is forced to be the end of the sentence.
-            generated = self._model.generate(
-                **tokens, num_beams=self._beams, max_new_tokens=max(limits) + 1
-            )
+            generated = self._model.generate(**tokens, num_beams=self._beams, max_new_tokens=max(limits) + 1)
         # Every row starts with the decoder's start token.
         rows = [row[: limit + 1] for row, limit in zip(generated.tolist(), limits, strict=True)]
         decoded: list[str] = self._tokenizer.batch_decode(rows, skip_special_tokens=True)

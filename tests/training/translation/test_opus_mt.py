@@ -101,7 +101,7 @@ def test_ctranslate2_needs_a_folder() -> None:
 def test_ctranslate2_without_its_package_says_how_to_install_it(
     converted: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
     with pytest.raises(ConfigurationError, match="pip install"):
         OpusMtTranslator("en", "es", model=converted, engine="ctranslate2")
 

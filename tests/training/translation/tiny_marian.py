@@ -18,7 +18,7 @@ SENTENCES = [
 
 
 def make_tiny_marian(folder: Path) -> Path:
-    """A random two-layer Marian model in the file format of OPUS-MT, its tokenizer trained on the sentences."""
+    """A random Marian model in the file format of OPUS-MT, its tokenizer trained on the sentences."""
     folder.mkdir(parents=True)
     vocabulary = _write_tokenizer(folder)
     torch.manual_seed(0)
