@@ -6,7 +6,7 @@ as they come, so that memory holds only what is joined.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,7 +18,7 @@ from model_store.product import Product, QueryProductPair
 from model_store.text import checked_optional_text, checked_text
 from training.data.labels import ESCI_NEGATIVE, ESCI_POSITIVE, LabelReader
 from training.data.pairs import RelevancePair
-from training.data.parquet_files import iter_batches
+from training.data.parquet_files import iter_batches, parquet_errors
 
 EXAMPLES = "shopping_queries_dataset_examples.parquet"
 PRODUCTS = "shopping_queries_dataset_products.parquet"
@@ -82,55 +82,54 @@ def _examples(
 ) -> Iterator[_Example]:
     version = "small_version" if small else "large_version"
     columns = ["query", "product_id", "product_locale", "esci_label", version]
-    columns += ["split"] if official_split else []
+    conditions: dict[str, Sequence[str]] = {"product_locale": locales, version: ["1", "true"]}
+    if official_split:
+        columns.append("split")
+        conditions["split"] = [official_split]
     labels = LabelReader(ESCI_POSITIVE, ESCI_NEGATIVE)
-    for first, batch in iter_batches(path, columns):
-        kept = pc.and_(_is_in(batch.column("product_locale"), locales), pc.equal(batch.column(version), 1))
-        if official_split:
-            kept = pc.and_(kept, pc.equal(batch.column("split"), official_split))
-        for row, cells in _rows_where(batch, kept, first):
-            query, product_id, locale, label = (cells[name] or "" for name in columns[:4])
-            yield _Example(
-                row,
-                checked_text(query, field="query", source=str(path), row=row),
-                (locale, checked_text(product_id, field="product_id", source=str(path), row=row)),
-                labels.read(label, source=str(path), row=row, field="esci_label"),
-            )
+    for row, cells in _rows_where(path, columns, conditions):
+        product_id = checked_text(cells["product_id"], field="product_id", source=str(path), row=row)
+        yield _Example(
+            row,
+            checked_text(cells["query"], field="query", source=str(path), row=row),
+            (cells["product_locale"], product_id),
+            labels.read(cells["esci_label"], source=str(path), row=row, field="esci_label"),
+        )
 
 
 def _products(path: Path, keys: set[_Key]) -> dict[_Key, Product]:
-    locales = sorted({locale for locale, _ in keys})
-    ids = pa.array(sorted({product_id for _, product_id in keys}), pa.string())
     columns = ["product_id", "product_locale", "product_title", *_OPTIONAL]
-    products: dict[_Key, Product] = {}
-    for first, batch in iter_batches(path, columns):
-        kept = pc.and_(
-            _is_in(batch.column("product_locale"), locales),
-            pc.is_in(batch.column("product_id").cast(pa.string()), value_set=ids),
-        )
-        for row, cells in _rows_where(batch, kept, first):
-            key = (cells["product_locale"] or "", (cells["product_id"] or "").strip())
-            if key in keys:
-                products[key] = _product(cells, source=str(path), row=row)
-    return products
+    conditions = {
+        "product_locale": sorted({locale for locale, _ in keys}),
+        "product_id": sorted({product_id for _, product_id in keys}),
+    }
+    return {
+        (cells["product_locale"], cells["product_id"]): _product(cells, source=str(path), row=row)
+        for row, cells in _rows_where(path, columns, conditions)
+        if (cells["product_locale"], cells["product_id"]) in keys
+    }
 
 
-def _product(cells: dict[str, str | None], *, source: str, row: int) -> Product:
-    title = checked_text(cells["product_title"] or "", field="product_title", source=source, row=row)
+def _product(cells: dict[str, str], *, source: str, row: int) -> Product:
+    title = checked_text(cells["product_title"], field="product_title", source=source, row=row)
     brand, color, bullet_points, description = (
-        checked_optional_text(cells[name] or "", field=name, source=source, row=row) for name in _OPTIONAL
+        checked_optional_text(cells[name], field=name, source=source, row=row) for name in _OPTIONAL
     )
-    return Product((cells["product_id"] or "").strip(), title, brand, color, bullet_points, description)
-
-
-def _is_in(column: pa.Array, values: Sequence[str]) -> pa.Array:
-    return pc.is_in(column.cast(pa.string()), value_set=pa.array(values, pa.string()))
+    return Product(cells["product_id"], title, brand, color, bullet_points, description)
 
 
 def _rows_where(
-    batch: pa.RecordBatch, kept: pa.Array, first: int
-) -> Iterator[tuple[int, dict[str, str | None]]]:
-    indices = pc.indices_nonzero(pc.fill_null(kept, fill_value=False))
-    rows: list[dict[str, str | None]] = batch.take(indices).to_pylist()
-    for index, cells in zip(indices.to_pylist(), rows, strict=True):
-        yield first + index, cells
+    path: Path, columns: Sequence[str], conditions: Mapping[str, Sequence[str]]
+) -> Iterator[tuple[int, dict[str, str]]]:
+    """Yield (row, texts by column) where every column of `conditions` has one of its values."""
+    wanted = {name: pa.array(values, pa.string()) for name, values in conditions.items()}
+    with parquet_errors(path):
+        for first, batch in iter_batches(path, columns):
+            texts = {name: batch.column(name).cast(pa.string()) for name in columns}
+            kept = pa.array([True] * batch.num_rows)
+            for name, values in wanted.items():
+                kept = pc.and_(kept, pc.is_in(texts[name], value_set=values))
+            indices = pc.indices_nonzero(kept)
+            found = [pc.fill_null(texts[name].take(indices), "").to_pylist() for name in columns]
+            for index, *cells in zip(indices.to_pylist(), *found, strict=True):
+                yield first + index, dict(zip(columns, cells, strict=True))

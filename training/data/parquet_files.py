@@ -24,7 +24,7 @@ def iter_batches(path: Path, columns: Sequence[str] | None = None) -> Iterator[t
     Raises:
         InputError: no such file, no Parquet file, or a missing column; lists the columns there are.
     """
-    with _parquet_errors(path), pq.ParquetFile(path) as file:
+    with parquet_errors(path), pq.ParquetFile(path) as file:
         present = file.schema_arrow.names
         for column in columns or ():
             check_column(column, present, source=str(path))
@@ -49,10 +49,11 @@ def check_column(column: str, present: Sequence[str], *, source: str) -> None:
 
 
 @contextmanager
-def _parquet_errors(path: Path) -> Iterator[None]:
+def parquet_errors(path: Path) -> Iterator[None]:
+    """Turn what pyarrow raises on the content of `path` into an InputError that names the file."""
     try:
         yield
-    except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError, pa.ArrowTypeError, UnicodeDecodeError) as error:
         raise InputError(
             f"no readable Parquet file ({error}); write or copy it again", source=str(path)
         ) from error

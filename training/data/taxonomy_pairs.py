@@ -14,8 +14,9 @@ _RELEVANT = 0.45
 _PRODUCTS_PER_QUERY = (3, 8)
 _EXTRA_VALUES = (1, 3)
 # Products of other categories repeat the query's values as often as this, so that words alone judge nothing.
-_SHARED_VALUES = 0.7
-_GENERIC_TITLE = 0.15
+_SHARED_VALUES = 0.85
+_CONFLICTING = 0.6
+_GENERIC_TITLE = 0.25
 _COLOR = "color"
 # A tiny taxonomy may have no category of another name.
 _TRIES = 20
@@ -56,9 +57,9 @@ class PairGenerator:
         leaf = self._leaf()
         parent = self._tree.parent(leaf)
         kind = self._random.random()
-        if kind < 0.4:
+        if kind < 0.15:
             return _Query(self._words(leaf), leaf, broad=False)
-        if kind < 0.75:
+        if kind < 0.55:
             values = self._values(leaf, self._random.randint(1, 2))
             return _Query(self._words(leaf, *values.values()), leaf, broad=False, values=values)
         if kind < 0.9 and self._is_inner(parent):
@@ -73,7 +74,7 @@ class PairGenerator:
         return self._pair(query, parent if generic else category, values, 1)
 
     def _not_relevant(self, query: _Query) -> RelevancePair:
-        if query.values and self._random.random() < 0.4:
+        if query.values and self._random.random() < _CONFLICTING:
             return self._conflicting(query)
         category = self._other_category(query)
         if category is None:
@@ -115,9 +116,9 @@ class PairGenerator:
 
     def _near_or_far(self, near: list[str], further: list[str]) -> str:
         kind = self._random.random()
-        if near and kind < 0.45:
+        if near and kind < 0.6:
             return self._random.choice(near)
-        if further and kind < 0.75:
+        if further and kind < 0.85:
             return self._random.choice(further)
         return self._leaf()
 

@@ -10,7 +10,7 @@ from model_store.errors import InputError
 from training.data.esci import esci_locales, read_esci
 from training.data.esci_official import EXAMPLES, PRODUCTS
 
-_Table = dict[str, list[str | int | None]]
+_Table = dict[str, list[str] | list[int] | list[bool] | list[list[int]] | list[str | None]]
 
 
 def _examples() -> _Table:
@@ -100,6 +100,27 @@ def test_a_missing_column_is_named(tmp_path: Path) -> None:
     del products["product_brand"]
     with pytest.raises(InputError, match=r"products\.parquet, field 'product_brand': the column is missing"):
         read_esci(_folder(tmp_path, products=products))
+
+
+def test_a_re_exported_folder_may_have_other_column_types(tmp_path: Path) -> None:
+    examples = _examples() | {
+        "query": [1984, 1984, 7, 8],
+        "small_version": [True, True, True, False],
+        "product_id": [1, 2, 1, 2],
+    }
+    products = _products() | {"product_id": [2, 1, 1, 9]}
+    pairs = read_esci(_folder(tmp_path, examples, products), ["us"], version="small")["us"]
+    assert [(pair.query, pair.product_id, pair.product_title) for pair in pairs] == [
+        ("1984", "1", "Desk lamp"),
+        ("1984", "2", "Lamp oil"),
+    ]
+
+
+def test_a_column_of_an_unreadable_type_is_refused(tmp_path: Path) -> None:
+    pq.write_table(pa.table(_examples() | {"query": [[1], [2], [3], [4]]}), tmp_path / EXAMPLES)
+    pq.write_table(pa.table(_products()), tmp_path / PRODUCTS)
+    with pytest.raises(InputError, match=r"examples\.parquet: no readable Parquet file"):
+        read_esci(tmp_path)
 
 
 def test_a_damaged_and_a_missing_file_are_named(tmp_path: Path) -> None:

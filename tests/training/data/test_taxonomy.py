@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -50,6 +51,16 @@ def test_a_relevant_product_never_contradicts_the_colour_asked_for(folder: Path)
     ]
     assert all(same for same, label in judged if label)
     assert any(not same for same, label in judged if not label)
+
+
+def test_each_locale_favours_verticals_of_its_own(folder: Path) -> None:
+    locales = ["en-au", "en-ca", "en-gb", "en-in"]
+    toys = []
+    for locale in locales:
+        shutil.copytree(folder / "dist" / "en", folder / "dist" / locale)
+        pairs = generate_taxonomy_pairs(folder, locale, 300, 0)
+        toys.append(sum("dolls" in pair.query or "puzzles" in pair.query for pair in pairs))
+    assert max(toys) - min(toys) > 100
 
 
 def test_a_value_called_other_is_not_used(folder: Path) -> None:
