@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 
 from model_store.errors import InputError
 
-_BATCH_ROWS = 65_536
+_BATCH_ROWS = 8_192
 
 
 def iter_batches(path: Path, columns: Sequence[str] | None = None) -> Iterator[tuple[int, pa.RecordBatch]]:
