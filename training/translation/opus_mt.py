@@ -56,16 +56,16 @@ class OpusMtTranslator:
     ) -> None:
         self.source = checked_language(source)
         self.target = checked_language(target)
+        if engine == "ctranslate2":
+            from training.translation.ctranslate2_engine import check_installed
+
+            check_installed(pair_name(source, target))
         chosen = model.get(pair_name(source, target)) if isinstance(model, Mapping) else model
         self._files = find_marian_files(source, target, chosen, converted=engine == "ctranslate2")
         self._engine_name = engine
         self._batch_size = batch_size
         self._beams = beams
         self.name = f"opus_mt {engine} {self._files.identity} beams {beams}"
-        if engine == "ctranslate2":
-            from training.translation.ctranslate2_engine import check_installed
-
-            check_installed(pair_name(source, target))
 
     def translate(self, texts: Sequence[str]) -> list[str]:
         """As `Translator.translate`, in batches of texts of similar length."""

@@ -215,7 +215,8 @@ def _downloaded(model: OpusMtModel) -> Path | None:
         folder = Path(snapshot_download(model.hub_id, revision=model.revision or None, local_files_only=True))
     except (LocalEntryNotFoundError, HFValidationError):
         return None
-    return folder if (folder / WEIGHTS).is_file() else None
+    # A download that was interrupted leaves some of the files.
+    return folder if all((folder / name).is_file() for name in (*_NEEDED, WEIGHTS)) else None
 
 
 def _unreachable(model: OpusMtModel, pair: str, error: OSError) -> str:

