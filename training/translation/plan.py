@@ -26,7 +26,8 @@ def _catalogue(source: str, target: str, argument: str) -> Translator:
     from training.data.catalogue import CatalogueTranslator
 
     del argument
-    return CatalogueTranslator(source, target)
+    translator: Translator = CatalogueTranslator(source, target)
+    return translator
 
 
 _ENGINES: dict[str, Callable[[str, str, str], Translator]] = {

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from huggingface_hub.utils import reset_sessions
+from huggingface_hub.utils._http import reset_sessions
 
 from tests.training.translation.local_hub import LocalHub, local_hub
 from tests.training.translation.tiny_marian import make_tiny_marian
