@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 import numpy
 import torch
@@ -12,7 +13,11 @@ from model_store.length_batches import length_batches
 from model_store.network import RelevanceNetwork, Route
 from model_store.pair_batch import PRODUCT_SEGMENT, QUERY_SEGMENT
 from model_store.pair_tokens import PairTokenizer, TokenIds, TokenizedPairs
+from model_store.product import QueryProductPair
 from model_store.relevance_head import similarity_features
+
+if TYPE_CHECKING:
+    from model_store.loading import LoadedVersion
 
 DEFAULT_TOKEN_BUDGET = 2048
 _HEAD_BATCH = 8192
@@ -120,3 +125,34 @@ def probabilities(logits: numpy.ndarray) -> numpy.ndarray:
     """Logits to relevance scores in [0, 1], float32, without overflow."""
     scores: numpy.ndarray = 0.5 * (1.0 + numpy.tanh(0.5 * logits.astype(numpy.float32)))
     return scores
+
+
+def score_pairs(
+    loaded: LoadedVersion,
+    pairs: Sequence[QueryProductPair],
+    *,
+    token_budget: int = DEFAULT_TOKEN_BUDGET,
+    progress: Progress | None = None,
+) -> numpy.ndarray:
+    """Relevance scores of pairs by a loaded version.
+
+    Args:
+        progress: as in `score_tokenized`.
+
+    Returns:
+        (N) float32 scores in [0, 1], in the order of the pairs.
+
+    Raises:
+        InputError: a pair of a marketplace that the version does not know.
+    """
+    heads = loaded.head_numbers([pair.marketplace for pair in pairs])
+    logits = score_tokenized(
+        loaded.network,
+        loaded.tokenizer,
+        loaded.tokenizer.tokenize(pairs),
+        loaded.route,
+        heads,
+        token_budget=token_budget,
+        progress=progress,
+    )
+    return probabilities(logits)

@@ -85,9 +85,10 @@ def task_losses(
 
 
 def validation_auc(environment: TrainingEnvironment, data: LabelledTokens, route: Route, head: int) -> float:
-    """ROC-AUC of the network as it is."""
+    """ROC-AUC of the network as it is, in the training's own precision."""
     budget = environment.configuration.token_budget
-    logits = data.logits(environment.network, environment.tokenizer, route, head, budget)
+    with environment.accelerator.autocast():
+        logits = data.logits(environment.network, environment.tokenizer, route, head, budget)
     return roc_auc(data.labels, logits)
 
 

@@ -22,6 +22,7 @@ class LoopState:
     epoch: int = 0
     step: int = 0
     best_auc: float = -1.0
+    kept_auc: float = -1.0
     best_epoch: int = 0
     best: list[Tensor] | None = None
     seconds: float = 0.0
@@ -49,6 +50,7 @@ def save_checkpoint(
         "epoch": state.epoch,
         "step": state.step,
         "best_auc": state.best_auc,
+        "kept_auc": state.kept_auc,
         "best_epoch": state.best_epoch,
         "seconds": state.seconds,
         "history": state.history,

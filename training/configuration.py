@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from model_store.errors import ConfigurationError
 from model_store.network_configuration import AdapterConfiguration, FusionConfiguration, HeadConfiguration
 from model_store.pair_encoding import PairEncoding
+from training.overrides import Overrides, merged
 
 PRESETS = Path(__file__).parent / "presets"
 
@@ -32,6 +33,7 @@ class StageConfiguration(_Frozen):
     adam_epsilon: float = Field(default=1e-8, gt=0)
     gradient_clipping: float = Field(default=1.0, gt=0, description="largest norm of the gradient")
     patience: int = Field(default=3, ge=1, description="epochs without a better validation ROC-AUC")
+    tolerance: float = Field(default=0.0, ge=0, lt=0.5, description="a later epoch this little worse is kept")
     dropout: bool = Field(default=False, description="whether the frozen encoder's dropout acts")
 
 
@@ -59,6 +61,7 @@ class TrainingConfiguration(_Frozen):
     head: HeadConfiguration = HeadConfiguration()
     adapter_stage: StageConfiguration = StageConfiguration()
     fusion_stage: StageConfiguration = StageConfiguration()
+    finetuning_stage: StageConfiguration = StageConfiguration(learning_rate=5e-5, dropout=True)
     adapter_start: Literal["random", "previous"] = "random"
     fusion_start: Literal["random", "previous"] = "random"
     distillation: DistillationConfiguration = DistillationConfiguration()
@@ -82,8 +85,8 @@ class TrainingConfiguration(_Frozen):
         return self
 
 
-def load_configuration(preset_or_path: str, **overrides: object) -> TrainingConfiguration:
-    """Read a preset by name or a YAML file by path; overrides that are None are left out.
+def load_configuration(preset_or_path: str, overrides: Overrides | None = None) -> TrainingConfiguration:
+    """Read a preset by name or a YAML file by path, and put overrides in.
 
     Raises:
         ConfigurationError: no such preset or file, or a field that is wrong, named.
@@ -93,10 +96,25 @@ def load_configuration(preset_or_path: str, **overrides: object) -> TrainingConf
         raise ConfigurationError(f"{preset_or_path!r} is neither a preset ({', '.join(presets())}) nor a file")
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
-        content.update({key: value for key, value in overrides.items() if value is not None})
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ConfigurationError(f"{path.name}: no YAML ({error})") from error
+    if not isinstance(content, dict):
+        raise ConfigurationError(f"{path.name}: holds no fields")
+    return checked_configuration(merged(content, overrides or {}), path.name)
+
+
+def checked_configuration(content: Overrides, source: str) -> TrainingConfiguration:
+    """A configuration from plain data.
+
+    Raises:
+        ConfigurationError: a field that is wrong or unknown, named.
+    """
+    try:
         return TrainingConfiguration.model_validate(content)
-    except (yaml.YAMLError, ValidationError, AttributeError) as error:
-        raise ConfigurationError(f"{path.name}: {error}") from error
+    except ValidationError as error:
+        first = error.errors()[0]
+        field = ".".join(str(part) for part in first["loc"])
+        raise ConfigurationError(f"{source}: {field + ': ' if field else ''}{first['msg']}") from error
 
 
 def presets() -> list[str]:

@@ -24,6 +24,7 @@ from training.marketplace_data import EvaluationTokens
 from training.publishing import Publication, publish_step
 from training.run_files import RunFiles, read_json, write_json
 from training.translation.cache import TranslationCache
+from training.translation.cached import CachedTranslator
 from training.translation.pairs import sample_for_translation, translate_pairs
 from training.translation.plan import TranslationPlan
 from training.zero_shot import zero_shot_cosine
@@ -126,16 +127,15 @@ class ContinualRun:
 
     def _translate(self, train: Sequence[RelevancePair]) -> tuple[dict[str, LabelledTokens], float]:
         started = time.monotonic()
-        if not self.learner.marketplaces or self.plan.is_none:
-            return {}, 0.0
-        new = train[0].marketplace
+        new = language_of(train[0].marketplace)
+        older = [name for name in self.learner.marketplaces if self.plan.translates(new, language_of(name))]
         sample = sample_for_translation(train, self.configuration.translated_share, self.configuration.seed)
-        cache = TranslationCache(self.store.root / "translations")
         translated = {}
-        for older in self.learner.marketplaces:
-            translator = self.plan.translator(language_of(new), language_of(older), cache)
-            pairs = translate_pairs(sample, translator, older)
-            translated[older] = LabelledTokens.of(pairs, self.environment.tokenizer)
+        with TranslationCache(self.store.root / "translations") as cache:
+            for name in older:
+                translator = CachedTranslator(self.plan.translator(new, language_of(name)), cache)
+                pairs = translate_pairs(sample, translator, name)
+                translated[name] = LabelledTokens.of(pairs, self.environment.tokenizer)
         return translated, time.monotonic() - started
 
     def _evaluate(self, result: StepResult, folder: Path) -> dict[str, object]:

@@ -41,7 +41,7 @@ class Stage(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class StageResult:
-    """How a stage ended. The best weights are in the network."""
+    """How a stage ended. The kept weights, those of `best_epoch`, are in the network."""
 
     best_auc: float
     best_epoch: int
@@ -101,7 +101,7 @@ class _Loop:
         if self.writer:
             self.writer.close()
         return StageResult(
-            best_auc=self.state.best_auc,
+            best_auc=self.state.kept_auc,
             best_epoch=self.state.best_epoch,
             epochs=self.state.epoch,
             steps=self.state.steps_done(self.steps_per_epoch),
@@ -131,11 +131,12 @@ class _Loop:
         measured: dict[str, float] = {}
         rank, processes = self.accelerator.process_index, self.accelerator.num_processes
         for loss, parts in self.stage.losses(batch, rank, processes):
-            if not math.isfinite(float(loss)):
-                raise FloatingPointError(f"{self.stage.name}: the loss is {float(loss)} at step {step}")
+            value = float(loss.detach())
+            if not math.isfinite(value):
+                raise FloatingPointError(f"{self.stage.name}: the loss is {value} at step {step}")
             self.accelerator.backward(loss)
-            for name, value in parts.items():
-                measured[name] = measured.get(name, 0.0) + value
+            for name, part in parts.items():
+                measured[name] = measured.get(name, 0.0) + part
         self._sum_gradients()
         norm = nn.utils.clip_grad_norm_(self.parameters, self.settings.gradient_clipping)
         self.optimizer.step()
@@ -163,8 +164,11 @@ class _Loop:
         self.state.history.append({"epoch": float(self.state.epoch), "validation_auc": auc})
         if self.writer:
             self.writer.add_scalar(f"{self.stage.name}/validation_auc", auc, self.state.epoch)
-        if auc > self.state.best_auc or self.state.best is None:
-            self.state.best_auc, self.state.best_epoch = auc, self.state.epoch
+        tolerance = self.settings.tolerance
+        better = auc >= self.state.best_auc - tolerance if tolerance else auc > self.state.best_auc
+        if better or self.state.best is None:
+            self.state.best_auc = max(auc, self.state.best_auc)
+            self.state.kept_auc, self.state.best_epoch = auc, self.state.epoch
             self.state.best = [parameter.detach().clone() for parameter in self.parameters]
         return auc
 

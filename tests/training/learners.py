@@ -1,0 +1,66 @@
+"""Learners over the tiny encoder and separable toy data, for tests."""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+
+import torch
+from accelerate import Accelerator
+from transformers import BertModel, PreTrainedTokenizerFast
+
+from model_store.network import RelevanceNetwork
+from model_store.pair_tokens import PairTokenizer
+from training.configuration import TrainingConfiguration
+from training.continual_learner import ContinualLearner
+from training.data.pairs import RelevancePair
+from training.environment import TrainingEnvironment
+
+WORDS = {
+    "us": ("shoe", "hat", "lamp", "chair", "phone"),
+    "es": ("zapato", "gorro", "luz", "silla", "movil"),
+    "de": ("schuh", "hut", "lampe", "stuhl", "handy"),
+}
+
+
+def toy_configuration(**changes: object) -> TrainingConfiguration:
+    stage = {"epochs": 3, "batch_size": 16, "learning_rate": 5e-3, "patience": 5}
+    content = {
+        "adapter": {"bottleneck": 8},
+        "adapter_stage": stage,
+        "fusion_stage": {**stage, "tolerance": 0.02},
+        "finetuning_stage": stage,
+        "checkpoint_seconds": 0,
+        **changes,
+    }
+    return TrainingConfiguration.model_validate(content)
+
+
+def toy_learner(folder: Path, configuration: TrainingConfiguration | None = None) -> ContinualLearner:
+    return ContinualLearner(toy_environment(folder, configuration or toy_configuration()))
+
+
+def toy_environment(folder: Path, configuration: TrainingConfiguration) -> TrainingEnvironment:
+    torch.manual_seed(0)
+    network = RelevanceNetwork(
+        BertModel.from_pretrained(folder, add_pooling_layer=False),
+        configuration.pair_encoding,
+        configuration.adapter,
+        configuration.fusion,
+        configuration.head,
+    )
+    tokenizer = PairTokenizer(PreTrainedTokenizerFast.from_pretrained(folder), configuration.pair_encoding)
+    return TrainingEnvironment(configuration, network, tokenizer, Accelerator(cpu=True))
+
+
+def toy_pairs(marketplace: str, rows: int, seed: int = 0) -> list[RelevancePair]:
+    """Relevant where the title holds the query's word."""
+    generator = random.Random(f"{seed}/{marketplace}")
+    pairs = []
+    for number in range(rows):
+        word, other = generator.sample(WORDS[marketplace], 2)
+        label = number % 2
+        title = f"{generator.choice('abcdefgh')}{number} {word if label else other}"
+        query = f"{word} {generator.choice('xyz')}{number // 4}"
+        pairs.append(RelevancePair(marketplace, query, f"p{number}", title, label))
+    return pairs

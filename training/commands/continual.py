@@ -1,0 +1,49 @@
+"""`training continual`: learn a sequence of marketplaces."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from model_store.store import ModelStore
+from training.commands.console import notes
+from training.commands.matrix import print_matrices
+from training.commands.run_names import run_name, store_folder
+from training.configuration import TrainingConfiguration, load_configuration
+from training.continual import ContinualRun, RunState, check_translators
+from training.continual_learner import ContinualLearner
+from training.data.sources import parse_source
+from training.data.splits import Splits
+from training.environment import prepare_environment, run_folder_of
+from training.marketplace_data import checked_splits
+from training.new_network import new_network
+from training.overrides import Overrides
+from training.run_files import RunFiles
+from training.translation.plan import TranslationPlan
+
+
+def train_continually(
+    data: str, sequence: Sequence[str], preset: str, overrides: Overrides, store: Path | None, run: str | None
+) -> None:
+    """Check everything first, then learn marketplace by marketplace and print the matrices."""
+    configuration = load_configuration(preset, overrides)
+    check_translators(TranslationPlan.parse(configuration.translation), [], sequence)
+    splits = load_splits(data, sequence, configuration)
+    model_store = ModelStore(store_folder(store))
+    facts = {"data": data, "sequence": list(sequence), "parent": None}
+    files = RunFiles(run_folder_of(model_store.root, run or run_name(configuration, facts)))
+    files.begin(configuration, facts)
+    notes.print(f"run {files.folder}")
+    network, tokenizer = new_network(configuration)
+    learner = ContinualLearner(prepare_environment(configuration, network, tokenizer))
+    continual_run = ContinualRun(learner, model_store, files, None, RunState(), {}, notes.print)
+    continual_run.learn(splits)
+    print_matrices(continual_run.state, list(sequence))
+
+
+def load_splits(
+    data: str, sequence: Sequence[str], configuration: TrainingConfiguration
+) -> Mapping[str, Splits]:
+    """Read, check and split the marketplaces' rows."""
+    source = parse_source(data)
+    return checked_splits(source.load(sequence, configuration.seed), configuration, data)
