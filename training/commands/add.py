@@ -1,0 +1,63 @@
+"""`training add`: one more marketplace on top of the newest version."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from model_store.errors import InputError
+from model_store.loading import LoadedVersion, load_version
+from model_store.store import ModelStore
+from training.commands.console import notes
+from training.commands.continual import load_splits
+from training.commands.matrix import print_matrices
+from training.commands.run_names import run_name, store_folder
+from training.configuration import TrainingConfiguration, checked_configuration
+from training.continual import ContinualRun, RunState, check_translators
+from training.continual_learner import ContinualLearner
+from training.environment import prepare_environment, run_folder_of
+from training.overrides import Overrides, merged
+from training.run_files import RunFiles
+from training.translation.plan import TranslationPlan
+
+
+def add_marketplace(
+    data: str, marketplace: str, overrides: Overrides, store: Path | None, run: str | None
+) -> None:
+    """Train one step with the newest version as its teacher, and publish."""
+    root = store_folder(store)
+    model_store = ModelStore(root)
+    parent = load_version(root)
+    if marketplace in parent.manifest.names:
+        raise InputError(
+            f"version {parent.manifest.number} knows {marketplace!r} already; "
+            "each marketplace is learnt once", field="marketplace"
+        )  # fmt: skip
+    configuration = _configuration(parent, overrides)
+    check_translators(TranslationPlan.parse(configuration.translation), parent.manifest.names, [marketplace])
+    splits = load_splits(data, [marketplace], configuration)
+    older = RunFiles(run_folder_of(root, parent.manifest.run))
+    kept = {name: older.evaluation_rows(name) for name in parent.manifest.names}
+    sequence = [*parent.manifest.names, marketplace]
+    facts = {"data": data, "sequence": sequence, "parent": parent.manifest.number}
+    files = RunFiles(run_folder_of(root, run or run_name(configuration, facts)))
+    files.begin(configuration, facts)
+    for name, rows in kept.items():
+        files.keep_evaluation(name, rows)
+    notes.print(f"run {files.folder}, on top of version {parent.manifest.number}")
+    learner = ContinualLearner(
+        prepare_environment(configuration, parent.network, parent.tokenizer), parent.manifest.names, parent.route
+    )
+    state = RunState.of(parent.manifest)
+    ContinualRun(
+        learner, model_store, files, parent.manifest.number, state, kept, notes.print
+    ).learn(splits)  # fmt: skip
+    print_matrices(state, sequence)
+
+
+def _configuration(parent: LoadedVersion, overrides: Overrides) -> TrainingConfiguration:
+    content = merged(dict(parent.manifest.training_configuration), overrides)
+    configuration = checked_configuration(content, f"version {parent.manifest.number}")
+    for field in ("base_encoder", "pair_encoding", "head"):
+        if field in overrides:
+            raise InputError(f"is fixed by version {parent.manifest.number}: begin a new run to change it", field=field)
+    return configuration

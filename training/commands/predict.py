@@ -1,0 +1,63 @@
+"""`training predict`: a score for every row of a file."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterable, Iterator
+from itertools import islice
+from pathlib import Path
+
+from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+from model_store.errors import ConfigurationError
+from model_store.loading import load_version
+from model_store.product import QueryProductPair
+from model_store.scoring import score_pairs
+from training.commands.console import notes
+from training.commands.run_names import store_folder
+from training.data.table import ColumnMapping, read_unlabelled
+
+CHUNK = 4096
+
+NumberedPair = tuple[int, QueryProductPair]
+
+
+def predict_file(
+    file: Path, output: Path, marketplace: str | None, mapping: Path | None, version: str, store: Path | None
+) -> None:
+    """Read pairs in chunks and write `row`, `marketplace`, `query`, `product_id`, `score` as they are scored.
+
+    The output appears under its name when it is whole.
+    """
+    columns = _mapping(mapping, marketplace)
+    loaded = load_version(store_folder(store), version)
+    partial = output.with_name(f"{output.name}.partial")
+    done = 0
+    columns_shown = (SpinnerColumn(), TextColumn("{task.completed:,} pairs, {task.speed:.0f} a second"),
+                     TimeElapsedColumn())  # fmt: skip
+    with partial.open("w", encoding="utf-8", newline="") as target, Progress(
+        *columns_shown, console=notes, disable=not notes.is_terminal
+    ) as progress:
+        task = progress.add_task("predict", total=None)
+        writer = csv.writer(target, delimiter="\t", lineterminator="\n")
+        writer.writerow(("row", "marketplace", "query", "product_id", "score"))
+        for chunk in _chunks(read_unlabelled(file, columns)):
+            scores = score_pairs(loaded, [pair for _, pair in chunk])
+            for (row, pair), score in zip(chunk, scores, strict=True):
+                writer.writerow((row, pair.marketplace, pair.query, pair.product.id, f"{score:.6f}"))
+            done += len(chunk)
+            progress.update(task, completed=done)
+    partial.replace(output)
+    notes.print(f"{done:,} pairs scored by version {loaded.manifest.number}: {output}")
+
+
+def _mapping(path: Path | None, marketplace: str | None) -> ColumnMapping:
+    if path is not None and marketplace is not None:
+        raise ConfigurationError("give either --marketplace or a --mapping that says where the marketplace is")
+    return ColumnMapping.load(path) if path is not None else ColumnMapping(marketplace=marketplace)
+
+
+def _chunks(rows: Iterable[NumberedPair]) -> Iterator[list[NumberedPair]]:
+    iterator = iter(rows)
+    while chunk := list(islice(iterator, CHUNK)):
+        yield chunk
