@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy
 
 from model_store.errors import ConfigurationError
+from model_store.manifest import Manifest
 from model_store.scoring import probabilities
 from model_store.store import ModelStore
 from training.configuration import TrainingConfiguration
@@ -41,6 +42,19 @@ class RunState:
     zero_shot_validation: dict[str, float] = field(default_factory=dict)
     zero_shot_test: dict[str, float] = field(default_factory=dict)
     steps: list[dict[str, object]] = field(default_factory=list)
+    parameters: dict[str, dict[str, int]] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, manifest: Manifest) -> RunState:
+        """What a published version knows: the state that its next step goes on from."""
+        return cls(
+            validation_matrix=[dict(row) for row in manifest.metric_matrix],
+            test_matrix=[dict(row) for row in manifest.test_matrix],
+            zero_shot_validation=dict(manifest.zero_shot),
+            zero_shot_test=dict(manifest.zero_shot_test),
+            steps=[{"marketplace": name} for name in manifest.names],
+            parameters={entry.name: entry.trainable_parameters for entry in manifest.marketplaces},
+        )
 
 
 class ContinualRun:
@@ -110,17 +124,36 @@ class ContinualRun:
         train = LabelledTokens.of(parts.train, self.environment.tokenizer)
         validation = self.evaluation[marketplace].validation
         result = self.learner.learn(marketplace, train, validation, translated, folder)
-        row = self._evaluate(result, folder)
+        self._evaluate()
         done = read_json(folder / "published.json")
-        if done is None:
-            row["seconds"] = time.monotonic() - started
-            row["translation_seconds"] = translation_seconds
-            row["translated_rows"] = {name: len(data) for name, data in translated.items()}
-        else:
-            row = done["step"]  # type: ignore[assignment]
+        if done is not None:
+            return self._already_published(marketplace, result, done)
+        publication = publish_step(self, result.trainable_parameters)
+        row: dict[str, object] = {
+            "marketplace": marketplace,
+            "seconds": time.monotonic() - started,
+            "translation_seconds": translation_seconds,
+            "translated_rows": {name: len(data) for name, data in translated.items()},
+            **_told(result),
+            "validation_auc": self.state.validation_matrix[-1],
+            "test_auc": self.state.test_matrix[-1],
+        }
         self.state.steps.append(row)
-        publication = publish_step(self, marketplace, result, done)
         write_json(folder / "published.json", {"step": row, "publication": publication.as_dict()})
+        self.parent = publication.number
+        self._say(marketplace, publication)
+        return publication
+
+    def _already_published(
+        self, marketplace: str, result: StepResult, done: dict[str, object]
+    ) -> Publication:
+        """An earlier call of this run published the step: nothing is published twice."""
+        step, published = done["step"], done["publication"]
+        assert isinstance(step, dict)
+        assert isinstance(published, dict)
+        publication = Publication(**published)
+        self.state.steps.append(step)
+        self.state.parameters[marketplace] = result.trainable_parameters
         self.parent = publication.number
         self._say(marketplace, publication)
         return publication
@@ -138,25 +171,14 @@ class ContinualRun:
                 translated[name] = LabelledTokens.of(pairs, self.environment.tokenizer)
         return translated, time.monotonic() - started
 
-    def _evaluate(self, result: StepResult, folder: Path) -> dict[str, object]:
-        """Score validation and test rows of all marketplaces, learnt or still to come."""
+    def _evaluate(self) -> None:
+        """Add a row to both matrices: all marketplaces, learnt or still to come."""
         validation, test = {}, {}
         for marketplace, data in self.evaluation.items():
             validation[marketplace] = roc_auc(data.validation.labels, self.learner.logits(marketplace, data.validation))
             test[marketplace] = roc_auc(data.test.labels, self.learner.logits(marketplace, data.test))
         self.state.validation_matrix.append(validation)
         self.state.test_matrix.append(test)
-        stages = {"adapter": result.adapter, "fusion": result.fusion}
-        return {
-            "marketplace": self.learner.marketplaces[-1],
-            "validation_auc": validation,
-            "test_auc": test,
-            "trainable_parameters": result.trainable_parameters,
-            "stage_seconds": {name: stage.seconds for name, stage in stages.items() if stage},
-            "stage_steps": {name: stage.steps for name, stage in stages.items() if stage},
-            "best_epoch": {name: stage.best_epoch for name, stage in stages.items() if stage},
-            "folder": folder.name,
-        }
 
     def validation_scores(self, marketplace: str) -> tuple[LabelledTokens, numpy.ndarray]:
         """The marketplace's validation rows and their scores in [0, 1]."""
@@ -192,3 +214,13 @@ def _language_pairs(sequence: Sequence[str], known: int) -> Iterable[tuple[str, 
     for place in range(known, len(sequence)):
         for older in sequence[:place]:
             yield language_of(sequence[place]), language_of(older)
+
+
+def _told(result: StepResult) -> dict[str, object]:
+    stages = {"adapter": result.adapter, "fusion": result.fusion}
+    return {
+        "trainable_parameters": result.trainable_parameters,
+        "stage_seconds": {name: stage.seconds for name, stage in stages.items() if stage},
+        "stage_steps": {name: stage.steps for name, stage in stages.items() if stage},
+        "best_epoch": {name: stage.best_epoch for name, stage in stages.items() if stage},
+    }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib.metadata
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -13,7 +14,6 @@ from model_store.base_encoders import parse_base_encoder
 from model_store.manifest import (
     BaseEncoderReference,
     EvaluationSet,
-    EvaluationSets,
     ManifestDraft,
     MarketplaceEntry,
     ProbePair,
@@ -89,6 +89,7 @@ def _draft(run: ContinualRun, trainable_parameters: Mapping[str, int]) -> Manife
         metric_matrix=tuple(run.state.validation_matrix),
         test_matrix=tuple(run.state.test_matrix),
         zero_shot=run.state.zero_shot_validation,
+        zero_shot_test=run.state.zero_shot_test,
         run=run.files.folder.name,
         evaluation=_evaluation_sets(run),
         training_configuration=configuration.model_dump(mode="json"),
@@ -96,3 +97,52 @@ def _draft(run: ContinualRun, trainable_parameters: Mapping[str, int]) -> Manife
         score_histograms=histograms,
         probe_pairs=tuple(probes),
     )
+
+
+def _entries(run: ContinualRun, trainable_parameters: Mapping[str, int]) -> tuple[MarketplaceEntry, ...]:
+    learner = run.learner
+    validation = run.state.validation_matrix[-1]
+    entries = []
+    for step, name in enumerate(learner.marketplaces, start=1):
+        newest = name == learner.marketplaces[-1]
+        entries.append(
+            MarketplaceEntry(
+                name=name,
+                language=language_of(name),
+                step=step,
+                adapter_folder=f"{ADAPTERS}/{name}",
+                bottleneck=run.environment.network.adapter_modules(name)[0].bottleneck,
+                head=learner.head_of(name),
+                threshold=ThresholdReport(**asdict(run.threshold(name))),
+                validation_auc=validation[name],
+                trainable_parameters=dict(trainable_parameters) if newest else run.state.parameters[name],
+            )
+        )
+    run.state.parameters[learner.marketplaces[-1]] = dict(trainable_parameters)
+    return tuple(entries)
+
+
+def _base_encoder(run: ContinualRun) -> BaseEncoderReference:
+    base = parse_base_encoder(run.configuration.base_encoder)
+    encoder = run.environment.network.encoder
+    return BaseEncoderReference(
+        source=base.source,
+        digest=base.digest(),
+        model_type=str(encoder.encoder.config.model_type),
+        hidden_size=encoder.hidden_size,
+        layers=encoder.depth,
+    )
+
+
+def _evaluation_sets(run: ContinualRun) -> dict[str, dict[str, EvaluationSet]]:
+    sets: dict[str, dict[str, EvaluationSet]] = {}
+    for name in run.learner.marketplaces:
+        sets[name] = {}
+        for part in ("validation", "test"):
+            path = run.files.evaluation_path(name, part)
+            with path.open("rb") as file:
+                digest = hashlib.file_digest(file, "sha256").hexdigest()
+            sets[name][part] = EvaluationSet(
+                path=path.relative_to(run.store.root).as_posix(), rows=len(run.rows[name][part]), sha256=digest
+            )
+    return sets

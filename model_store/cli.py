@@ -1,0 +1,86 @@
+"""Command line of the model store: `python -m model_store list|show|verify|promote|rollback|latest|encoder`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from model_store.base_encoders import parse_base_encoder
+from model_store.settings import ModelStoreSettings
+from model_store.store import ModelStore
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, help=__doc__, pretty_exceptions_enable=False)
+
+Store = Annotated[Path | None, typer.Option(help="model store; MODEL_STORE or var/model-store by default")]
+Version = Annotated[str, typer.Argument(help="a version's number, or latest")]
+Json = Annotated[bool, typer.Option("--json", help="print JSON")]
+
+
+def _store(store: Path | None) -> ModelStore:
+    return ModelStore(store if store is not None else ModelStoreSettings().model_store)
+
+
+@app.command("list")
+def list_versions(store: Store = None, as_json: Json = False) -> None:
+    """List all versions; the served one is marked."""
+    model_store = _store(store)
+    manifests = [model_store.manifest(number) for number in model_store.numbers()]
+    if as_json:
+        typer.echo(json.dumps([json.loads(manifest.model_dump_json(include=_LISTED)) for manifest in manifests]))
+        return
+    latest = model_store.latest() if manifests and any(m.promotion.promoted for m in manifests) else None
+    for manifest in manifests:
+        mark = "*" if manifest.number == latest else " "
+        names = " ".join(manifest.names)
+        typer.echo(f"{mark} {manifest.number:4d}  {manifest.created_at:%Y-%m-%d %H:%M}  {names:<20}  "
+                   f"{manifest.promotion.reason}")  # fmt: skip
+
+
+_LISTED = {"number", "created_at", "parent", "marketplaces", "promotion", "run"}
+
+
+@app.command()
+def show(version: Version = "latest", store: Store = None) -> None:
+    """Print a version's manifest."""
+    model_store = _store(store)
+    typer.echo(model_store.manifest(model_store.resolve(version)).model_dump_json(indent=2))
+
+
+@app.command()
+def verify(version: Version = "latest", store: Store = None) -> None:
+    """Check every file of a version and its base encoder."""
+    model_store = _store(store)
+    manifest = model_store.verify(model_store.resolve(version))
+    parse_base_encoder(manifest.base_encoder.source).verify(manifest.base_encoder.digest)
+    typer.echo(f"version {manifest.number} is whole: {len(manifest.files)} files")
+
+
+@app.command()
+def promote(version: Annotated[int, typer.Argument(help="a version's number")], store: Store = None) -> None:
+    """Serve a version, whatever the promotion rule said of it."""
+    _store(store).promote(version)
+    typer.echo(f"version {version} is served")
+
+
+@app.command()
+def rollback(store: Store = None) -> None:
+    """Serve the version that was served before."""
+    typer.echo(f"version {_store(store).rollback()} is served")
+
+
+@app.command()
+def latest(store: Store = None) -> None:
+    """Print the number of the served version."""
+    typer.echo(_store(store).latest())
+
+
+@app.command()
+def encoder(
+    source: Annotated[str, typer.Argument(help="packaged, packaged:LAYERS, hub:ID or a folder")] = "packaged:4",
+) -> None:
+    """Prepare a base encoder, and print its folder and digest."""
+    base = parse_base_encoder(source)
+    typer.echo(f"{base.folder}\n{base.digest()}")

@@ -1,0 +1,1 @@
+"""Entry points that drive the packages from outside."""

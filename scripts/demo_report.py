@@ -1,0 +1,176 @@
+"""The demo's report: what a person wants to see after a run, printed and as JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TypedDict
+
+from rich.console import Console
+from rich.table import Table
+
+Matrix = list[dict[str, float]]
+
+
+class ScoredQuery(TypedDict):
+    """One query-product pair as the service scored it."""
+
+    marketplace: str
+    query: str
+    title: str
+    label: int
+    score: float
+    highly_relevant: bool
+    cached: bool
+
+
+class CachedQuery(TypedDict):
+    """What the cache answers for a query."""
+
+    marketplace: str
+    query: str
+    status: str
+    products: list[dict[str, object]]
+
+
+@dataclass(slots=True)
+class DemoReport:
+    """Everything the demo found out."""
+
+    data: str
+    sequence: list[str]
+    continual: Matrix = field(default_factory=list)
+    untrained_cosine: dict[str, float] = field(default_factory=dict)
+    sequential_finetuning: Matrix = field(default_factory=list)
+    trainable_parameters: list[dict[str, int]] = field(default_factory=list)
+    sequential_parameters: int = 0
+    marketplaces: list[dict[str, object]] = field(default_factory=list)
+    promotions: list[str] = field(default_factory=list)
+    scored: list[ScoredQuery] = field(default_factory=list)
+    fills: list[dict[str, object]] = field(default_factory=list)
+    cached: list[CachedQuery] = field(default_factory=list)
+    seconds: dict[str, float] = field(default_factory=dict)
+    places: dict[str, str] = field(default_factory=dict)
+
+
+def print_report(report: DemoReport, console: Console, next_commands: Sequence[str]) -> None:
+    """Print all of the report as tables."""
+    console.rule("What was learnt")
+    console.print(_matrix(report))
+    console.print(_forgetting(report))
+    console.print(_parameters(report))
+    console.rule("Highly relevant: thresholds on validation data")
+    console.print(_thresholds(report.marketplaces))
+    console.rule("Some pairs, scored over HTTP")
+    console.print(_scored(report.scored))
+    console.rule("What the offline cache answers now")
+    console.print(_cached(report.cached))
+    console.rule("Where everything lies")
+    for name, place in report.places.items():
+        console.print(f"  {name:<14} {place}", soft_wrap=True)
+    seconds = ", ".join(f"{name} {value:.0f} s" for name, value in report.seconds.items())
+    console.print(f"\n  time: {seconds}")
+    console.print("\n  next:")
+    for command in next_commands:
+        console.print(f"    {command}", soft_wrap=True, markup=False)
+
+
+def backward_transfer(matrix: Matrix, sequence: Sequence[str]) -> dict[str, float]:
+    """Change of every older marketplace's ROC-AUC from the step that learnt it to the last."""
+    return {name: matrix[-1][name] - matrix[step][name] for step, name in enumerate(sequence[:-1])}
+
+
+def _matrix(report: DemoReport) -> Table:
+    table = Table(title="ROC-AUC on test queries: after each step (rows), on each marketplace (columns)")
+    table.add_column("")
+    for name in report.sequence:
+        table.add_column(name, justify="right")
+    table.add_row("untrained encoder's cosine", *_row(report.untrained_cosine, report.sequence))
+    for method, matrix in (
+        ("attention distillation", report.continual),
+        ("sequential fine-tuning", report.sequential_finetuning),
+    ):
+        table.add_section()
+        for step, row in enumerate(matrix):
+            known = report.sequence[: step + 1]
+            label = f"{method}, after {known[-1]}"
+            table.add_row(label, *_row(row, report.sequence, faint_after=len(known)))
+    return table
+
+
+def _row(row: Mapping[str, float], names: Sequence[str], faint_after: int | None = None) -> list[str]:
+    cells = [f"{row[name]:.4f}" for name in names]
+    return [
+        cell if faint_after is None or place < faint_after else f"[dim]({cell})[/dim]"
+        for place, cell in enumerate(cells)
+    ]
+
+
+def _forgetting(report: DemoReport) -> Table:
+    table = Table(title="Change of the older marketplaces since they were learnt (below 0 is forgetting)")
+    table.add_column("")
+    for name in report.sequence[:-1]:
+        table.add_column(name, justify="right")
+    for method, matrix in (
+        ("attention distillation", report.continual),
+        ("sequential fine-tuning", report.sequential_finetuning),
+    ):
+        if matrix:
+            changes = backward_transfer(matrix, report.sequence)
+            table.add_row(method, *(f"{changes[name]:+.4f}" for name in report.sequence[:-1]))
+    return table
+
+
+def _parameters(report: DemoReport) -> Table:
+    table = Table(title="Trainable parameters per step")
+    for column in ("step", "adapter", "fusion", "head", "sequential fine-tuning"):
+        table.add_column(column, justify="left" if column == "step" else "right")
+    for name, counts in zip(report.sequence, report.trainable_parameters, strict=True):
+        cells = [f"{counts.get(part, 0):,}" for part in ("adapter", "fusion", "head")]
+        table.add_row(name, *cells, f"{report.sequential_parameters:,}")
+    return table
+
+
+def _thresholds(marketplaces: Sequence[Mapping[str, object]]) -> Table:
+    table = Table()
+    for column in ("marketplace", "threshold", "target precision", "precision", "recall", "kept"):
+        table.add_column(column, justify="left" if column == "marketplace" else "right")
+    for entry in marketplaces:
+        cells = [_number(entry[key]) for key in ("threshold", "target_precision", "precision", "recall", "kept_share")]
+        table.add_row(str(entry["name"]), *cells)
+    return table
+
+
+def _number(value: object) -> str:
+    return f"{value:.3f}" if isinstance(value, float) else "none reaches it"
+
+
+def _scored(rows: Sequence[ScoredQuery]) -> Table:
+    table = Table()
+    for column in ("marketplace", "query", "product", "judged", "score", "highly relevant", "cached"):
+        table.add_column(column, justify="right" if column == "score" else "left")
+    for row in rows:
+        table.add_row(
+            row["marketplace"],
+            row["query"],
+            _short(row["title"]),
+            "relevant" if row["label"] else "not relevant",
+            f"{row['score']:.4f}",
+            "yes" if row["highly_relevant"] else "no",
+            "yes" if row["cached"] else "no",
+        )
+    return table
+
+
+def _cached(rows: Sequence[CachedQuery]) -> Table:
+    table = Table()
+    for column in ("marketplace", "query", "answer"):
+        table.add_column(column)
+    for row in rows:
+        products = "\n".join(f"{product['score']}  {product['id']}" for product in row["products"][:3])
+        table.add_row(row["marketplace"], row["query"], products or row["status"])
+    return table
+
+
+def _short(text: str, limit: int = 60) -> str:
+    return text if len(text) <= limit else f"{text[: limit - 1]}…"
