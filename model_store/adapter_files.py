@@ -154,7 +154,11 @@ def _reduction_factor(hidden_size: int, bottleneck: int) -> float:
 
 
 def _write_configuration(
-    path: Path, network: RelevanceNetwork, name: str, configuration: Mapping[str, object], more: Mapping[str, object]
+    path: Path,
+    network: RelevanceNetwork,
+    name: str,
+    configuration: Mapping[str, object],
+    more: Mapping[str, object],
 ) -> None:
     encoder = network.encoder.encoder
     content = {

@@ -69,7 +69,7 @@ class StackedAdapters:
     def activations(self, hidden: Tensor) -> Tensor:
         """(batch, tokens, hidden) to all bottleneck activations, (batch, tokens, T, m)."""
         flat = torch.relu(nn.functional.linear(hidden, self.down_weight, self.down_bias))
-        return flat.unflatten(-1, (self.up_bias.shape[0], -1))
+        return flat.view(*flat.shape[:-1], self.up_bias.shape[0], -1)
 
 
 def _padded(parameter: Tensor, width: int, dimension: int) -> Tensor:

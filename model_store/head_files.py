@@ -33,7 +33,9 @@ def load_heads(heads: RelevanceHeads, path: Path) -> None:
     for key in sorted(tensors):
         kind, _, name = key.partition(".")
         if kind not in ("weights", "biases") or tensors[key].shape != _shape(heads, kind):
-            raise VersionCorruptError(f"{path}: {key} of shape {tuple(tensors[key].shape)} is no head of this network")
+            raise VersionCorruptError(
+                f"{path}: {key} of shape {tuple(tensors[key].shape)} is no head of this network"
+            )
         if name not in heads.weights:
             heads.add(name)
         with torch.no_grad():

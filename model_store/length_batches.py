@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import numpy
+import numpy as np
 
 SPECIAL_TOKENS = 4
 """Upper bound of special tokens in a sequence, added to every length."""
 
 
-def length_batches(lengths: numpy.ndarray, token_budget: int) -> list[numpy.ndarray]:
+def length_batches(lengths: np.ndarray, token_budget: int) -> list[np.ndarray]:
     """Group rows of similar length so that rows x longest length stays within the budget.
 
     Args:
@@ -18,8 +18,8 @@ def length_batches(lengths: numpy.ndarray, token_budget: int) -> list[numpy.ndar
     Returns:
         Arrays of row numbers, longest first, every row exactly once.
     """
-    order = numpy.argsort(-lengths, kind="stable")
-    batches: list[numpy.ndarray] = []
+    order = np.argsort(-lengths, kind="stable")
+    batches: list[np.ndarray] = []
     start = 0
     while start < len(order):
         longest = int(lengths[order[start]]) + SPECIAL_TOKENS

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy
+import numpy as np
 
 from model_store.base_encoders import parse_base_encoder
 from model_store.manifest import Manifest
@@ -26,7 +26,7 @@ class LoadedVersion:
     tokenizer: PairTokenizer
     route: Route
 
-    def head_numbers(self, marketplaces: Sequence[str]) -> numpy.ndarray:
+    def head_numbers(self, marketplaces: Sequence[str]) -> np.ndarray:
         """(N) number of the head that scores each marketplace.
 
         Raises:
@@ -36,7 +36,7 @@ class LoadedVersion:
             name: self.network.heads.names.index(self.manifest.marketplace(name).head)
             for name in set(marketplaces)
         }
-        return numpy.array([heads[name] for name in marketplaces], dtype=numpy.int64)
+        return np.array([heads[name] for name in marketplaces], dtype=np.int64)
 
 
 def load_version(store_root: Path, version: str | int = "latest") -> LoadedVersion:

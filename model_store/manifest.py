@@ -11,7 +11,7 @@ from model_store.errors import InputError
 from model_store.network_configuration import AdapterConfiguration, FusionConfiguration, HeadConfiguration
 from model_store.pair_encoding import PairEncoding
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION: Literal[1] = 1
 
 
 class _Frozen(BaseModel):
@@ -164,7 +164,8 @@ class Manifest(ManifestDraft):
             if entry.name == name:
                 return entry
         raise InputError(
-            f"version {self.number} does not know {name!r}; it knows {', '.join(self.names)}", field="marketplace"
+            f"version {self.number} does not know {name!r}; it knows {', '.join(self.names)}",
+            field="marketplace",
         )
 
     def threshold(self, name: str) -> float | None:

@@ -101,11 +101,11 @@ class RelevanceNetwork(nn.Module):
 
     def adapter_modules(self, name: str) -> list[BottleneckAdapter]:
         """One adapter per layer, from the bottom."""
-        return [layer[name] for layer in self.adapters]  # type: ignore[index, misc]
+        return [layer[name] for layer in self.adapters]  # type: ignore[index]
 
     def fusion_modules(self, name: str) -> list[AdapterFusion]:
         """One fusion layer per encoder layer, from the bottom."""
-        return [layer[name] for layer in self.fusions]  # type: ignore[index, misc]
+        return [layer[name] for layer in self.fusions]  # type: ignore[index]
 
     def train_only(self, parameters: Iterable[nn.Parameter]) -> list[nn.Parameter]:
         """Freeze everything but the given parameters, and return these."""
@@ -203,7 +203,8 @@ class RelevanceNetwork(nn.Module):
         configuration = self.heads.configuration
         if configuration.kind == "similarity":
             return similarity_features(
-                _masked_mean(hidden, segments == QUERY_SEGMENT), _masked_mean(hidden, segments == PRODUCT_SEGMENT)
+                _masked_mean(hidden, segments == QUERY_SEGMENT),
+                _masked_mean(hidden, segments == PRODUCT_SEGMENT),
             )
         return hidden[:, 0] if configuration.pooling == "first_token" else _masked_mean(hidden, mask)
 

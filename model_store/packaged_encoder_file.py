@@ -10,7 +10,7 @@ import struct
 from dataclasses import dataclass
 from typing import NamedTuple
 
-import numpy
+import numpy as np
 
 from model_store.errors import ConfigurationError
 
@@ -43,7 +43,7 @@ class PackagedEncoder:
     end: int
     padding: int
     unknown: int
-    tensors: dict[str, numpy.ndarray]
+    tensors: dict[str, np.ndarray]
 
 
 class _Cursor:
@@ -84,8 +84,8 @@ def read_packaged_encoder(content: bytes) -> PackagedEncoder:
 def _pieces(cursor: _Cursor) -> tuple[list[tuple[str, float]], tuple[int, int, int, int]]:
     count, begin, end, padding, unknown = cursor.read("5i")
     (size,) = cursor.read("Q")
-    offsets = numpy.frombuffer(cursor.take(4 * (count + 1)), "<u4")
-    scores = numpy.frombuffer(cursor.take(4 * count), "<f4")
+    offsets = np.frombuffer(cursor.take(4 * (count + 1)), "<u4")
+    scores = np.frombuffer(cursor.take(4 * count), "<f4")
     blob = cursor.take(size)
     pieces = [
         (blob[start:stop].decode("utf-8"), float(score))
@@ -94,7 +94,7 @@ def _pieces(cursor: _Cursor) -> tuple[list[tuple[str, float]], tuple[int, int, i
     return pieces, (begin, end, padding, unknown)
 
 
-def _tensors(cursor: _Cursor) -> dict[str, numpy.ndarray]:
+def _tensors(cursor: _Cursor) -> dict[str, np.ndarray]:
     (count,) = cursor.read("i")
     tensors = {}
     for _ in range(count):
@@ -102,14 +102,14 @@ def _tensors(cursor: _Cursor) -> dict[str, numpy.ndarray]:
         name = cursor.take(name_length).decode("utf-8")
         kind, weights, offset, size = cursor.read("BIQQ")
         raw = cursor.content[offset : offset + size]
-        tensors[name] = _dequantised(raw)[:weights] if kind == _QUANTISED else numpy.frombuffer(raw, "<f4")
+        tensors[name] = _dequantised(raw)[:weights] if kind == _QUANTISED else np.frombuffer(raw, "<f4")
     return tensors
 
 
-def _dequantised(raw: bytes) -> numpy.ndarray:
+def _dequantised(raw: bytes) -> np.ndarray:
     """Q4_0: 18 bytes for 32 weights, a float16 scale and 16 bytes of two nibbles; w = (nibble - 8) * scale."""
-    blocks = numpy.frombuffer(raw, numpy.uint8).reshape(-1, _BLOCK_BYTES)
-    scales = numpy.ascontiguousarray(blocks[:, :2]).view("<f2").astype(numpy.float32)
-    nibbles = numpy.concatenate([blocks[:, 2:] & 15, blocks[:, 2:] >> 4], axis=1).astype(numpy.float32)
-    weights: numpy.ndarray = ((nibbles - _NIBBLE_ZERO) * scales).reshape(-1)
+    blocks = np.frombuffer(raw, np.uint8).reshape(-1, _BLOCK_BYTES)
+    scales = np.ascontiguousarray(blocks[:, :2]).view("<f2").astype(np.float32)
+    nibbles = np.concatenate([blocks[:, 2:] & 15, blocks[:, 2:] >> 4], axis=1).astype(np.float32)
+    weights: np.ndarray = ((nibbles - _NIBBLE_ZERO) * scales).reshape(-1)
     return weights

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy
+import numpy as np
 import torch
 from transformers import PreTrainedTokenizerBase
 
@@ -26,19 +26,20 @@ class TokenizedPairs:
 
     queries: list[TokenIds]
     products: list[TokenIds]
-    query_index: numpy.ndarray  # (N) int64
-    product_index: numpy.ndarray  # (N) int64
-    truncated: numpy.ndarray  # (N) bool, True where the query or the product lost tokens
+    query_index: np.ndarray  # (N) int64
+    product_index: np.ndarray  # (N) int64
+    truncated: np.ndarray  # (N) bool, True where the query or the product lost tokens
 
     def __len__(self) -> int:
         """Number of pairs."""
         return len(self.query_index)
 
-    def lengths(self) -> numpy.ndarray:
+    def lengths(self) -> np.ndarray:
         """(N) int64: tokens of query and product together, special tokens not counted."""
-        query_lengths = numpy.array([len(ids) for ids in self.queries], dtype=numpy.int64)
-        product_lengths = numpy.array([len(ids) for ids in self.products], dtype=numpy.int64)
-        return query_lengths[self.query_index] + product_lengths[self.product_index]
+        query_lengths = np.array([len(ids) for ids in self.queries], dtype=np.int64)
+        product_lengths = np.array([len(ids) for ids in self.products], dtype=np.int64)
+        lengths: np.ndarray = query_lengths[self.query_index] + product_lengths[self.product_index]
+        return lengths
 
 
 class PairTokenizer:
@@ -78,7 +79,10 @@ class PairTokenizer:
     @property
     def special_ids(self) -> TokenIds:
         """Padding and all special tokens that a batch can hold."""
-        return [self._pad, *(token for part in (*self._pair_template, *self._single_template) for token in part)]
+        return [
+            self._pad,
+            *(token for part in (*self._pair_template, *self._single_template) for token in part),
+        ]
 
     def tokenize(self, pairs: Sequence[QueryProductPair]) -> TokenizedPairs:
         """Tokenize every distinct query and product text of the pairs once."""
@@ -94,14 +98,14 @@ class PairTokenizer:
         products, product_cut = self._ids(
             list(product_rows), encoding.product_prefix, encoding.max_product_tokens
         )
-        query_positions = numpy.array(query_index, dtype=numpy.int64)
-        product_positions = numpy.array(product_index, dtype=numpy.int64)
+        query_positions = np.array(query_index, dtype=np.int64)
+        product_positions = np.array(product_index, dtype=np.int64)
         truncated = query_cut[query_positions] | product_cut[product_positions]
         return TokenizedPairs(queries, products, query_positions, product_positions, truncated)
 
-    def _ids(self, texts: list[str], prefix: str, limit: int) -> tuple[list[TokenIds], numpy.ndarray]:
+    def _ids(self, texts: list[str], prefix: str, limit: int) -> tuple[list[TokenIds], np.ndarray]:
         if not texts:
-            return [], numpy.zeros(0, dtype=bool)
+            return [], np.zeros(0, dtype=bool)
         shortened = [prefix + " ".join(text.split())[: limit * _CHARACTERS_PER_TOKEN] for text in texts]
         encoded = self._tokenizer(
             shortened,
@@ -110,18 +114,21 @@ class PairTokenizer:
             return_token_type_ids=False,
             verbose=False,
         )["input_ids"]
-        cut = numpy.array([len(ids) > limit for ids in encoded], dtype=bool)
+        cut = np.array([len(ids) > limit for ids in encoded], dtype=bool)
         return [ids[:limit] for ids in encoded], cut
 
     def batch(
-        self, tokenized: TokenizedPairs, rows: Sequence[int] | numpy.ndarray, head_index: Sequence[int]
+        self, tokenized: TokenizedPairs, rows: Sequence[int] | np.ndarray, head_index: Sequence[int]
     ) -> PairBatch:
         """Lay out the pairs at `rows`; `head_index` has one entry for each of them."""
         heads = torch.tensor(list(head_index), dtype=torch.int64)
         if self.encoding.kind == "cross":
             joint = self._joint_texts(
                 [
-                    (tokenized.queries[tokenized.query_index[row]], tokenized.products[tokenized.product_index[row]])
+                    (
+                        tokenized.queries[tokenized.query_index[row]],
+                        tokenized.products[tokenized.product_index[row]],
+                    )
                     for row in rows
                 ]
             )
@@ -175,9 +182,9 @@ class PairTokenizer:
         return int(max(encoded["token_type_ids"]))
 
     def _padded(self, ids: list[TokenIds], types: list[list[int]], segments: list[list[int]]) -> TextBatch:
-        lengths = numpy.array([len(row) for row in ids], dtype=numpy.int64)
+        lengths = np.array([len(row) for row in ids], dtype=np.int64)
         width = int(lengths.max())
-        mask = numpy.arange(width)[None, :] < lengths[:, None]
+        mask = np.arange(width)[None, :] < lengths[:, None]
         return TextBatch(
             _filled(ids, mask, self._pad),
             _filled(types, mask, 0),
@@ -187,13 +194,13 @@ class PairTokenizer:
         )
 
 
-def _filled(rows: list[list[int]], mask: numpy.ndarray, padding: int) -> torch.Tensor:
-    table = numpy.full(mask.shape, padding, dtype=numpy.int64)
-    table[mask] = numpy.fromiter((value for row in rows for value in row), dtype=numpy.int64)
+def _filled(rows: list[list[int]], mask: np.ndarray, padding: int) -> torch.Tensor:
+    table = np.full(mask.shape, padding, dtype=np.int64)
+    table[mask] = np.fromiter((value for row in rows for value in row), dtype=np.int64)
     return torch.from_numpy(table)
 
 
-def _distinct(index: numpy.ndarray, rows: Sequence[int] | numpy.ndarray) -> tuple[list[int], torch.Tensor]:
+def _distinct(index: np.ndarray, rows: Sequence[int] | np.ndarray) -> tuple[list[int], torch.Tensor]:
     """The distinct values of `index` at `rows`, in order of length of first use, and each row's place in it."""
     places: dict[int, int] = {}
     positions = [places.setdefault(int(index[row]), len(places)) for row in rows]

@@ -8,7 +8,10 @@ DEFAULT_TOLERANCE = 0.01
 
 
 def decide_promotion(
-    draft: ManifestDraft, parent: Manifest | None, latest: Manifest | None, tolerance: float = DEFAULT_TOLERANCE
+    draft: ManifestDraft,
+    parent: Manifest | None,
+    latest: Manifest | None,
+    tolerance: float = DEFAULT_TOLERANCE,
 ) -> PromotionDecision:
     """Whether a new version may be served in place of the latest.
 

@@ -62,7 +62,8 @@ class RelevanceHeads(nn.Module):
         """(batch, features) and (batch) head numbers to logits (batch)."""
         if len(self.weights) == 1:
             name = self.names[0]
-            return features @ self.weights[name] + self.biases[name]
+            logits: Tensor = features @ self.weights[name] + self.biases[name]
+            return logits
         weights = torch.stack([self.weights[name] for name in self.names])
         biases = torch.cat([self.biases[name] for name in self.names])
         return (features * weights[head_index]).sum(-1) + biases[head_index]

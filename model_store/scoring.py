@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-import numpy
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -30,11 +30,11 @@ def score_tokenized(
     tokenizer: PairTokenizer,
     tokenized: TokenizedPairs,
     route: Route,
-    head_index: Sequence[int] | numpy.ndarray,
+    head_index: Sequence[int] | np.ndarray,
     *,
     token_budget: int = DEFAULT_TOKEN_BUDGET,
     progress: Progress | None = None,
-) -> numpy.ndarray:
+) -> np.ndarray:
     """Logits of tokenized pairs.
 
     Args:
@@ -45,8 +45,8 @@ def score_tokenized(
         (N) float32 logits in the order of the pairs.
     """
     if len(tokenized) == 0:
-        return numpy.zeros(0, dtype=numpy.float32)
-    heads = numpy.asarray(head_index, dtype=numpy.int64)
+        return np.zeros(0, dtype=np.float32)
+    heads = np.asarray(head_index, dtype=np.int64)
     was_training = network.training
     network.eval()
     try:
@@ -63,11 +63,11 @@ def _pairwise_logits(
     tokenizer: PairTokenizer,
     tokenized: TokenizedPairs,
     route: Route,
-    heads: numpy.ndarray,
+    heads: np.ndarray,
     token_budget: int,
     progress: Progress | None,
-) -> numpy.ndarray:
-    logits = numpy.empty(len(tokenized), dtype=numpy.float32)
+) -> np.ndarray:
+    logits = np.empty(len(tokenized), dtype=np.float32)
     for rows in length_batches(tokenized.lengths(), token_budget):
         batch = tokenizer.batch(tokenized, rows, heads[rows].tolist()).to(network.device)
         logits[rows] = network(batch, route).float().cpu().numpy()
@@ -81,15 +81,15 @@ def _two_tower_logits(
     tokenizer: PairTokenizer,
     tokenized: TokenizedPairs,
     route: Route,
-    heads: numpy.ndarray,
+    heads: np.ndarray,
     token_budget: int,
     progress: Progress | None,
-) -> numpy.ndarray:
+) -> np.ndarray:
     def means(texts: list[TokenIds], segment: int) -> Tensor:
         return encoded_texts(network, tokenizer, texts, segment, route, token_budget, progress)
 
     queries, products = means(tokenized.queries, QUERY_SEGMENT), means(tokenized.products, PRODUCT_SEGMENT)
-    logits = numpy.empty(len(tokenized), dtype=numpy.float32)
+    logits = np.empty(len(tokenized), dtype=np.float32)
     for start in range(0, len(tokenized), _HEAD_BATCH):
         rows = slice(start, start + _HEAD_BATCH)
         features = similarity_features(
@@ -112,7 +112,7 @@ def encoded_texts(
 ) -> Tensor:
     """Token means (texts, hidden) of distinct texts, encoded in length batches."""
     means = torch.empty(len(texts), network.encoder.hidden_size, device=network.device)
-    lengths = numpy.array([len(ids) for ids in texts], dtype=numpy.int64)
+    lengths = np.array([len(ids) for ids in texts], dtype=np.int64)
     for rows in length_batches(lengths, token_budget):
         batch = tokenizer.single_texts([texts[row] for row in rows], segment).to(network.device)
         means[torch.from_numpy(rows).to(network.device)] = network.text_means(batch, route).float()
@@ -121,9 +121,9 @@ def encoded_texts(
     return means
 
 
-def probabilities(logits: numpy.ndarray) -> numpy.ndarray:
+def probabilities(logits: np.ndarray) -> np.ndarray:
     """Logits to relevance scores in [0, 1], float32, without overflow."""
-    scores: numpy.ndarray = 0.5 * (1.0 + numpy.tanh(0.5 * logits.astype(numpy.float32)))
+    scores: np.ndarray = 0.5 * (1.0 + np.tanh(0.5 * logits.astype(np.float32)))
     return scores
 
 
@@ -133,7 +133,7 @@ def score_pairs(
     *,
     token_budget: int = DEFAULT_TOKEN_BUDGET,
     progress: Progress | None = None,
-) -> numpy.ndarray:
+) -> np.ndarray:
     """Relevance scores of pairs by a loaded version.
 
     Args:

@@ -19,5 +19,6 @@ class ModelStoreSettings(BaseSettings):
 
     model_store: Path = Field(default=Path("var/model-store"), alias="MODEL_STORE")
     cache_folder: Path = Field(
-        default_factory=lambda: Path(platformdirs.user_cache_dir("continual-relevance")), alias="RELEVANCE_CACHE"
+        default_factory=lambda: Path(platformdirs.user_cache_dir("continual-relevance")),
+        alias="RELEVANCE_CACHE",
     )

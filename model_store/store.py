@@ -1,9 +1,9 @@
 """The model store: immutable, content-checked versions in a folder, and a pointer to the newest served one.
 
-    ROOT/versions/0001/            manifest.json and the version's files
-    ROOT/versions/0001.sha256      digest of manifest.json, outside of what it covers
-    ROOT/latest.json               history of promoted versions, the last one served; replaced atomically
-    ROOT/runs/RUN/                 what training keeps
+ROOT/versions/0001/            manifest.json and the version's files
+ROOT/versions/0001.sha256      digest of manifest.json, outside of what it covers
+ROOT/latest.json               history of promoted versions, the last one served; replaced atomically
+ROOT/runs/RUN/                 what training keeps
 """
 
 from __future__ import annotations
@@ -117,7 +117,9 @@ class ModelStore:
         text = str(version)
         if not text.isascii() or not text.isdigit() or int(text) not in self.numbers():
             known = ", ".join(map(str, self.numbers())) or "none"
-            raise VersionNotFoundError(f"the model store {self.root} has no version {text[:20]!r}; it has {known}")
+            raise VersionNotFoundError(
+                f"the model store {self.root} has no version {text[:20]!r}; it has {known}"
+            )
         return int(text)
 
     def path(self, number: int) -> Path:
@@ -142,7 +144,9 @@ class ModelStore:
         try:
             manifest = Manifest.model_validate_json(text)
         except ValidationError as error:
-            raise VersionCorruptError(f"{path}: {error.errors()[0]['loc']}: {error.errors()[0]['msg']}") from error
+            raise VersionCorruptError(
+                f"{path}: {error.errors()[0]['loc']}: {error.errors()[0]['msg']}"
+            ) from error
         if manifest.number != number:
             raise VersionCorruptError(f"{path}: is the manifest of version {manifest.number}")
         return manifest
@@ -162,7 +166,9 @@ class ModelStore:
             if path is None:
                 raise VersionCorruptError(f"{folder / name}: is missing")
             if path.stat().st_size != digest.bytes:
-                raise VersionCorruptError(f"{path}: has {path.stat().st_size} bytes, published were {digest.bytes}")
+                raise VersionCorruptError(
+                    f"{path}: has {path.stat().st_size} bytes, published were {digest.bytes}"
+                )
             if _sha256(path) != digest.sha256:
                 raise VersionCorruptError(f"{path}: its content is not what was published")
         if found:

@@ -136,7 +136,9 @@ def _thresholds(marketplaces: Sequence[Mapping[str, object]]) -> Table:
     for column in ("marketplace", "threshold", "target precision", "precision", "recall", "kept"):
         table.add_column(column, justify="left" if column == "marketplace" else "right")
     for entry in marketplaces:
-        cells = [_number(entry[key]) for key in ("threshold", "target_precision", "precision", "recall", "kept_share")]
+        cells = [
+            _number(entry[key]) for key in ("threshold", "target_precision", "precision", "recall", "kept_share")
+        ]
         table.add_row(str(entry["name"]), *cells)
     return table
 

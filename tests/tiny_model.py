@@ -24,7 +24,11 @@ from tests.tiny_encoder import write_tiny_encoder
 
 
 def build_tiny_store(
-    folder: Path, marketplaces: tuple[str, ...] = ("us", "es"), *, interaction: str = "two_tower", seed: int = 0
+    folder: Path,
+    marketplaces: tuple[str, ...] = ("us", "es"),
+    *,
+    interaction: str = "two_tower",
+    seed: int = 0,
 ) -> Path:
     """Publish one version over `marketplaces` and return the store's root.
 
@@ -131,5 +135,11 @@ def tiny_draft(
 def _threshold(value: float | None) -> ThresholdReport:
     kept = None if value is None else 0.5
     return ThresholdReport(
-        target_precision=0.95, threshold=value, precision=kept, recall=kept, kept_share=kept, rows=100, positives=50
+        target_precision=0.95,
+        threshold=value,
+        precision=kept,
+        recall=kept,
+        kept_share=kept,
+        rows=100,
+        positives=50,
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-import numpy
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -58,7 +58,12 @@ class AdapterStage:
     def losses(self, batch: Batch, rank: int, processes: int) -> Iterator[tuple[Tensor, dict[str, float]]]:
         """Cross-entropy of each micro-batch, scaled so that their sum is the batch's mean."""
         yield from task_losses(
-            self._environment, self._train, batch.rows[rank::processes], len(batch.rows), self._route, self._head
+            self._environment,
+            self._train,
+            batch.rows[rank::processes],
+            len(batch.rows),
+            self._route,
+            self._head,
         )
 
     def validate(self) -> float:
@@ -69,7 +74,7 @@ class AdapterStage:
 def task_losses(
     environment: TrainingEnvironment,
     data: LabelledTokens,
-    rows: numpy.ndarray,
+    rows: np.ndarray,
     batch_size: int,
     route: Route,
     head: int,
@@ -92,7 +97,9 @@ def validation_auc(environment: TrainingEnvironment, data: LabelledTokens, route
     return roc_auc(data.labels, logits)
 
 
-def calibrate_cosine(environment: TrainingEnvironment, head: str, train: LabelledTokens, sample: int = 512) -> None:
+def calibrate_cosine(
+    environment: TrainingEnvironment, head: str, train: LabelledTokens, sample: int = 512
+) -> None:
     """Make a new similarity head the logistic regression of the label on the untrained encoder's cosine.
 
     Training then starts with scores that mean something, on the ranking the untrained encoder gives.
@@ -101,14 +108,14 @@ def calibrate_cosine(environment: TrainingEnvironment, head: str, train: Labelle
     number = network.heads.names.index(head)
     network.heads.set_cosine(head, 1.0, 0.0)
     cosine = train.logits(network, environment.tokenizer, Route(), number, environment.configuration.token_budget)
-    scale, bias = _logistic_regression(cosine[:sample].astype(numpy.float64), train.labels[:sample])
+    scale, bias = _logistic_regression(cosine[:sample].astype(np.float64), train.labels[:sample])
     network.heads.set_cosine(head, max(scale, 1.0), bias if scale >= 1.0 else -float(cosine.mean()))
 
 
-def _logistic_regression(values: numpy.ndarray, labels: numpy.ndarray) -> tuple[float, float]:
+def _logistic_regression(values: np.ndarray, labels: np.ndarray) -> tuple[float, float]:
     """Slope and intercept by Newton's method with a little ridge, so that separable data stay finite."""
     inputs = torch.stack([torch.from_numpy(values), torch.ones(len(values), dtype=torch.float64)], dim=1)
-    targets = torch.from_numpy(labels.astype(numpy.float64))
+    targets = torch.from_numpy(labels.astype(np.float64))
     weights = torch.zeros(2, dtype=torch.float64)
     ridge = 1e-3 * torch.eye(2, dtype=torch.float64)
     for _ in range(30):

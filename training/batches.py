@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy
+import numpy as np
 
 from model_store.length_batches import length_batches
 
@@ -14,7 +14,7 @@ class Batch:
     """Rows of one data set that make one optimiser step."""
 
     data_set: str
-    rows: numpy.ndarray
+    rows: np.ndarray
 
 
 def epoch_batches(sizes: dict[str, int], batch_size: int, seed: int, epoch: int) -> list[Batch]:
@@ -23,7 +23,7 @@ def epoch_batches(sizes: dict[str, int], batch_size: int, seed: int, epoch: int)
     A batch comes from one data set. The order depends on the seed and the epoch alone, so that an
     interrupted epoch can be gone on with.
     """
-    generator = numpy.random.default_rng([seed, epoch])
+    generator = np.random.default_rng([seed, epoch])
     batches = [
         Batch(name, rows)
         for name, size in sizes.items()
@@ -32,10 +32,10 @@ def epoch_batches(sizes: dict[str, int], batch_size: int, seed: int, epoch: int)
     return [batches[place] for place in generator.permutation(len(batches))]
 
 
-def _cut(rows: numpy.ndarray, batch_size: int) -> list[numpy.ndarray]:
-    return numpy.array_split(rows, max(1, round(len(rows) / batch_size))) if len(rows) else []
+def _cut(rows: np.ndarray, batch_size: int) -> list[np.ndarray]:
+    return np.array_split(rows, max(1, round(len(rows) / batch_size))) if len(rows) else []
 
 
-def micro_batches(rows: numpy.ndarray, lengths: numpy.ndarray, token_budget: int) -> list[numpy.ndarray]:
+def micro_batches(rows: np.ndarray, lengths: np.ndarray, token_budget: int) -> list[np.ndarray]:
     """Cut a batch's rows by the token budget, rows of similar length together."""
     return [rows[places] for places in length_batches(lengths[rows], token_budget)]

@@ -64,9 +64,7 @@ def save_checkpoint(
     temporary.replace(path)
 
 
-def load_checkpoint(
-    path: Path, parameters: list[nn.Parameter], optimizer: torch.optim.Optimizer
-) -> LoopState:
+def load_checkpoint(path: Path, parameters: list[nn.Parameter], optimizer: torch.optim.Optimizer) -> LoopState:
     """Put weights, moments and random state back, and return the position."""
     with safe_open(path, framework="pt") as file:
         names = set(file.keys())

@@ -31,7 +31,8 @@ Translation = Annotated[
 ]
 Seed = Annotated[int | None, typer.Option(help="seed of splits, weights and batches")]
 Overrides = Annotated[
-    list[str] | None, typer.Option("--set", help="a field of the preset, as adapter_stage.epochs=3; repeatable")
+    list[str] | None,
+    typer.Option("--set", help="a field of the preset, as adapter_stage.epochs=3; repeatable"),
 ]
 
 

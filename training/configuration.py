@@ -79,7 +79,9 @@ class TrainingConfiguration(_Frozen):
     @model_validator(mode="after")
     def _no_contradictions(self) -> TrainingConfiguration:
         if self.distillation.on_new_data and self.translation != "none":
-            raise ValueError("distillation.on_new_data (section 4.2) uses no translation: set translation to none")
+            raise ValueError(
+                "distillation.on_new_data (section 4.2) uses no translation: set translation to none"
+            )
         if self.head.kind == "linear" and self.pair_encoding.kind == "two_tower":
             raise ValueError("head.kind 'linear' needs pair_encoding.interaction 'cross' or 'late(k)'")
         return self

@@ -5,9 +5,8 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 
-import numpy
+import numpy as np
 
 from model_store.errors import ConfigurationError
 from model_store.manifest import Manifest
@@ -144,9 +143,7 @@ class ContinualRun:
         self._say(marketplace, publication)
         return publication
 
-    def _already_published(
-        self, marketplace: str, result: StepResult, done: dict[str, object]
-    ) -> Publication:
+    def _already_published(self, marketplace: str, result: StepResult, done: dict[str, object]) -> Publication:
         """An earlier call of this run published the step: nothing is published twice."""
         step, published = done["step"], done["publication"]
         assert isinstance(step, dict)
@@ -175,12 +172,14 @@ class ContinualRun:
         """Add a row to both matrices: all marketplaces, learnt or still to come."""
         validation, test = {}, {}
         for marketplace, data in self.evaluation.items():
-            validation[marketplace] = roc_auc(data.validation.labels, self.learner.logits(marketplace, data.validation))
+            validation[marketplace] = roc_auc(
+                data.validation.labels, self.learner.logits(marketplace, data.validation)
+            )
             test[marketplace] = roc_auc(data.test.labels, self.learner.logits(marketplace, data.test))
         self.state.validation_matrix.append(validation)
         self.state.test_matrix.append(test)
 
-    def validation_scores(self, marketplace: str) -> tuple[LabelledTokens, numpy.ndarray]:
+    def validation_scores(self, marketplace: str) -> tuple[LabelledTokens, np.ndarray]:
         """The marketplace's validation rows and their scores in [0, 1]."""
         data = self.evaluation[marketplace].validation
         return data, probabilities(self.learner.logits(marketplace, data))

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-import numpy
+import numpy as np
 
 from model_store.adapter_files import load_adapter, load_fusion, save_adapter, save_fusion
 from model_store.head_files import HEAD_WEIGHTS, load_heads, save_heads
@@ -133,7 +133,16 @@ class ContinualLearner:
             load_heads(network.heads, folder / HEAD_WEIGHTS)
         else:
             stage = FusionStage(
-                self.environment, marketplace, head, self.route, teacher, train, validation, translated, older, seed
+                self.environment,
+                marketplace,
+                head,
+                self.route,
+                teacher,
+                train,
+                validation,
+                translated,
+                older,
+                seed,
             )
             kept = self._run(stage, folder)
             save_fusion(network, name, self.route.adapters, folder / name)
@@ -165,7 +174,7 @@ class ContinualLearner:
             counts["fusion"] = parameter_count(fusion)
         return counts
 
-    def logits(self, marketplace: str, data: LabelledTokens) -> numpy.ndarray:
+    def logits(self, marketplace: str, data: LabelledTokens) -> np.ndarray:
         """(N) logits of the marketplace's rows with the network as it is now."""
         environment = self.environment
         budget = environment.configuration.token_budget

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 
-import numpy
+import numpy as np
 from sklearn.metrics import average_precision_score, roc_auc_score
 
 from model_store.errors import InputError
@@ -12,7 +12,7 @@ from model_store.errors import InputError
 BOOTSTRAP_SAMPLES = 1000
 
 
-def roc_auc(labels: numpy.ndarray, scores: numpy.ndarray) -> float:
+def roc_auc(labels: np.ndarray, scores: np.ndarray) -> float:
     """Area under the ROC curve.
 
     Raises:
@@ -42,7 +42,7 @@ class MarketplaceMetrics:
         return asdict(self)
 
 
-def marketplace_metrics(labels: numpy.ndarray, scores: numpy.ndarray, seed: int = 0) -> MarketplaceMetrics:
+def marketplace_metrics(labels: np.ndarray, scores: np.ndarray, seed: int = 0) -> MarketplaceMetrics:
     """ROC-AUC with its bootstrap interval, average precision, counts."""
     low, high = bootstrap_interval(labels, scores, seed)
     return MarketplaceMetrics(
@@ -55,23 +55,23 @@ def marketplace_metrics(labels: numpy.ndarray, scores: numpy.ndarray, seed: int 
     )
 
 
-def bootstrap_interval(labels: numpy.ndarray, scores: numpy.ndarray, seed: int) -> tuple[float, float]:
+def bootstrap_interval(labels: np.ndarray, scores: np.ndarray, seed: int) -> tuple[float, float]:
     """95 % interval of the ROC-AUC: positives and negatives are resampled apart, so both always exist."""
-    generator = numpy.random.default_rng(seed)
+    generator = np.random.default_rng(seed)
     positive, negative = scores[labels == 1], scores[labels == 0]
     areas = [
         _area(generator.choice(positive, len(positive)), generator.choice(negative, len(negative)))
         for _ in range(BOOTSTRAP_SAMPLES)
     ]
-    low, high = numpy.quantile(areas, [0.025, 0.975])
+    low, high = np.quantile(areas, [0.025, 0.975])
     return float(low), float(high)
 
 
-def _area(positive: numpy.ndarray, negative: numpy.ndarray) -> float:
+def _area(positive: np.ndarray, negative: np.ndarray) -> float:
     """Share of (positive, negative) pairs in the right order, ties counting half."""
-    ordered = numpy.sort(negative)
-    below = numpy.searchsorted(ordered, positive, side="left")
-    not_above = numpy.searchsorted(ordered, positive, side="right")
+    ordered = np.sort(negative)
+    below = np.searchsorted(ordered, positive, side="left")
+    not_above = np.searchsorted(ordered, positive, side="right")
     return float((below + not_above).sum() / (2.0 * len(positive) * len(negative)))
 
 
@@ -88,15 +88,13 @@ class Threshold:
     positives: int
 
 
-def highly_relevant_threshold(
-    labels: numpy.ndarray, scores: numpy.ndarray, target_precision: float
-) -> Threshold:
+def highly_relevant_threshold(labels: np.ndarray, scores: np.ndarray, target_precision: float) -> Threshold:
     """The threshold for "highly relevant" (design: lowest one that reaches the target precision)."""
-    order = numpy.argsort(-scores, kind="stable")
-    kept = numpy.arange(1, len(scores) + 1)
-    found = numpy.cumsum(labels[order])
-    last_of_tie = numpy.append(scores[order][1:] != scores[order][:-1], True)
-    reaching = numpy.flatnonzero((found / kept >= target_precision) & last_of_tie)
+    order = np.argsort(-scores, kind="stable")
+    kept = np.arange(1, len(scores) + 1)
+    found = np.cumsum(labels[order])
+    last_of_tie = np.append(scores[order][1:] != scores[order][:-1], True)
+    reaching = np.flatnonzero((found / kept >= target_precision) & last_of_tie)
     positives = int(labels.sum())
     if not len(reaching):
         return Threshold(target_precision, None, None, None, None, len(labels), positives)

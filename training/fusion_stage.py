@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
-import numpy
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -89,7 +89,7 @@ class FusionStage:
             yield from self._distillation_losses(data, rows, len(batch.rows), head)
 
     def _distillation_losses(
-        self, data: LabelledTokens, rows: numpy.ndarray, batch_size: int, head: int
+        self, data: LabelledTokens, rows: np.ndarray, batch_size: int, head: int
     ) -> Iterator[tuple[Tensor, dict[str, float]]]:
         environment = self._environment
         budget = environment.configuration.token_budget

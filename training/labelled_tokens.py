@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-import numpy
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -22,14 +22,14 @@ class LabelledTokens:
     """N labelled pairs of one marketplace, tokenized."""
 
     tokenized: TokenizedPairs
-    labels: numpy.ndarray  # (N) float32, 0 or 1
-    lengths: numpy.ndarray  # (N) int64
+    labels: np.ndarray  # (N) float32, 0 or 1
+    lengths: np.ndarray  # (N) int64
 
     @classmethod
     def of(cls, pairs: Sequence[RelevancePair], tokenizer: PairTokenizer) -> LabelledTokens:
         """Tokenize every distinct text of the pairs once."""
         tokenized = tokenizer.tokenize([pair.unlabelled() for pair in pairs])
-        labels = numpy.array([pair.label for pair in pairs], dtype=numpy.float32)
+        labels = np.array([pair.label for pair in pairs], dtype=np.float32)
         return cls(tokenized, labels, tokenized.lengths())
 
     def __len__(self) -> int:
@@ -42,7 +42,12 @@ class LabelledTokens:
         return torch.tensor([*tokenizer.special_ids, *(token for row in rows for token in row)])
 
     def micro_batches(
-        self, rows: numpy.ndarray, tokenizer: PairTokenizer, head: int, token_budget: int, device: torch.device
+        self,
+        rows: np.ndarray,
+        tokenizer: PairTokenizer,
+        head: int,
+        token_budget: int,
+        device: torch.device,
     ) -> Iterator[tuple[PairBatch, Tensor]]:
         """Token batches and labels (pairs) of the given rows, cut by the token budget."""
         for part in micro_batches(rows, self.lengths, token_budget):
@@ -51,7 +56,7 @@ class LabelledTokens:
 
     def logits(
         self, network: RelevanceNetwork, tokenizer: PairTokenizer, route: Route, head: int, token_budget: int
-    ) -> numpy.ndarray:
+    ) -> np.ndarray:
         """(N) float32 logits of all pairs."""
-        heads = numpy.full(len(self), head, dtype=numpy.int64)
+        heads = np.full(len(self), head, dtype=np.int64)
         return score_tokenized(network, tokenizer, self.tokenized, route, heads, token_budget=token_budget)

@@ -33,9 +33,7 @@ _COUNTRIES_OF_LANGUAGE = {
 }
 # A country comes before a language of the same two letters: `ar` is Argentina, `uk` is not Ukrainian.
 _LANGUAGE_OF_COUNTRY = {
-    country: language
-    for language, countries in _COUNTRIES_OF_LANGUAGE.items()
-    for country in countries.split()
+    country: language for language, countries in _COUNTRIES_OF_LANGUAGE.items() for country in countries.split()
 }
 # Shops there speak several languages, none of which a name could tell.
 _MULTILINGUAL = frozenset({"be", "ch"})

@@ -67,7 +67,12 @@ def run_stage(
 
 class _Loop:
     def __init__(
-        self, stage: Stage, network: nn.Module, accelerator: Accelerator, folder: Path, checkpoint_seconds: float
+        self,
+        stage: Stage,
+        network: nn.Module,
+        accelerator: Accelerator,
+        folder: Path,
+        checkpoint_seconds: float,
     ) -> None:
         self.stage, self.network, self.accelerator = stage, network, accelerator
         self.settings = stage.configuration

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
-import numpy
+import numpy as np
 
 from model_store.base_encoders import parse_base_encoder
 from model_store.manifest import (
@@ -60,7 +60,7 @@ def _draft(run: ContinualRun, trainable_parameters: Mapping[str, int]) -> Manife
     histograms, probes = {}, []
     for name in learner.marketplaces:
         data, scores = run.validation_scores(name)
-        counts, _ = numpy.histogram(scores, bins=HISTOGRAM_BINS, range=(0.0, 1.0))
+        counts, _ = np.histogram(scores, bins=HISTOGRAM_BINS, range=(0.0, 1.0))
         histograms[name] = [int(count) for count in counts]
         probes += [
             ProbePair(
@@ -143,6 +143,8 @@ def _evaluation_sets(run: ContinualRun) -> dict[str, dict[str, EvaluationSet]]:
             with path.open("rb") as file:
                 digest = hashlib.file_digest(file, "sha256").hexdigest()
             sets[name][part] = EvaluationSet(
-                path=path.relative_to(run.store.root).as_posix(), rows=len(run.rows[name][part]), sha256=digest
+                path=path.relative_to(run.store.root).as_posix(),
+                rows=len(run.rows[name][part]),
+                sha256=digest,
             )
     return sets

@@ -57,7 +57,7 @@ class RunFiles:
 
     def evaluation_rows(self, marketplace: str) -> dict[str, tuple[RelevancePair, ...]]:
         """Validation and test rows of a marketplace."""
-        return {name: read_pairs(self.evaluation_path(marketplace, name)) for name in _EVALUATION_SETS}
+        return {name: tuple(read_pairs(self.evaluation_path(marketplace, name))) for name in _EVALUATION_SETS}
 
 
 def write_json(path: Path, content: object) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import numpy
+import numpy as np
 import torch
 
 from model_store.network import RelevanceNetwork, Route
@@ -12,7 +12,7 @@ from model_store.scoring import encoded_texts
 from training.labelled_tokens import LabelledTokens
 
 
-def zero_shot_cosine(network: RelevanceNetwork, tokenizer: PairTokenizer, data: LabelledTokens) -> numpy.ndarray:
+def zero_shot_cosine(network: RelevanceNetwork, tokenizer: PairTokenizer, data: LabelledTokens) -> np.ndarray:
     """(N) cosine of the mean-pooled query and product, each encoded on its own without any adapter."""
     was_training = network.training
     network.eval()
@@ -23,5 +23,5 @@ def zero_shot_cosine(network: RelevanceNetwork, tokenizer: PairTokenizer, data: 
         products = torch.nn.functional.normalize(products, dim=-1).cpu()
         cosine = queries[data.tokenized.query_index] * products[data.tokenized.product_index]
     network.train(was_training)
-    result: numpy.ndarray = cosine.sum(-1).numpy()
+    result: np.ndarray = cosine.sum(-1).numpy()
     return result

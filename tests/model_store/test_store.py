@@ -8,7 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-import numpy
+import numpy as np
 import pytest
 import torch
 
@@ -35,9 +35,9 @@ def test_a_loaded_version_scores_as_the_network_that_was_published(root: Path) -
     loaded = load_version(root)
     network = random_relevance_network(root.parent / "encoder", ("us", "es"))
     expected = score_tokenized(
-        network, loaded.tokenizer, loaded.tokenizer.tokenize(PAIRS), loaded.route, numpy.zeros(3, dtype=int)
+        network, loaded.tokenizer, loaded.tokenizer.tokenize(PAIRS), loaded.route, np.zeros(3, dtype=int)
     )
-    numpy.testing.assert_allclose(score_pairs(loaded, PAIRS), probabilities(expected), atol=1e-6)
+    np.testing.assert_allclose(score_pairs(loaded, PAIRS), probabilities(expected), atol=1e-6)
 
 
 @pytest.mark.parametrize("interaction", ["cross", "two_tower", "late(1)"])
@@ -45,7 +45,7 @@ def test_scores_do_not_depend_on_what_else_is_scored(tmp_path: Path, interaction
     loaded = load_version(build_tiny_store(tmp_path, interaction=interaction))
     together = score_pairs(loaded, PAIRS, token_budget=40)
     alone = [score_pairs(loaded, [pair])[0] for pair in PAIRS]
-    numpy.testing.assert_allclose(together, alone, atol=1e-5)
+    np.testing.assert_allclose(together, alone, atol=1e-5)
     assert len({round(float(score), 5) for score in together}) == 3
 
 

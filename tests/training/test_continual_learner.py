@@ -6,27 +6,32 @@ import pytest
 import torch
 
 from model_store.network import Route
+from tests.training.learners import toy_configuration, toy_learner, toy_pairs
 from training.continual_learner import ContinualLearner, StepResult
 from training.labelled_tokens import LabelledTokens
 from training.loop import _Loop
-from tests.training.learners import toy_configuration, toy_learner, toy_pairs
 
 
-class InterruptedError_(Exception):
+class InterruptionError(Exception):
     pass
 
 
 def learn(
-    learner: ContinualLearner, marketplace: str, folder: Path, translated: dict[str, str] | None = None
+    learner: ContinualLearner, marketplace: str, folder: Path, translated: tuple[str, ...] = ()
 ) -> StepResult:
     tokenizer = learner.environment.tokenizer
     return learner.learn(
         marketplace,
         LabelledTokens.of(toy_pairs(marketplace, 64), tokenizer),
         LabelledTokens.of(toy_pairs(marketplace, 48, seed=1), tokenizer),
-        {older: LabelledTokens.of(toy_pairs(older, 32, seed=2), tokenizer) for older in translated or {}},
+        {older: LabelledTokens.of(toy_pairs(older, 32, seed=2), tokenizer) for older in translated},
         folder / marketplace,
     )
+
+
+def learn_both(learner: ContinualLearner, folder: Path) -> None:
+    learn(learner, "us", folder)
+    learn(learner, "es", folder, ("us",))
 
 
 def weights(learner: ContinualLearner) -> dict[str, torch.Tensor]:
@@ -37,7 +42,9 @@ def weights(learner: ContinualLearner) -> dict[str, torch.Tensor]:
     }
 
 
-def test_an_adapter_learns_and_nothing_else_of_the_encoder_moves(tiny_encoder_folder: Path, tmp_path: Path) -> None:
+def test_an_adapter_learns_and_nothing_else_of_the_encoder_moves(
+    tiny_encoder_folder: Path, tmp_path: Path
+) -> None:
     learner = toy_learner(tiny_encoder_folder)
     before = {k: v.clone() for k, v in learner.environment.network.encoder.state_dict().items()}
     result = learn(learner, "us", tmp_path)
@@ -53,7 +60,7 @@ def test_a_second_step_trains_a_new_fusion_and_leaves_the_older_adapter_alone(
     learner = toy_learner(tiny_encoder_folder)
     learn(learner, "us", tmp_path)
     older = {k: v for k, v in weights(learner).items() if ".us." in k}
-    result = learn(learner, "es", tmp_path, {"us": ""})
+    result = learn(learner, "es", tmp_path, ("us",))
     assert learner.route == Route(("us", "es"), "step-0002")
     assert result.fusion is not None
     after = weights(learner)
@@ -67,7 +74,7 @@ def test_distillation_lowers_the_distance_to_the_teacher(tiny_encoder_folder: Pa
 
         learner = toy_learner(tiny_encoder_folder, toy_configuration(distillation={"weight": weight}))
         learn(learner, "us", tmp_path / str(weight))
-        learn(learner, "es", tmp_path / str(weight), {"us": ""})
+        learn(learner, "es", tmp_path / str(weight), ("us",))
         tokenizer = learner.environment.tokenizer
         data = LabelledTokens.of(toy_pairs("us", 16, seed=3), tokenizer)
         maps = AttentionMaps()
@@ -87,8 +94,7 @@ def test_interrupted_anywhere_and_resumed_gives_the_same_weights(
     configuration = toy_configuration(fusion={"dropout": 0.1}, adapter_stage={"epochs": 3, "batch_size": 16,
                                       "learning_rate": 5e-3, "patience": 5, "dropout": True})  # fmt: skip
     undisturbed = toy_learner(tiny_encoder_folder, configuration)
-    learn(undisturbed, "us", tmp_path / "a")
-    learn(undisturbed, "es", tmp_path / "a", {"us": ""})
+    learn_both(undisturbed, tmp_path / "a")
 
     steps = 0
     original = _Loop._step
@@ -97,17 +103,14 @@ def test_interrupted_anywhere_and_resumed_gives_the_same_weights(
         nonlocal steps
         steps += 1
         if steps == interrupted_at:
-            raise InterruptedError_
+            raise InterruptionError
         return original(loop, batch)  # type: ignore[arg-type]
 
     monkeypatch.setattr(_Loop, "_step", counted)
-    with pytest.raises(InterruptedError_):
-        first = toy_learner(tiny_encoder_folder, configuration)
-        learn(first, "us", tmp_path / "b")
-        learn(first, "es", tmp_path / "b", {"us": ""})
+    with pytest.raises(InterruptionError):
+        learn_both(toy_learner(tiny_encoder_folder, configuration), tmp_path / "b")
     resumed = toy_learner(tiny_encoder_folder, configuration)
-    learn(resumed, "us", tmp_path / "b")
-    learn(resumed, "es", tmp_path / "b", {"us": ""})
+    learn_both(resumed, tmp_path / "b")
     expected, actual = weights(undisturbed), weights(resumed)
     assert expected.keys() == actual.keys()
     for name, value in expected.items():
@@ -118,7 +121,7 @@ def test_a_head_per_step_leaves_the_older_head_as_it_was(tiny_encoder_folder: Pa
     learner = toy_learner(tiny_encoder_folder, toy_configuration(head={"policy": "per_step"}))
     learn(learner, "us", tmp_path)
     older = weights(learner)["heads.weights.us"]
-    learn(learner, "es", tmp_path, {"us": ""})
+    learn(learner, "es", tmp_path, ("us",))
     after = weights(learner)
     torch.testing.assert_close(after["heads.weights.us"], older, rtol=0, atol=0)
     assert not torch.equal(after["heads.weights.es"], older)

@@ -6,7 +6,7 @@ from torch import nn
 from training.trainable_rows import TrainableRows
 
 
-def trained(embedding: nn.Module, ids: torch.Tensor, parameters: list[nn.Parameter]) -> None:
+def trained(embedding: nn.Module, ids: torch.Tensor, parameters: list[torch.Tensor]) -> None:
     optimizer = torch.optim.Adam(parameters, lr=0.1)
     for _ in range(3):
         optimizer.zero_grad()

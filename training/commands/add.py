@@ -45,7 +45,9 @@ def add_marketplace(
         files.keep_evaluation(name, rows)
     notes.print(f"run {files.folder}, on top of version {parent.manifest.number}")
     learner = ContinualLearner(
-        prepare_environment(configuration, parent.network, parent.tokenizer), parent.manifest.names, parent.route
+        prepare_environment(configuration, parent.network, parent.tokenizer),
+        parent.manifest.names,
+        parent.route,
     )
     state = RunState.of(parent.manifest)
     ContinualRun(
@@ -59,5 +61,7 @@ def _configuration(parent: LoadedVersion, overrides: Overrides) -> TrainingConfi
     configuration = checked_configuration(content, f"version {parent.manifest.number}")
     for field in ("base_encoder", "pair_encoding", "head"):
         if field in overrides:
-            raise InputError(f"is fixed by version {parent.manifest.number}: begin a new run to change it", field=field)
+            raise InputError(
+                f"is fixed by version {parent.manifest.number}: begin a new run to change it", field=field
+            )
     return configuration

@@ -15,9 +15,7 @@ from training.data.sources import CatalogueSource, parse_source
 HEADER = ("marketplace", "query", "product_id", "product_title", "product_brand", "product_color")
 
 
-def write_candidates(
-    data: str, marketplace: str, output: Path, queries: int, products: int, seed: int
-) -> None:
+def write_candidates(data: str, marketplace: str, output: Path, queries: int, products: int, seed: int) -> None:
     """Write a TSV of queries, each with its own judged products and others drawn at random."""
     source = parse_source(data)
     if isinstance(source, CatalogueSource):

@@ -41,9 +41,7 @@ def train_continually(
     print_matrices(continual_run.state, list(sequence))
 
 
-def load_splits(
-    data: str, sequence: Sequence[str], configuration: TrainingConfiguration
-) -> Mapping[str, Splits]:
+def load_splits(data: str, sequence: Sequence[str], configuration: TrainingConfiguration) -> Mapping[str, Splits]:
     """Read, check and split the marketplaces' rows."""
     source = parse_source(data)
     return checked_splits(source.load(sequence, configuration.seed), configuration, data)

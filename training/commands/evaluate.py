@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-import numpy
+import numpy as np
 from rich.table import Table
 
 from model_store.errors import InputError
@@ -44,7 +44,7 @@ def test_rows(root: Path, manifest: Manifest) -> Mapping[str, Sequence[Relevance
 def metrics_of(loaded: LoadedVersion, pairs: Sequence[RelevancePair]) -> MarketplaceMetrics:
     """Metrics of a version on labelled pairs of one marketplace."""
     scores = score_pairs(loaded, [pair.unlabelled() for pair in pairs])
-    return marketplace_metrics(numpy.array([pair.label for pair in pairs]), scores)
+    return marketplace_metrics(np.array([pair.label for pair in pairs]), scores)
 
 
 def _rows_of(data: str, manifest: Manifest) -> Mapping[str, Sequence[RelevancePair]]:

@@ -35,9 +35,10 @@ def predict_file(
     done = 0
     columns_shown = (SpinnerColumn(), TextColumn("{task.completed:,} pairs, {task.speed:.0f} a second"),
                      TimeElapsedColumn())  # fmt: skip
-    with partial.open("w", encoding="utf-8", newline="") as target, Progress(
-        *columns_shown, console=notes, disable=not notes.is_terminal
-    ) as progress:
+    with (
+        partial.open("w", encoding="utf-8", newline="") as target,
+        Progress(*columns_shown, console=notes, disable=not notes.is_terminal) as progress,
+    ):
         task = progress.add_task("predict", total=None)
         writer = csv.writer(target, delimiter="\t", lineterminator="\n")
         writer.writerow(("row", "marketplace", "query", "product_id", "score"))

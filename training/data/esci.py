@@ -91,9 +91,7 @@ def is_flat_esci(path: Path) -> bool:
 
 def _is_official(path: Path) -> bool:
     if path.is_dir() and not is_official(path):
-        raise InputError(
-            f"the folder lacks {EXAMPLES}; give the official folder or a flat TSV", source=str(path)
-        )
+        raise InputError(f"the folder lacks {EXAMPLES}; give the official folder or a flat TSV", source=str(path))
     return path.is_dir()
 
 

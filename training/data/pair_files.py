@@ -28,9 +28,7 @@ def write_pairs(path: Path, pairs: Iterable[RelevancePair]) -> None:
     temporary = path.with_name(f".{path.name}.{uuid4().hex}.part")
     try:
         with temporary.open("xb") as file:
-            file.writelines(
-                _line_of(pair, source=str(path), row=row) for row, pair in enumerate(pairs, start=1)
-            )
+            file.writelines(_line_of(pair, source=str(path), row=row) for row, pair in enumerate(pairs, start=1))
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)

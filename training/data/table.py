@@ -21,9 +21,7 @@ _REQUIRED = ("query", "product_id", "product_title")
 _OPTIONAL = ("product_brand", "product_color", "product_bullet_points", "product_description")
 
 
-def read_labelled(
-    path: Path, mapping: ColumnMapping = _DEFAULT_MAPPING
-) -> Iterator[tuple[int, RelevancePair]]:
+def read_labelled(path: Path, mapping: ColumnMapping = _DEFAULT_MAPPING) -> Iterator[tuple[int, RelevancePair]]:
     """Yield (row number, labelled pair) of a CSV, TSV, JSON lines or Parquet file, one row at a time.
 
     Raises:

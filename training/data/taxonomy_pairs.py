@@ -130,9 +130,7 @@ class PairGenerator:
         return "-" in category
 
     def _values(self, category: str, count: int, taken: dict[str, str] | None = None) -> dict[str, str]:
-        handles = [
-            handle for handle in self._tree.attributes.get(category, ()) if handle not in (taken or {})
-        ]
+        handles = [handle for handle in self._tree.attributes.get(category, ()) if handle not in (taken or {})]
         chosen = self._random.sample(handles, min(count, len(handles)))
         return {handle: self._random.choice(self._tree.values[handle]) for handle in chosen}
 

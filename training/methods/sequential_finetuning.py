@@ -46,9 +46,7 @@ class FinetuningStage:
         network = self._environment.network
         words = network.encoder.word_embeddings
         assert isinstance(words, TrainableRows)
-        encoder = [
-            parameter for parameter in network.encoder.parameters() if parameter is not words.whole.weight
-        ]
+        encoder = [parameter for parameter in network.encoder.parameters() if parameter is not words.whole.weight]
         head = list(network.heads.parameters_of(SHARED_HEAD))
         network.train_only([*encoder, *head])
         rate = self.configuration.learning_rate

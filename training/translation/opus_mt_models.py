@@ -143,8 +143,7 @@ def check_model_folder(folder: Path, pair: str, weights: str = WEIGHTS) -> None:
         return
     if weights == CONVERTED_WEIGHTS:
         raise TranslationError(
-            f"ctranslate2 for {pair}: {folder} has no {weights}; "
-            "convert the model by ct2-transformers-converter"
+            f"ctranslate2 for {pair}: {folder} has no {weights}; convert the model by ct2-transformers-converter"
         )
     raise TranslationError(_no_safetensors(str(folder), pair))
 

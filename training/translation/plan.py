@@ -151,8 +151,7 @@ class TranslationPlan:
                 problems.append(f"  {pair_name(source, target)}: {error}")
         if problems:
             raise TranslationError(
-                f"{len(problems)} of {len(wanted)} language pairs cannot be translated:\n"
-                + "\n".join(problems)
+                f"{len(problems)} of {len(wanted)} language pairs cannot be translated:\n" + "\n".join(problems)
             )
 
     def _choice(self, source: str, target: str) -> Choice | None:

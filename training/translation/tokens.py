@@ -14,9 +14,7 @@ _LAST_COMBINING_MARK = 0x3100
 """Code points from here on need no class of marks: they are letters of scripts without combining marks."""
 
 _MARKS = (
-    "".join(
-        chr(code) for code in range(0x300, _LAST_COMBINING_MARK) if unicodedata.category(chr(code))[0] == "M"
-    )
+    "".join(chr(code) for code in range(0x300, _LAST_COMBINING_MARK) if unicodedata.category(chr(code))[0] == "M")
     + "\uff9e\uff9f"
 )
 # Python's \w leaves combining marks out, and Hindi, Thai or decomposed accents would fall to pieces. A single

@@ -45,9 +45,7 @@ def test_the_names_of_esci_need_no_mapping(tmp_path: Path) -> None:
         tmp_path,
         "product_locale,query,product_id,product_title,product_bullet_point,esci_label\nJP,q,1,t,b,C\n",
     )
-    assert list(read_labelled(path)) == [
-        (2, RelevancePair("jp", "q", "1", "t", 0, product_bullet_points="b"))
-    ]
+    assert list(read_labelled(path)) == [(2, RelevancePair("jp", "q", "1", "t", 0, product_bullet_points="b"))]
 
 
 def test_a_mapping_names_columns_labels_and_one_marketplace(tmp_path: Path) -> None:
@@ -111,9 +109,7 @@ def test_a_bad_value_is_named_with_row_and_field(
 def test_a_missing_column_is_named_and_the_others_listed(tmp_path: Path, missing: str) -> None:
     names = [name for name in _ROW if name != missing]
     path = _csv(tmp_path, f"{','.join(names)}\n{','.join('1' * len(names))}\n")
-    with pytest.raises(
-        InputError, match=rf"field '{missing}': .* is missing; the file has {', '.join(names)}"
-    ):
+    with pytest.raises(InputError, match=rf"field '{missing}': .* is missing; the file has {', '.join(names)}"):
         list(read_labelled(path))
 
 

@@ -31,9 +31,7 @@ def test_looking_for_a_model_downloads_nothing_and_using_it_no_pickle(hub: Local
     assert "both.model" not in hub.downloads
 
 
-def test_a_model_that_was_downloaded_before_needs_no_hub(
-    hub: LocalHub, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_model_that_was_downloaded_before_needs_no_hub(hub: LocalHub, monkeypatch: pytest.MonkeyPatch) -> None:
     translations = OpusMtTranslator("en", "es", beams=1).translate(["red shoes"])
     monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", CLOSED_PORT)
     again = OpusMtTranslator("en", "es", beams=1)
@@ -41,9 +39,7 @@ def test_a_model_that_was_downloaded_before_needs_no_hub(
     assert again.translate(["red shoes"]) == translations
 
 
-def test_a_hub_model_of_pickle_files_only_is_refused_before_any_download(
-    hub: LocalHub, tmp_path: Path
-) -> None:
+def test_a_hub_model_of_pickle_files_only_is_refused_before_any_download(hub: LocalHub, tmp_path: Path) -> None:
     pickled = tmp_path / "pickled"
     pickled.mkdir()
     (pickled / "pytorch_model.bin").write_bytes(b"never read")

@@ -111,9 +111,7 @@ def test_a_glossary_that_is_missing_is_found_before_training(tmp_path: Path) -> 
 def test_a_glossary_of_unnamed_languages_serves_only_a_pair_that_is_named(tmp_path: Path) -> None:
     path = tmp_path / "g.tsv"
     path.write_text("source\ttarget\nred\trojo\n")
-    assert TranslationPlan.parse(f"en-es=glossary:{path}").translator("en", "es").translate(["red"]) == [
-        "rojo"
-    ]
+    assert TranslationPlan.parse(f"en-es=glossary:{path}").translator("en", "es").translate(["red"]) == ["rojo"]
     with pytest.raises(ConfigurationError, match=rf"write en-es=glossary:{path}"):
         TranslationPlan.parse(f"glossary:{path}").translator("en", "es")
 
