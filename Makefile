@@ -23,7 +23,7 @@ $(STAMP): pyproject.toml constraints.txt
 	touch $@
 
 demo: $(STAMP)
-	$(BIN)/python scripts/demo.py --data '$(DATA)' --sequence '$(SEQUENCE)' --translation '$(TRANSLATION)' --seed $(SEED)
+	$(BIN)/python -m scripts.demo --data '$(DATA)' --sequence '$(SEQUENCE)' --translation '$(TRANSLATION)' --seed $(SEED)
 
 serve: $(STAMP)
 	$(BIN)/python -m service serve

@@ -1,0 +1,35 @@
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import pytest
+
+from service.cache.connection import CacheConnection
+from service.cache.embedded import EmbeddedValkey
+from service.cache.offline_cache import OfflineCache
+from tests.tiny_model import build_tiny_store
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+@pytest.fixture(scope="session")
+def tiny_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return build_tiny_store(tmp_path_factory.mktemp("service"), ("us", "es", "jp"))
+
+
+@pytest.fixture
+def valkey(tmp_path: Path) -> Iterator[EmbeddedValkey]:
+    server = EmbeddedValkey(tmp_path / "cache")
+    yield server
+    server.leave()
+
+
+@pytest.fixture
+async def cache(valkey: EmbeddedValkey) -> AsyncIterator[OfflineCache]:
+    connection = CacheConnection.open(valkey.url)
+    yield OfflineCache(connection)
+    await connection.close()

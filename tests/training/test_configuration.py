@@ -1,0 +1,71 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from model_store.errors import ConfigurationError
+from training.configuration import load_configuration, presets
+from training.overrides import parse_overrides
+
+
+@pytest.mark.parametrize("name", presets())
+def test_every_preset_is_valid(name: str) -> None:
+    assert load_configuration(name).seed == 0
+
+
+def test_the_paper_preset_is_table_3() -> None:
+    paper = load_configuration("paper")
+    assert paper.base_encoder == "hub:bert-base-multilingual-uncased"
+    assert paper.pair_encoding.interaction == "cross"
+    assert paper.head.kind == "linear"
+    assert paper.adapter.bottleneck == 32
+    assert paper.translation == "opus_mt"
+    assert paper.translated_share == 0.3
+    for stage in (paper.adapter_stage, paper.fusion_stage):
+        assert (stage.batch_size, stage.learning_rate, stage.epochs) == (512, 5e-5, 5)
+        assert (stage.weight_decay, stage.adam_epsilon, stage.gradient_clipping) == (0.0, 1e-8, 0.1)
+
+
+def test_the_paper_s_adapter_in_mbert_has_0_59_million_weights() -> None:
+    assert 12 * 2 * 768 * load_configuration("paper").adapter.bottleneck == 589_824
+
+
+def test_a_field_can_be_set_by_its_dotted_name() -> None:
+    configuration = load_configuration(
+        "quickstart", parse_overrides(["adapter_stage.epochs=2", "head.policy=per_step"])
+    )
+    assert configuration.adapter_stage.epochs == 2
+    assert configuration.adapter_stage.batch_size == load_configuration("quickstart").adapter_stage.batch_size
+    assert configuration.head.policy == "per_step"
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        (["adapter_stage.epoch=2"], r"adapter_stage.epoch: Extra inputs"),
+        (["adapter_stage.epochs=none"], r"adapter_stage.epochs: Input should be a valid integer"),
+        (["adapter_stage.epochs=0"], r"greater than or equal to 1"),
+        (["head.kind=linear"], r"needs pair_encoding.interaction 'cross' or 'late\(k\)'"),
+        (["pair_encoding.interaction=late(0)"], r"'late\(k\)' with k joint layers"),
+        (["distillation.on_new_data=true"], r"uses no translation"),
+        (["seed"], r"write it as field=value"),
+    ],
+)
+def test_a_wrong_field_is_named(settings: list[str], message: str) -> None:
+    with pytest.raises(ConfigurationError, match=message):
+        load_configuration("quickstart", parse_overrides(settings))
+
+
+def test_an_unknown_preset_lists_those_there_are() -> None:
+    with pytest.raises(ConfigurationError, match="paper, quickstart"):
+        load_configuration("papper")
+
+
+def test_a_file_of_one_s_own_is_a_preset(tmp_path: Path) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_text("base_encoder: folder:somewhere\nadapter: {bottleneck: 16}\n")
+    assert load_configuration(str(path)).adapter.bottleneck == 16
+    path.write_text("- no\n- mapping\n")
+    with pytest.raises(ConfigurationError, match=r"mine.yaml: holds no fields"):
+        load_configuration(str(path))
