@@ -66,6 +66,7 @@ class TrainingConfiguration(_Frozen):
     fusion_start: Literal["random", "previous"] = "random"
     distillation: DistillationConfiguration = DistillationConfiguration()
     translation: str = "none"
+    languages: dict[str, str] = Field(default_factory=dict, description="ISO 639-1 code by marketplace")
     translated_share: float = Field(default=0.3, gt=0, le=1, description="share of the new training rows")
     precision: Literal["auto", "float32", "bf16"] = "auto"
     token_budget: int = Field(default=2048, ge=64, description="tokens in a micro-batch")

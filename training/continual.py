@@ -98,7 +98,7 @@ class ContinualRun:
 
     def learn(self, splits: Mapping[str, Splits]) -> list[Publication]:
         """Learn the marketplaces in the order given."""
-        check_translators(self.plan, self.learner.marketplaces, list(splits))
+        check_translators(self.configuration, self.learner.marketplaces, list(splits))
         for marketplace, parts in splits.items():
             self.files.keep_splits(marketplace, parts)
             rows = {"validation": parts.validation, "test": parts.test}
@@ -157,13 +157,16 @@ class ContinualRun:
 
     def _translate(self, train: Sequence[RelevancePair]) -> tuple[dict[str, LabelledTokens], float]:
         started = time.monotonic()
-        new = language_of(train[0].marketplace)
-        older = [name for name in self.learner.marketplaces if self.plan.translates(new, language_of(name))]
+        languages = self.configuration.languages
+        new = language_of(train[0].marketplace, languages)
+        targets = {name: language_of(name, languages) for name in self.learner.marketplaces}
         sample = sample_for_translation(train, self.configuration.translated_share, self.configuration.seed)
         translated = {}
         with TranslationCache(self.store.root / "translations") as cache:
-            for name in older:
-                translator = CachedTranslator(self.plan.translator(new, language_of(name)), cache)
+            for name, target in targets.items():
+                if not self.plan.translates(new, target):
+                    continue
+                translator = CachedTranslator(self.plan.translator(new, target), cache)
                 pairs = translate_pairs(sample, translator, name)
                 translated[name] = LabelledTokens.of(pairs, self.environment.tokenizer)
         return translated, time.monotonic() - started
@@ -196,7 +199,7 @@ class ContinualRun:
         self.report(f"version {publication.number}: {publication.reason}")
 
 
-def check_translators(plan: TranslationPlan, known: Sequence[str], new: Sequence[str]) -> None:
+def check_translators(configuration: TrainingConfiguration, known: Sequence[str], new: Sequence[str]) -> None:
     """Refuse a sequence whose translators are missing, before any training starts.
 
     Raises:
@@ -206,13 +209,14 @@ def check_translators(plan: TranslationPlan, known: Sequence[str], new: Sequence
     sequence = [*known, *new]
     if len(set(sequence)) != len(sequence):
         raise ConfigurationError(f"a marketplace is learnt twice in the sequence {', '.join(sequence)}")
-    plan.check(_language_pairs(sequence, len(known)))
+    languages = [language_of(name, configuration.languages) for name in sequence]
+    TranslationPlan.parse(configuration.translation).check(_language_pairs(languages, len(known)))
 
 
-def _language_pairs(sequence: Sequence[str], known: int) -> Iterable[tuple[str, str]]:
-    for place in range(known, len(sequence)):
-        for older in sequence[:place]:
-            yield language_of(sequence[place]), language_of(older)
+def _language_pairs(languages: Sequence[str], known: int) -> Iterable[tuple[str, str]]:
+    for place in range(known, len(languages)):
+        for older in languages[:place]:
+            yield languages[place], older
 
 
 def _told(result: StepResult) -> dict[str, object]:

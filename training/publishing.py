@@ -108,7 +108,7 @@ def _entries(run: ContinualRun, trainable_parameters: Mapping[str, int]) -> tupl
         entries.append(
             MarketplaceEntry(
                 name=name,
-                language=language_of(name),
+                language=language_of(name, run.configuration.languages),
                 step=step,
                 adapter_folder=f"{ADAPTERS}/{name}",
                 bottleneck=run.environment.network.adapter_modules(name)[0].bottleneck,

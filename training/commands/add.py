@@ -17,7 +17,6 @@ from training.continual_learner import ContinualLearner
 from training.environment import prepare_environment, run_folder_of
 from training.overrides import Overrides, merged
 from training.run_files import RunFiles
-from training.translation.plan import TranslationPlan
 
 
 def add_marketplace(
@@ -33,7 +32,7 @@ def add_marketplace(
             "each marketplace is learnt once", field="marketplace"
         )  # fmt: skip
     configuration = _configuration(parent, overrides)
-    check_translators(TranslationPlan.parse(configuration.translation), parent.manifest.names, [marketplace])
+    check_translators(configuration, parent.manifest.names, [marketplace])
     splits = load_splits(data, [marketplace], configuration)
     older = RunFiles(run_folder_of(root, parent.manifest.run))
     kept = {name: older.evaluation_rows(name) for name in parent.manifest.names}

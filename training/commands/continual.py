@@ -19,7 +19,6 @@ from training.marketplace_data import checked_splits
 from training.new_network import new_network
 from training.overrides import Overrides
 from training.run_files import RunFiles
-from training.translation.plan import TranslationPlan
 
 
 def train_continually(
@@ -27,7 +26,7 @@ def train_continually(
 ) -> None:
     """Check everything first, then learn marketplace by marketplace and print the matrices."""
     configuration = load_configuration(preset, overrides)
-    check_translators(TranslationPlan.parse(configuration.translation), [], sequence)
+    check_translators(configuration, [], sequence)
     splits = load_splits(data, sequence, configuration)
     model_store = ModelStore(store_folder(store))
     facts = {"data": data, "sequence": list(sequence), "parent": None}
