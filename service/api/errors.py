@@ -1,0 +1,125 @@
+"""The one place that maps errors to HTTP answers, all of one shape."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+
+import orjson
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from pydantic import BaseModel, ConfigDict
+from starlette.exceptions import HTTPException
+from starlette.responses import JSONResponse, Response
+
+from model_store.errors import CacheUnavailableError, InputError, RelevanceError, StoreError
+from service.api.request_id import request_id_of
+
+RETRY_AFTER_SECONDS = 5
+
+_CODES = {
+    400: "malformed_request",
+    404: "not_found",
+    405: "method_not_allowed",
+    413: "body_too_large",
+    415: "unsupported_media_type",
+    422: "invalid_field",
+}
+_log = logging.getLogger(__name__)
+
+
+class ErrorAnswer(BaseModel):
+    """Body of every answer that is not a success.
+
+    `error` is a short code to program against, `detail` a text that says what was wrong, where and what to do,
+    `type` the class of the error.
+    """
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "example": {
+                "error": "invalid_field",
+                "detail": "field 'pairs[3].query': the text is empty or only white space",
+                "type": "InputError",
+                "request_id": "5f2c1e0b9a7d4c3e8f1a2b3c4d5e6f70",
+            }
+        }
+    )
+
+    error: str
+    detail: str
+    type: str
+    request_id: str
+
+
+class OrjsonResponse(JSONResponse):
+    """A JSON answer written by orjson."""
+
+    def render(self, content: object) -> bytes:
+        """Content to bytes."""
+        return orjson.dumps(content)
+
+
+def install_error_handlers(app: FastAPI) -> None:
+    """Register a handler for every kind of error."""
+    app.add_exception_handler(HTTPException, _http_error)
+    app.add_exception_handler(RequestValidationError, _validation_error)
+    app.add_exception_handler(RelevanceError, _relevance_error)
+    app.add_exception_handler(Exception, _unexpected_error)
+
+
+def error_answer(
+    request: Request,
+    status: int,
+    code: str,
+    detail: str,
+    kind: str,
+    headers: Mapping[str, str] | None = None,
+) -> Response:
+    """An answer in the one shape; characters that UTF-8 cannot hold are replaced."""
+    body = ErrorAnswer(
+        error=code,
+        detail=detail.encode("utf-8", "replace").decode(),
+        type=kind,
+        request_id=request_id_of(request.scope),
+    )
+    return OrjsonResponse(body.model_dump(), status_code=status, headers=dict(headers or {}))
+
+
+def field_path(location: Sequence[str | int]) -> str:
+    """("body", "pairs", 3, "query") as `pairs[3].query`."""
+    parts = location[1:] if location and location[0] in ("body", "query", "path", "header") else location
+    text = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in parts)
+    return text.removeprefix(".") or "body"
+
+
+def _http_error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    code = _CODES.get(error.status_code, "http_error")
+    return error_answer(request, error.status_code, code, str(error.detail), type(error).__name__, error.headers)
+
+
+def _validation_error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError)
+    problems = error.errors()
+    more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
+    detail = f"field {field_path(problems[0]['loc'])!r}: {problems[0]['msg']}{more}"
+    return error_answer(request, 422, _CODES[422], detail, type(error).__name__)
+
+
+def _relevance_error(request: Request, error: Exception) -> Response:
+    status, code = 500, "internal_error"
+    if isinstance(error, InputError):
+        status, code = 422, _CODES[422]
+    elif isinstance(error, CacheUnavailableError):
+        status, code = 503, "cache_unavailable"
+    elif isinstance(error, StoreError):
+        status, code = 503, "model_unavailable"
+    headers = {"Retry-After": str(RETRY_AFTER_SECONDS)} if status == 503 else None
+    return error_answer(request, status, code, str(error), type(error).__name__, headers)
+
+
+def _unexpected_error(request: Request, error: Exception) -> Response:
+    _log.error("request %s failed", request_id_of(request.scope), exc_info=error)
+    detail = "the service failed on this request; its log has the reason under this request id"
+    return error_answer(request, 500, "internal_error", detail, type(error).__name__)

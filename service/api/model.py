@@ -1,0 +1,42 @@
+"""`GET /model`: the model version that scores."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter
+
+from model_store.manifest import MarketplaceEntry
+from service.api.error_answers import answers
+from service.api.schemas import MarketplaceAnswer, ModelAnswer
+from service.state import State
+
+router = APIRouter(tags=["model"])
+
+
+@router.get("/model", summary="Which model scores?", responses=answers(503))
+async def model(state: State) -> ModelAnswer:
+    """Number, marketplaces with their thresholds, base encoder and pair encoding."""
+    scorer = state.model.required_scorer()
+    manifest = scorer.manifest
+    return ModelAnswer(
+        model_version=manifest.number,
+        parent=manifest.parent,
+        created_at=manifest.created_at,
+        device=scorer.device,
+        base_encoder=manifest.base_encoder.source,
+        interaction=manifest.pair_encoding.interaction,
+        product_fields=list(manifest.pair_encoding.product_fields),
+        marketplaces=[_marketplace(entry) for entry in manifest.marketplaces],
+    )
+
+
+def _marketplace(entry: MarketplaceEntry) -> MarketplaceAnswer:
+    report = entry.threshold
+    return MarketplaceAnswer(
+        name=entry.name,
+        language=entry.language,
+        threshold=report.threshold if report else None,
+        target_precision=report.target_precision if report else None,
+        precision=report.precision if report else None,
+        recall=report.recall if report else None,
+        validation_auc=entry.validation_auc,
+    )

@@ -1,0 +1,56 @@
+"""`POST /score`: scores of pairs, highly relevant ones written to the offline cache."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter
+
+from model_store.product import QueryProductPair
+from service.api.error_answers import answers
+from service.api.pair_checks import checked_pairs
+from service.api.request_body import JsonBodyRoute
+from service.api.schemas import CacheWriting, PairScore, ScoreAnswer, ScoreRequest
+from service.cache.score_writer import ScoredPair, ScoreWriter, WriteReport
+from service.engine.scorer import Scorer
+from service.state import ServiceState, State
+
+router = APIRouter(route_class=JsonBodyRoute, tags=["score"])
+
+
+@router.post("/score", summary="Score query-product pairs", responses=answers(400, 413, 415, 422, 503))
+async def score(request: ScoreRequest, state: State) -> ScoreAnswer:
+    """Score pairs of one or several marketplaces.
+
+    The results are in the order of the pairs. Where the cache is down, or belongs to another model version,
+    the pairs are scored all the same and `cache.note` says why they were not written.
+    """
+    scorer = state.model.required_scorer()
+    pairs = checked_pairs(request.pairs, scorer.marketplaces, state.settings)
+    scores = await state.thread.run(scorer.score, pairs)
+    scored = _with_verdicts(scorer, pairs, scores)
+    report = await _write(state, scorer, scored) if request.write_cache else _unwritten(len(scored))
+    return _answer(scorer, scored, report)
+
+
+def _with_verdicts(scorer: Scorer, pairs: list[QueryProductPair], scores: list[float]) -> list[ScoredPair]:
+    return [
+        ScoredPair(pair, value, scorer.is_highly_relevant(pair.marketplace, value))
+        for pair, value in zip(pairs, scores, strict=True)
+    ]
+
+
+async def _write(state: ServiceState, scorer: Scorer, scored: list[ScoredPair]) -> WriteReport:
+    without = frozenset(name for name in scorer.marketplaces if scorer.threshold(name) is None)
+    return await ScoreWriter(state.cache, scorer.model_version, without).write(scored)
+
+
+def _unwritten(pairs: int) -> WriteReport:
+    return WriteReport([False] * pairs, [])
+
+
+def _answer(scorer: Scorer, scored: list[ScoredPair], report: WriteReport) -> ScoreAnswer:
+    results = [
+        PairScore(score=item.score, highly_relevant=item.highly_relevant, cached=cached)
+        for item, cached in zip(scored, report.cached, strict=True)
+    ]
+    writing = CacheWriting(written=sum(report.cached), note="; ".join(report.notes) or None)
+    return ScoreAnswer(model_version=scorer.model_version, results=results, cache=writing)

@@ -1,0 +1,1 @@
+"""The offline cache of highly relevant products, in Redis or Valkey."""

@@ -1,0 +1,213 @@
+"""A typed connection to Redis or Valkey: only the commands that the cache needs, one kind of error."""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import AsyncIterator, Awaitable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from hashlib import sha1
+from importlib.resources import files
+from typing import cast
+
+import numpy as np
+from redis.asyncio import Redis
+from redis.asyncio.client import Pipeline
+from redis.asyncio.cluster import ClusterPipeline, RedisCluster
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from redis.exceptions import RedisError
+
+from model_store.errors import CacheUnavailableError, ConfigurationError
+
+PIPELINE_COMMANDS = 1000
+"""Commands sent at once: more gain nothing and hold the server up."""
+
+Argument = str | int
+Reply = int | bytes | None | list["Reply"]
+_Command = tuple[str | bytes | int, ...]
+
+
+@dataclass(frozen=True)
+class Script:
+    """A Lua script that touches one key."""
+
+    text: str
+
+    @cached_property
+    def digest(self) -> str:
+        """What EVALSHA calls it by."""
+        return sha1(self.text.encode(), usedforsecurity=False).hexdigest()
+
+    @classmethod
+    def from_file(cls, name: str) -> Script:
+        """Read a `.lua` file of this package."""
+        return cls(files("service.cache").joinpath(name).read_text(encoding="utf-8"))
+
+
+ScriptCall = tuple[str, Sequence[Argument]]
+"""Key and arguments of one run of a script."""
+
+
+@dataclass(frozen=True, slots=True)
+class SetCounts:
+    """How many sorted sets there are, their members, and how many hold the empty member instead."""
+
+    sets: int
+    members: int
+    markers: int
+
+
+class CacheConnection:
+    """Every method raises CacheUnavailableError when the server does not answer or refuses.
+
+    Values are UTF-8 texts. A command is tried a second time on a fresh connection, as an idle one may have
+    been closed by the server.
+    """
+
+    def __init__(self, client: Redis | RedisCluster, name: str) -> None:
+        self._client = client
+        self._clustered = isinstance(client, RedisCluster)
+        self.name = name
+
+    @classmethod
+    def open(cls, url: str, *, cluster: bool = False, timeout_seconds: float = 2.0) -> CacheConnection:
+        """Connect lazily to `redis://`, `rediss://` or `unix://`.
+
+        Raises:
+            ConfigurationError: the URL is not one.
+        """
+        retry = Retry(NoBackoff(), 1)
+        kind: type[Redis] | type[RedisCluster] = RedisCluster if cluster else Redis
+        try:
+            client = kind.from_url(
+                url, socket_timeout=timeout_seconds, socket_connect_timeout=timeout_seconds, retry=retry
+            )
+        except ValueError as error:
+            raise ConfigurationError(f"REDIS_URL: {error}; use e.g. redis://HOST:6379/0") from error
+        return cls(client, _without_password(url))
+
+    async def close(self) -> None:
+        """Drop all connections."""
+        with _reported(self.name):
+            await self._client.aclose()
+
+    async def ping(self) -> None:
+        """Ask for a sign of life."""
+        await self._run(self._client.execute_command("PING"))
+
+    async def get(self, key: str) -> str | None:
+        """The text at a key."""
+        reply = await self._run(self._client.execute_command("GET", key))
+        return reply.decode() if isinstance(reply, bytes) else None
+
+    async def put(self, key: str, value: str, *, if_absent: bool = False, seconds: int | None = None) -> bool:
+        """Write a text; False if `if_absent` and the key exists. `seconds` makes it expire."""
+        options: list[Argument] = ["NX"] if if_absent else []
+        options += ["EX", seconds] if seconds is not None else []
+        return await self._run(self._client.execute_command("SET", key, value, *options)) is not None
+
+    async def delete(self, key: str) -> None:
+        """Remove one key."""
+        await self._run(self._client.execute_command("UNLINK", key))
+
+    async def increment(self, key: str) -> int:
+        """Add one and return the new number."""
+        return cast("int", await self._run(self._client.execute_command("INCR", key)))
+
+    async def add_member(self, key: str, member: int) -> None:
+        """Put a number into a set."""
+        await self._run(self._client.execute_command("SADD", key, member))
+
+    async def remove_member(self, key: str, member: int) -> None:
+        """Take a number out of a set."""
+        await self._run(self._client.execute_command("SREM", key, member))
+
+    async def members(self, key: str) -> set[int]:
+        """The numbers in a set."""
+        reply = await self._run(self._client.execute_command("SMEMBERS", key))
+        return {int(member) for member in cast("set[bytes]", reply)}
+
+    async def sorted_set(self, key: str) -> list[tuple[str, int]]:
+        """Members of a sorted set with their integer scores, in no promised order."""
+        reply = await self._run(self._client.zrange(key, 0, -1, withscores=True))
+        rows = cast("list[tuple[bytes, float]]", reply)
+        return [(member.decode(), int(score)) for member, score in rows]
+
+    async def run_script(self, script: Script, calls: Sequence[ScriptCall]) -> list[Reply]:
+        """Run a script once per call, in pipelines of up to `PIPELINE_COMMANDS`; replies in order."""
+        replies: list[Reply] = []
+        for start in range(0, len(calls), PIPELINE_COMMANDS):
+            replies += await self._run_pipeline(script, calls[start : start + PIPELINE_COMMANDS])
+        return replies
+
+    async def _run_pipeline(self, script: Script, calls: Sequence[ScriptCall]) -> list[Reply]:
+        # In a cluster the script would have to be loaded on every node, so there its text is sent.
+        command, body = ("EVAL", script.text) if self._clustered else ("EVALSHA", script.digest)
+        commands: list[_Command] = [(command, body, 1, key, *arguments) for key, arguments in calls]
+        if self._clustered:
+            return await self._pipelined(commands)
+        return (await self._pipelined([("SCRIPT LOAD", script.text), *commands]))[1:]
+
+    async def _pipelined(self, commands: Sequence[_Command]) -> list[Reply]:
+        pipeline: Pipeline | ClusterPipeline
+        if isinstance(self._client, RedisCluster):
+            pipeline = self._client.pipeline()
+        else:
+            pipeline = self._client.pipeline(transaction=False)
+        for command in commands:
+            pipeline.execute_command(*command)
+        return cast("list[Reply]", await self._run(pipeline.execute()))
+
+    async def counts(self, prefix: str) -> SetCounts:
+        """Count the sorted sets under a prefix and their members."""
+        # SCAN may name a key twice: 8 bytes a key tell.
+        keys, sizes, markers = array("q"), array("q"), array("b")
+        async for batch in self._key_batches(prefix):
+            commands: list[_Command] = []
+            for key in batch:
+                commands += [("ZCARD", key), ("ZSCORE", key, "")]
+            replies = await self._pipelined(commands)
+            keys.extend(map(hash, batch))
+            sizes.extend(cast("list[int]", replies[0::2]))
+            markers.extend(int(score is not None) for score in replies[1::2])
+        _, first = np.unique(np.array(keys), return_index=True)
+        marked = int(np.array(markers)[first].sum())
+        return SetCounts(len(first), int(np.array(sizes)[first].sum()) - marked, marked)
+
+    async def unlink_prefix(self, prefix: str) -> None:
+        """Remove all keys under a prefix, in batches."""
+        async for batch in self._key_batches(prefix):
+            await self._pipelined([("UNLINK", key) for key in batch])
+
+    async def _key_batches(self, prefix: str) -> AsyncIterator[list[bytes]]:
+        batch: list[bytes] = []
+        with _reported(self.name):
+            async for key in self._client.scan_iter(match=f"{prefix}*", count=PIPELINE_COMMANDS):
+                batch.append(cast("bytes", key))
+                if len(batch) == PIPELINE_COMMANDS // 2:
+                    yield batch
+                    batch = []
+        if batch:
+            yield batch
+
+    async def _run(self, answer: Awaitable[object]) -> object:
+        with _reported(self.name):
+            return await answer
+
+
+@contextmanager
+def _reported(name: str) -> Iterator[None]:
+    try:
+        yield
+    except (TimeoutError, RedisError, OSError) as error:
+        reason = str(error) or type(error).__name__
+        raise CacheUnavailableError(
+            f"the offline cache at {name} did not answer ({reason}); check that it runs, and REDIS_URL"
+        ) from error
+
+
+def _without_password(url: str) -> str:
+    scheme, separator, rest = url.partition("://")
+    return f"{scheme}{separator}{rest.rpartition('@')[2]}"

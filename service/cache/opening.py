@@ -1,0 +1,39 @@
+"""Opens the cache that the settings name: a Redis or Valkey, or the embedded one."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import anyio.to_thread
+
+from service.cache.connection import CacheConnection
+from service.cache.embedded import EmbeddedValkey
+from service.cache.offline_cache import OfflineCache
+from service.settings import ServiceSettings
+
+
+@asynccontextmanager
+async def opened_cache(settings: ServiceSettings) -> AsyncIterator[OfflineCache]:
+    """The cache while the context lasts; an external server need not be up.
+
+    Raises:
+        ConfigurationError: REDIS_URL is no URL, or CACHE_FOLDER cannot be written.
+        CacheUnavailableError: the embedded server does not start.
+    """
+    embedded = None
+    if settings.redis_url is None:
+        embedded = await anyio.to_thread.run_sync(EmbeddedValkey, settings.cache_folder)
+    try:
+        connection = CacheConnection.open(
+            embedded.url if embedded else str(settings.redis_url),
+            cluster=settings.redis_cluster and embedded is None,
+            timeout_seconds=settings.redis_timeout_seconds,
+        )
+        try:
+            yield OfflineCache(connection, settings.cache_products_per_query)
+        finally:
+            await connection.close()
+    finally:
+        if embedded is not None:
+            embedded.leave()

@@ -1,0 +1,1 @@
+"""Loads a model version and scores pairs with it."""

@@ -1,0 +1,110 @@
+"""Scores pairs with one model version."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+from model_store.errors import ConfigurationError
+from model_store.loading import load_version
+from model_store.product import QueryProductPair
+from model_store.scoring import DEFAULT_TOKEN_BUDGET, score_pairs
+
+if TYPE_CHECKING:
+    from model_store.loading import LoadedVersion
+    from model_store.manifest import Manifest
+
+
+class Scorer:
+    """A model version on a device. Not safe for use by several threads at once."""
+
+    def __init__(self, loaded: LoadedVersion, *, token_budget: int = DEFAULT_TOKEN_BUDGET) -> None:
+        self._loaded = loaded
+        self._token_budget = token_budget
+        manifest = loaded.manifest
+        self._thresholds = {name: manifest.threshold(name) for name in manifest.names}
+
+    @classmethod
+    def load(
+        cls,
+        store: Path,
+        version: str = "latest",
+        device: str = "auto",
+        token_budget: int = DEFAULT_TOKEN_BUDGET,
+    ) -> Scorer:
+        """Load and verify a version.
+
+        Raises:
+            VersionNotFoundError: there is no such version.
+            VersionCorruptError: its files are not what was published.
+            ConfigurationError: there is no such device.
+        """
+        target = checked_device(device)
+        loaded = load_version(store, version)
+        loaded.network.to(target)
+        return cls(loaded, token_budget=token_budget)
+
+    @property
+    def manifest(self) -> Manifest:
+        """All that is known of the version."""
+        return self._loaded.manifest
+
+    @property
+    def model_version(self) -> int:
+        """The version's number."""
+        return self.manifest.number
+
+    @property
+    def marketplaces(self) -> tuple[str, ...]:
+        """Marketplaces that can be scored, in the order in which they were learnt."""
+        return tuple(self._thresholds)
+
+    @property
+    def device(self) -> str:
+        """Where it computes."""
+        return str(self._loaded.network.device)
+
+    def threshold(self, marketplace: str) -> float | None:
+        """The score from which a pair is highly relevant; None where none is.
+
+        Raises:
+            KeyError: an unknown marketplace; requests are checked before.
+        """
+        return self._thresholds[marketplace]
+
+    def is_highly_relevant(self, marketplace: str, score: float) -> bool:
+        """Whether a score reaches the marketplace's threshold."""
+        threshold = self._thresholds[marketplace]
+        return threshold is not None and score >= threshold
+
+    def score(
+        self, pairs: Sequence[QueryProductPair], progress: Callable[[int], None] | None = None
+    ) -> list[float]:
+        """Scores in [0, 1], in the order of the pairs; identical pairs are scored once."""
+        places: dict[QueryProductPair, int] = {}
+        index = [places.setdefault(pair, len(places)) for pair in pairs]
+        if not places:
+            return []
+        scores = score_pairs(self._loaded, list(places), token_budget=self._token_budget, progress=progress)
+        distinct: list[float] = scores.astype(np.float64).clip(0.0, 1.0).tolist()
+        return [distinct[place] for place in index]
+
+
+def checked_device(name: str) -> torch.device:
+    """The device of a setting; `auto` is a GPU where there is one.
+
+    Raises:
+        ConfigurationError: there is no such device.
+    """
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    device = torch.device(name)
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        raise ConfigurationError(
+            f"setting DEVICE: there is no {name} (GPUs found: {torch.cuda.device_count()}); use auto or cpu"
+        )
+    return device

@@ -1,0 +1,1 @@
+"""The batch job that fills the offline cache from files of candidates."""

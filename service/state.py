@@ -1,0 +1,37 @@
+"""What lives as long as the service: settings, model, cache."""
+
+from __future__ import annotations
+
+from typing import Annotated, cast
+
+from fastapi import Depends, FastAPI, Request
+
+from service.cache.offline_cache import OfflineCache
+from service.engine.scoring_thread import ScoringThread
+from service.engine.served_model import ServedModel
+from service.settings import ServiceSettings
+
+
+class ServiceState:
+    """One per application."""
+
+    def __init__(
+        self, settings: ServiceSettings, thread: ScoringThread, model: ServedModel, cache: OfflineCache
+    ) -> None:
+        self.settings = settings
+        self.thread = thread
+        self.model = model
+        self.cache = cache
+
+
+def state_of(app: FastAPI) -> ServiceState:
+    """The state of an application whose lifespan has begun."""
+    return cast("ServiceState", app.state.service)
+
+
+def _state(request: Request) -> ServiceState:
+    return state_of(cast("FastAPI", request.app))
+
+
+State = Annotated[ServiceState, Depends(_state)]
+"""Parameter type of a route that needs the state."""

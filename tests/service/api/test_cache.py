@@ -1,0 +1,64 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from service.cache.offline_cache import QueryScores
+from tests.service.running import RunningService, running_service, settings_for
+
+pytestmark = pytest.mark.anyio
+
+
+async def test_products_with_scores_generation_and_version(service: RunningService) -> None:
+    cache = service.state.cache
+    generation = await cache.generations.active_or_open("us", 1)
+    await cache.merge(generation, [QueryScores("usb cable", {"p2": 0.75, "p1": 0.75, "p3": 0.91239})])
+    answer = (await service.client.get("/cache/us", params={"query": "USB\u3000Cable"})).json()
+    assert answer["products"] == [
+        {"id": "p3", "score": 0.9124},
+        {"id": "p1", "score": 0.75},
+        {"id": "p2", "score": 0.75},
+    ]
+    assert answer["status"] == "relevant"
+    assert answer["normalised_query"] == "usb cable"
+    assert (answer["generation"], answer["model_version"]) == (generation.number, 1)
+
+
+async def test_nothing_relevant_is_told_from_never_scored(service: RunningService) -> None:
+    cache = service.state.cache
+    generation = await cache.generations.active_or_open("us", 1)
+    await cache.merge(generation, [QueryScores("sofa", dropped={"p1"})])
+    scored = (await service.client.get("/cache/us", params={"query": "sofa"})).json()
+    unknown = (await service.client.get("/cache/us", params={"query": "chair"})).json()
+    assert (scored["status"], scored["products"]) == ("nothing_relevant", [])
+    assert (unknown["status"], unknown["products"]) == ("never_scored", [])
+
+
+async def test_a_marketplace_of_which_nothing_was_cached(service: RunningService) -> None:
+    answer = (await service.client.get("/cache/es", params={"query": "sofa"})).json()
+    assert answer["status"] == "never_scored"
+    assert answer["generation"] is None
+
+
+@pytest.mark.parametrize(
+    ("path", "query", "field"),
+    [
+        ("/cache/fr", "sofa", "marketplace"),
+        ("/cache/US", "sofa", "marketplace"),
+        ("/cache/us", "", "query"),
+        ("/cache/us", "a\x00b", "query"),
+        ("/cache/us", "x" * 1001, "query"),
+        ("/cache/us", None, "query"),
+    ],
+)
+async def test_bad_input_is_named(service: RunningService, path: str, query: str | None, field: str) -> None:
+    response = await service.client.get(path, params=None if query is None else {"query": query})
+    assert response.status_code == 422
+    assert f"'{field}'" in response.json()["detail"]
+
+
+async def test_the_cache_can_be_read_without_a_model(tmp_path: Path) -> None:
+    async with running_service(settings_for(tmp_path / "no-store", tmp_path)) as service:
+        response = await service.client.get("/cache/us", params={"query": "sofa"})
+    assert response.status_code == 200

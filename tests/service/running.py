@@ -1,0 +1,42 @@
+"""A running application and a client for it, in one process."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+
+from service.app import create_app
+from service.settings import ServiceSettings
+from service.state import ServiceState, state_of
+
+
+@dataclass(frozen=True)
+class RunningService:
+    client: httpx.AsyncClient
+    state: ServiceState
+
+
+def settings_for(store: Path, folder: Path, **changes: object) -> ServiceSettings:
+    values = {"model_store": store, "cache_folder": folder / "cache", "device": "cpu", **changes}
+    return ServiceSettings(_env_file=None, **values)  # type: ignore[arg-type, call-arg]
+
+
+@asynccontextmanager
+async def running_service(settings: ServiceSettings) -> AsyncIterator[RunningService]:
+    app = create_app(settings)
+    async with app.router.lifespan_context(app):
+        state = state_of(app)
+        await state.model.loaded()
+        transport = httpx.ASGITransport(app=app, raise_app_exceptions=False)
+        async with httpx.AsyncClient(transport=transport, base_url="http://service") as client:
+            yield RunningService(client, state)
+
+
+def pair(
+    query: str = "usb c cable", title: str = "USB C cable 2 m", *, marketplace: str = "us", id: str = "p1"
+) -> dict[str, object]:
+    return {"marketplace": marketplace, "query": query, "product": {"id": id, "title": title}}
