@@ -11,7 +11,7 @@ from typing import cast
 from training.data.catalogue.lexicon_files import entry_of, read_rows
 from training.data.catalogue.words import Entry, Kind
 
-_ANY_CATEGORY = "*"
+_EVERYTHING = "*"
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +38,7 @@ class Item:
 class Lexicon:
     """Everything the catalogue can name.
 
-    `values` lists, by category, the attribute values that fit its products.
+    `values` lists, by item, the attribute values that fit it.
     """
 
     items: Mapping[str, Item]
@@ -53,7 +53,7 @@ class Lexicon:
     @property
     def categories(self) -> list[str]:
         """All categories, in the order of the table."""
-        return list(self.values)
+        return list(dict.fromkeys(item.category for item in self.items.values()))
 
 
 @cache
@@ -66,8 +66,7 @@ def load_lexicon() -> Lexicon:
     types = dict(_read_types())
     accessories = dict(_read_accessories(types))
     items = {key: _with_accessories(item, accessories) for key, item in types.items()} | accessories
-    categories = list(dict.fromkeys(item.category for item in types.values()))
-    values, value_entries = _read_values(categories)
+    values, value_entries = _read_values(items)
     phrases = {
         row["key"]: entry_of(row, row["key"], cast("Kind", row["kind"]), "phrases.tsv", number)
         for number, row in read_rows("phrases.tsv")
@@ -109,13 +108,24 @@ def _with_accessories(item: Item, accessories: Mapping[str, Item]) -> Item:
     return Item(item.entry, item.category, item.siblings, accessories=own)
 
 
-def _read_values(categories: list[str]) -> tuple[dict[str, tuple[Entry, ...]], list[Entry]]:
-    values: dict[str, list[Entry]] = {category: [] for category in categories}
+def _read_values(items: Mapping[str, Item]) -> tuple[dict[str, tuple[Entry, ...]], list[Entry]]:
+    values: dict[str, list[Entry]] = {key: [] for key in items}
     entries = []
     for number, row in read_rows("attributes.tsv"):
         entry = entry_of(row, row["key"], cast("Kind", row["attribute"]), "attributes.tsv", number)
         entries.append(entry)
-        named = row["categories"]
-        for category in categories if named == _ANY_CATEGORY else named.split(","):
-            values[category].append(entry)
-    return {category: tuple(found) for category, found in values.items()}, entries
+        fits = frozenset(row["fits"].split(","))
+        for item in items.values():
+            if _fits(item, entry, fits):
+                values[item.key].append(entry)
+    return {key: tuple(found) for key, found in values.items()}, entries
+
+
+def _fits(item: Item, entry: Entry, fits: frozenset[str]) -> bool:
+    """`fits` names categories and types, "*" for all and "-type" for what is left out.
+
+    An accessory comes in all colours, and nothing else is said of it.
+    """
+    if item.of:
+        return entry.kind == "color" and _EVERYTHING in fits
+    return f"-{item.key}" not in fits and not fits.isdisjoint((_EVERYTHING, item.category, item.key))

@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Literal
 
-Kind = Literal["type", "accessory", "color", "material", "audience", "capacity", "feature", "function", "marketing"]
+Kind = Literal[
+    "type", "accessory", "color", "material", "audience", "capacity", "feature", "function", "marketing"
+]
 
 LANGUAGES: tuple[str, ...] = ("en", "es", "ja", "de", "ru", "pt")
 """ISO 639-1 codes in the order of the lexicon's columns."""
@@ -39,9 +41,12 @@ class Word:
         return self.forms[GENDERS[language].index(gender)]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Entry:
-    """A concept and its words by language, the name first, then synonyms and slang."""
+    """A concept and its words by language, the name first, then synonyms and slang.
+
+    Two entries are equal only if they are the same object: the lexicon is read once.
+    """
 
     key: str
     kind: Kind
