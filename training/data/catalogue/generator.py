@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from random import Random
+from types import MappingProxyType
 
 from model_store.errors import InputError
 from model_store.product import Product, QueryProductPair
@@ -18,9 +19,11 @@ from training.data.catalogue.shopping import Shopping
 from training.data.catalogue.wording import Fields, Piece, Wording, joined
 from training.data.pairs import RelevancePair
 
+CANDIDATES: Mapping[Esci, float] = MappingProxyType({"E": 0.2, "S": 0.16, "C": 0.14, "I": 0.5})
+"""Shares of the judgements among what a search engine retrieves."""
+
 _PRODUCTS_PER_QUERY = (6, 10)
-_JUDGED: dict[Esci, float] = {"E": 0.35, "S": 0.22, "C": 0.16, "I": 0.27}
-_CANDIDATES: dict[Esci, float] = {"E": 0.2, "S": 0.16, "C": 0.14, "I": 0.5}
+_JUDGED: Mapping[Esci, float] = MappingProxyType({"E": 0.35, "S": 0.22, "C": 0.16, "I": 0.27})
 _DEFAULT_NOISE = Noise()
 # A query drawn again is drawn anew, but there are only so many.
 _TRIES = 20
@@ -56,7 +59,7 @@ class CatalogueGenerator:
         self._wording = Wording(profile, lexicon, self._random)
         self._seen: set[str] = set()
 
-    def query_with(self, products: int, wished: dict[Esci, float]) -> Iterator[JudgedOffer]:
+    def query_with(self, products: int, wished: Mapping[Esci, float]) -> Iterator[JudgedOffer]:
         """Draw a query and that many different products, judged in about the wished proportions."""
         intent, pieces, query = self._new_query()
         ids: set[str] = set()
@@ -148,7 +151,7 @@ def generate_candidates(
     _check_positive(products_per_query, "products_per_query")
     generator = CatalogueGenerator(marketplace, seed, "candidates", _DEFAULT_NOISE)
     return [
-        judged.pair for _ in range(queries) for judged in generator.query_with(products_per_query, _CANDIDATES)
+        judged.pair for _ in range(queries) for judged in generator.query_with(products_per_query, CANDIDATES)
     ]
 
 

@@ -10,7 +10,7 @@ from training.data.catalogue.judgement import Esci, Intent, Offer, judge
 from training.data.catalogue.lexicon import Item
 from training.data.catalogue.words import Entry
 
-_BY_BRAND_ALONE = 0.3
+_BY_BRAND_ALONE = 0.4
 _FOR_ACCESSORY = 0.1
 _WITH_BRAND = 0.3
 _WITH_LINE = 0.4

@@ -9,11 +9,11 @@ from collections.abc import Sequence
 from model_store.errors import TranslationError
 from training.data.catalogue.lexicon import Lexicon, load_lexicon
 from training.data.catalogue.marketplaces import all_brands
+from training.data.catalogue.wording import Piece, joined
 from training.data.catalogue.words import DEFAULT_GENDER, LANGUAGES, Entry, without_accents
 from training.translation.base import checked_language, pair_name, translate_distinct
 
 _WITHOUT_SPACES = frozenset({"ja"})
-_SPACES = re.compile(r"\s+")
 
 
 class CatalogueTranslator:
@@ -35,7 +35,7 @@ class CatalogueTranslator:
         lexicon = load_lexicon()
         self.name = f"catalogue-{_digest(lexicon)}"
         self._phrases = _phrases(lexicon, source)
-        self._pattern = _pattern([*self._phrases, *(brand.casefold() for brand in all_brands())], source)
+        self._pattern = _pattern([*self._phrases, *(brand.lower() for brand in all_brands())], source)
 
     def translate(self, texts: Sequence[str]) -> list[str]:
         """Translate `texts`; a text all in small letters stays so. See `Translator.translate`."""
@@ -53,7 +53,7 @@ class CatalogueTranslator:
         return translated.lower() if text.islower() else translated
 
     def _found(self, match: re.Match[str]) -> tuple[Entry, int] | None:
-        return self._phrases.get(match.group().casefold())
+        return self._phrases.get(match.group().lower())
 
     def _gender(self, matches: Sequence[re.Match[str]]) -> str:
         for match in matches:
@@ -63,7 +63,7 @@ class CatalogueTranslator:
         return DEFAULT_GENDER
 
     def _replacement(self, text: str, gender: str) -> str:
-        found = self._phrases.get(text.casefold())
+        found = self._phrases.get(text.lower())
         if found is None:
             return text
         entry, place = found
@@ -75,7 +75,7 @@ class CatalogueTranslator:
         """Texts without spaces get them around what was translated."""
         if self.source not in _WITHOUT_SPACES:
             return "".join(parts)
-        return _SPACES.sub(" ", " ".join(part for part in parts if part)).strip()
+        return joined([Piece(part.strip()) for part in parts if part.strip()])
 
 
 def _check_pair(source: str, target: str) -> None:
@@ -88,15 +88,16 @@ def _check_pair(source: str, target: str) -> None:
 
 
 def _phrases(lexicon: Lexicon, language: str) -> dict[str, tuple[Entry, int]]:
-    """Every form of every word, and as typed without accents where that is no other word."""
+    """Every form of every word, and as typed without accents or "ß" where that is no other word."""
     phrases = {
-        form.casefold(): (entry, place)
+        form.lower(): (entry, place)
         for entry in lexicon.entries
         for place, word in enumerate(entry.words[language])
         for form in word.forms
     }
     for phrase, meaning in list(phrases.items()):
         phrases.setdefault(without_accents(phrase), meaning)
+        phrases.setdefault(phrase.casefold(), meaning)
     return phrases
 
 

@@ -47,7 +47,7 @@ def joined(pieces: Sequence[Piece], separator: str = " ") -> str:
     """The pieces as one text, with punctuation where it belongs."""
     text = ""
     for piece in pieces:
-        glued = not text or text[-1] in _NO_SPACE_AFTER or piece.text in _NO_SPACE_BEFORE
+        glued = not text or text[-1] in _NO_SPACE_AFTER or piece.text[0] in _NO_SPACE_BEFORE
         text += piece.text if glued else separator + piece.text
     return text
 
