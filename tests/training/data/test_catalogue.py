@@ -161,6 +161,17 @@ def test_typos_make_words_that_the_lexicon_does_not_know() -> None:
     assert sum(any(word not in known for word in query.split()) for query in typed) > 350
 
 
+def test_typos_never_ask_for_another_size() -> None:
+    sizes = {
+        word
+        for one in draw_judged("de", 1000, 0, NO_NOISE)
+        for word in one.pair.query.split()
+        if word[0].isdigit()
+    }
+    typed = generate_pairs("de", 1000, 0, Noise(typos=1.0))
+    assert {word for pair in typed for word in pair.query.split() if word[0].isdigit()} <= sizes
+
+
 def test_wrong_arguments_are_refused_with_what_would_be_right() -> None:
     with pytest.raises(InputError, match="no marketplace 'fr'; available are us, es, jp, de, ru, br"):
         generate_pairs("fr", 10, 0)

@@ -61,7 +61,7 @@ def _other_kana(text: str, random: Random) -> str:
 
 def _with_typo(text: str, random: Random) -> str:
     words = text.split(" ")
-    long_words = [place for place, word in enumerate(words) if len(word) >= _SHORTEST_WORD]
+    long_words = [place for place, word in enumerate(words) if _may_be_mistyped(word)]
     if not long_words:
         return text
     place = random.choice(long_words)
@@ -69,6 +69,11 @@ def _with_typo(text: str, random: Random) -> str:
     at = random.randrange(1, len(word) - 1)
     typo: Callable[[str, int], str] = random.choice((_swapped, _dropped, _doubled))
     return " ".join([*words[:place], typo(word, at), *words[place + 1 :]])
+
+
+def _may_be_mistyped(word: str) -> bool:
+    """Not a short word, and not a number: that would ask for something else."""
+    return len(word) >= _SHORTEST_WORD and not any(character.isdigit() for character in word)
 
 
 def _swapped(word: str, at: int) -> str:
