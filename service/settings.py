@@ -40,7 +40,8 @@ class ServiceSettings(BaseSettings):
     max_body_bytes: int = Field(default=32 * 1024 * 1024, ge=1024)
     max_text_characters: int = Field(default=20_000, ge=1, le=MAX_TEXT_CHARACTERS)
 
-    fill_chunk_pairs: int = Field(default=4096, ge=1)
+    fill_folder: Path = Path("var/fills")
+    fill_chunk_pairs: int = Field(default=1024, ge=1)
     fill_bad_row_share: float = Field(default=0.05, ge=0, le=1)
 
 

@@ -25,7 +25,7 @@ def checked_pairs(
         raise InputError("there is no pair; send at least one", field="pairs")
     if len(bodies) > settings.max_pairs:
         raise InputError(
-            f"{len(bodies)} pairs; at most {settings.max_pairs} (MAX_PAIRS) are scored at once, send several requests",
+            f"{len(bodies)} pairs; at most {settings.max_pairs} (MAX_PAIRS) go into one request; send several",
             field="pairs",
         )
     limit = settings.max_text_characters

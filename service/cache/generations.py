@@ -142,6 +142,11 @@ class Generations:
             await self.remove(generation)
         return [generation.number for generation in older]
 
+    async def discard(self, generation: Generation) -> None:
+        """Remove a generation unless readers see it: the flip may have happened though its reply was lost."""
+        if await self._connection.get(active_key(generation.marketplace)) != str(generation.number):
+            await self.remove(generation)
+
     async def remove(self, generation: Generation) -> None:
         """Remove a generation's entries, then its record, so that an interrupted removal is found again."""
         marketplace, number = generation.marketplace, generation.number

@@ -22,7 +22,7 @@ class RunningService:
 
 def settings_for(store: Path, folder: Path, **changes: object) -> ServiceSettings:
     values = {"model_store": store, "cache_folder": folder / "cache", "device": "cpu", **changes}
-    return ServiceSettings(_env_file=None, **values)  # type: ignore[arg-type, call-arg]
+    return ServiceSettings(_env_file=None, **values)  # type: ignore[arg-type]
 
 
 @asynccontextmanager
@@ -37,6 +37,6 @@ async def running_service(settings: ServiceSettings) -> AsyncIterator[RunningSer
 
 
 def pair(
-    query: str = "usb c cable", title: str = "USB C cable 2 m", *, marketplace: str = "us", id: str = "p1"
+    query: str = "usb c cable", title: str = "USB C cable 2 m", *, marketplace: str = "us", product_id: str = "p1"
 ) -> dict[str, object]:
-    return {"marketplace": marketplace, "query": query, "product": {"id": id, "title": title}}
+    return {"marketplace": marketplace, "query": query, "product": {"id": product_id, "title": title}}

@@ -14,7 +14,7 @@ pytestmark = pytest.mark.anyio
 
 async def test_scores_come_in_the_order_asked(service: RunningService) -> None:
     titles = [f"{word} {number}" for number, word in enumerate(["cable", "a much longer title", "sofa", "x"] * 5)]
-    pairs = [pair(title=title, id=str(place)) for place, title in enumerate(titles)]
+    pairs = [pair(title=title, product_id=str(place)) for place, title in enumerate(titles)]
     together = (await service.client.post("/score", json={"pairs": pairs})).json()
     assert together["model_version"] == 1
     for place in (0, 7, 19):
@@ -24,7 +24,7 @@ async def test_scores_come_in_the_order_asked(service: RunningService) -> None:
 
 
 async def test_highly_relevant_pairs_are_cached_and_found_again(service: RunningService) -> None:
-    pairs = [pair(title=f"product {number}", id=f"p{number}") for number in range(30)]
+    pairs = [pair(title=f"product {number}", product_id=f"p{number}") for number in range(30)]
     answer = (await service.client.post("/score", json={"pairs": pairs})).json()
     verdicts = [result["highly_relevant"] for result in answer["results"]]
     assert verdicts == [result["score"] >= 0.5 for result in answer["results"]]
@@ -52,7 +52,7 @@ async def test_a_marketplace_without_threshold_is_scored_but_not_cached(service:
 
 
 async def test_scoring_goes_on_when_the_cache_is_killed(service: RunningService) -> None:
-    pairs = {"pairs": [pair(title=f"product {number}", id=str(number)) for number in range(10)]}
+    pairs = {"pairs": [pair(title=f"product {number}", product_id=str(number)) for number in range(10)]}
     before = (await service.client.post("/score", json=pairs)).json()
     with Redis(unix_socket_path=service.state.cache.connection.name.removeprefix("unix://")) as client:
         os.kill(client.info("server")["process_id"], signal.SIGKILL)

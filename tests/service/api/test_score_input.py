@@ -1,8 +1,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import AsyncIterator
 
-import httpx
 import pytest
 
 from tests.service.running import RunningService, pair
@@ -34,7 +34,7 @@ async def test_a_bad_title_is_named(service: RunningService, text: str) -> None:
 
 @pytest.mark.parametrize("text", ["", "a\x00b", "x" * 513])
 async def test_a_bad_product_id_is_named(service: RunningService, text: str) -> None:
-    await refused(service, {"pairs": [pair(id=text)]}, "pairs[0].product.id")
+    await refused(service, {"pairs": [pair(product_id=text)]}, "pairs[0].product.id")
 
 
 async def test_a_bad_optional_text_is_named(service: RunningService) -> None:
@@ -115,13 +115,13 @@ async def test_a_large_body_is_refused_by_its_length(service: RunningService) ->
 async def test_a_body_of_unknown_length_is_refused_while_it_arrives(service: RunningService) -> None:
     sent = 0
 
-    async def endless() -> httpx.AsyncByteStream:  # type: ignore[misc]
+    async def endless() -> AsyncIterator[bytes]:
         nonlocal sent
         while True:
             sent += 10_000
             yield b" " * 10_000
 
-    response = await service.client.post("/score", content=endless(), headers=_JSON)  # type: ignore[arg-type]
+    response = await service.client.post("/score", content=endless(), headers=_JSON)
     assert response.status_code == 413
     assert sent <= 220_000
 

@@ -1,0 +1,127 @@
+"""At most one fill of a marketplace at a time; a lock whose owner died is taken over."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from pydantic import BaseModel, ConfigDict
+
+from model_store.errors import CacheUnavailableError, ConfigurationError
+from service.cache.connection import CacheConnection, Script
+from service.cache.keys import fill_lock_key
+
+LOCK_SECONDS = 60
+"""A lock that is not renewed for so long is free."""
+
+_RENEWALS_PER_TERM = 4
+_REPLACE = Script(
+    "if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end\n"
+    "if ARGV[2] == '' then return redis.call('DEL', KEYS[1]) end\n"
+    "redis.call('SET', KEYS[1], ARGV[2], 'EX', ARGV[3])\n"
+    "return 1\n"
+)
+
+
+class LockOwner(BaseModel):
+    """Who fills: enough to tell whether that process still runs, if it is on this machine."""
+
+    model_config = ConfigDict(frozen=True)
+
+    fill_id: str
+    host: str
+    process: int
+
+    @classmethod
+    def here(cls, fill_id: str) -> LockOwner:
+        """This process."""
+        return cls(fill_id=fill_id, host=socket.gethostname(), process=os.getpid())
+
+    @property
+    def is_gone(self) -> bool:
+        """Whether it was a process of this machine that no longer runs."""
+        if self.host != socket.gethostname():
+            return False
+        try:
+            os.kill(self.process, 0)
+        except ProcessLookupError:
+            return True
+        except PermissionError:
+            return False
+        return False
+
+
+class FillLock:
+    """The lock of one marketplace while `held_fill_lock` lasts."""
+
+    def __init__(self, connection: CacheConnection, marketplace: str, fill_id: str) -> None:
+        self._connection = connection
+        self._marketplace = marketplace
+        self._key = fill_lock_key(marketplace)
+        self._value = LockOwner.here(fill_id).model_dump_json()
+
+    async def acquire(self) -> None:
+        """Take the lock, also from a process that is gone.
+
+        Raises:
+            ConfigurationError: another fill of the marketplace runs.
+        """
+        if await self._connection.put(self._key, self._value, if_absent=True, seconds=LOCK_SECONDS):
+            return
+        held = await self._connection.get(self._key)
+        if held is None:
+            await self.acquire()
+            return
+        owner = LockOwner.model_validate_json(held)
+        if not owner.is_gone or not await self._replace(held, self._value):
+            raise ConfigurationError(
+                f"fill {owner.fill_id} of {self._marketplace!r} runs already (process {owner.process} on "
+                f"{owner.host}); wait for it, or stop it and wait {LOCK_SECONDS} s"
+            )
+
+    async def renew(self) -> None:
+        """Hold the lock for another term.
+
+        Raises:
+            CacheUnavailableError: it was lost, as the server could not be reached in time.
+        """
+        if not await self._replace(self._value, self._value):
+            raise CacheUnavailableError(
+                f"the fill lock of {self._marketplace!r} was lost to another fill; start this one again"
+            )
+
+    async def release(self) -> None:
+        """Give the lock up, if it is still held."""
+        await self._replace(self._value, "")
+
+    async def _replace(self, old: str, new: str) -> bool:
+        replies = await self._connection.run_script(_REPLACE, [(self._key, [old, new, LOCK_SECONDS])])
+        return replies == [1]
+
+
+@asynccontextmanager
+async def held_fill_lock(connection: CacheConnection, marketplace: str, fill_id: str) -> AsyncIterator[FillLock]:
+    """Hold the lock and renew it in the background; call `renew` before what needs it.
+
+    Raises:
+        ConfigurationError: another fill of the marketplace runs.
+        CacheUnavailableError: the cache does not answer.
+    """
+    lock = FillLock(connection, marketplace, fill_id)
+    await lock.acquire()
+    heartbeat = asyncio.create_task(_renew_regularly(lock))
+    try:
+        yield lock
+    finally:
+        heartbeat.cancel()
+        await asyncio.wait([heartbeat])
+        await lock.release()
+
+
+async def _renew_regularly(lock: FillLock) -> None:
+    while True:
+        await asyncio.sleep(LOCK_SECONDS / _RENEWALS_PER_TERM)
+        await lock.renew()

@@ -1,0 +1,73 @@
+"""Command line of the serving side: `python -m service serve|score|fill|lookup|rollback`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from service.commands import fill_files, look_up_query, roll_back, score_titles
+from service.running import run_to_end
+from service.serving import serve as run_server
+from service.settings import load_settings
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, help=__doc__, pretty_exceptions_enable=False)
+
+Marketplace = Annotated[str, typer.Option(help="as us, es or jp")]
+Store = Annotated[Path | None, typer.Option(help="model store; MODEL_STORE or var/model-store by default")]
+Version = Annotated[str | None, typer.Option("--version", help="a version's number, or latest")]
+AsJson = Annotated[bool, typer.Option("--json", help="print JSON")]
+
+
+@app.command()
+def serve(
+    host: Annotated[str | None, typer.Option(help="address to listen on; HOST or 127.0.0.1 by default")] = None,
+    port: Annotated[int | None, typer.Option(help="port; PORT or 8080 by default, 0 takes a free one")] = None,
+    store: Store = None,
+    version: Version = None,
+) -> None:
+    """Serve scores and the offline cache over HTTP."""
+    run_server(load_settings(host=host, port=port, model_store=store, model_version=version))
+
+
+@app.command()
+def score(
+    query: Annotated[str, typer.Argument(help="what somebody searches for")],
+    titles: Annotated[list[str], typer.Argument(help="titles of products")],
+    marketplace: Marketplace,
+    store: Store = None,
+    version: Version = None,
+    as_json: AsJson = False,
+) -> None:
+    """Print the scores of products for a query, without the cache."""
+    score_titles(load_settings(model_store=store, model_version=version), marketplace, query, titles, as_json)
+
+
+@app.command()
+def fill(
+    candidates: Annotated[list[Path], typer.Argument(help="TSV, CSV, JSON lines (also .gz) or Parquet files")],
+    marketplace: Marketplace,
+    store: Store = None,
+    version: Version = None,
+    report: Annotated[Path | None, typer.Option(help="also write the JSON report to this file")] = None,
+) -> None:
+    """Score candidates into a new generation of the cache and let readers see it; print a JSON report."""
+    settings = load_settings(model_store=store, model_version=version)
+    run_to_end(fill_files(settings, marketplace, candidates, report))
+
+
+@app.command()
+def lookup(
+    query: Annotated[str, typer.Argument(help="what somebody searches for")],
+    marketplace: Marketplace,
+    as_json: AsJson = False,
+) -> None:
+    """Print what the cache knows of a query."""
+    run_to_end(look_up_query(load_settings(), marketplace, query, as_json))
+
+
+@app.command()
+def rollback(marketplace: Marketplace) -> None:
+    """Let readers see the generation before the present one again."""
+    run_to_end(roll_back(load_settings(), marketplace))

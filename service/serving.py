@@ -1,0 +1,55 @@
+"""Runs the HTTP server."""
+
+from __future__ import annotations
+
+import logging
+import signal
+import socket
+import sys
+from contextlib import suppress
+
+import uvicorn
+
+from model_store.errors import ConfigurationError
+from service.app import create_app
+from service.settings import ServiceSettings
+
+_SHUTDOWN_SECONDS = 30
+
+
+def serve(settings: ServiceSettings) -> None:
+    """Serve until SIGTERM or Ctrl-C; requests under way are answered first.
+
+    Raises:
+        ConfigurationError: the address is taken or is not ours.
+    """
+    logging.basicConfig(level=settings.log_level.upper(), format="%(levelname)s %(name)s: %(message)s")
+    with _listening_socket(settings) as listener:
+        host, port = listener.getsockname()[:2]
+        shown = f"[{host}]" if ":" in host else host
+        sys.stderr.write(f"listening on http://{shown}:{port} (documentation at /docs)\n")
+        sys.stderr.flush()
+        configuration = uvicorn.Config(
+            create_app(settings),
+            log_level=settings.log_level,
+            timeout_graceful_shutdown=_SHUTDOWN_SECONDS,
+        )
+        server = uvicorn.Server(configuration)
+        # uvicorn raises the signal again once it has shut down in order.
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
+        with suppress(KeyboardInterrupt):
+            server.run(sockets=[listener])
+    if not server.started:
+        raise ConfigurationError("the service did not start; the log above has the reason")
+
+
+def _listening_socket(settings: ServiceSettings) -> socket.socket:
+    try:
+        family, *_, address = socket.getaddrinfo(
+            settings.host, settings.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+        return socket.create_server(address[:2], family=family)
+    except OSError as error:
+        raise ConfigurationError(
+            f"cannot listen on {settings.host}:{settings.port} ({error}); set HOST and PORT"
+        ) from error

@@ -1,0 +1,21 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from service.cache.offline_cache import OfflineCache
+from service.engine.scorer import Scorer
+from service.fill.job import FillTarget
+from tests.service.running import settings_for
+
+
+@pytest.fixture(scope="session")
+def scorer(tiny_store: Path) -> Scorer:
+    return Scorer.load(tiny_store, device="cpu")
+
+
+@pytest.fixture
+def target(scorer: Scorer, cache: OfflineCache, tiny_store: Path, tmp_path: Path) -> FillTarget:
+    settings = settings_for(tiny_store, tmp_path, fill_folder=tmp_path / "fills", fill_chunk_pairs=64)
+    return FillTarget("us", scorer, cache, settings)
