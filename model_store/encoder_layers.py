@@ -59,7 +59,7 @@ class EncoderLayers(nn.Module):
     def _attention(self, attention: nn.Module, hidden: Tensor, bias: Tensor | None) -> Tensor:
         projections = attention.self
         query, key, value = (
-            linear(hidden).unflatten(-1, (self.heads, -1)).transpose(1, 2)
+            linear(hidden).unflatten(-1, (self.heads, -1)).transpose(1, 2)  # type: ignore[operator]
             for linear in (projections.query, projections.key, projections.value)  # type: ignore[union-attr]
         )
         dropout = float(projections.dropout.p) if self.training else 0.0  # type: ignore[arg-type, union-attr]

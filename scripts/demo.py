@@ -17,7 +17,7 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, cast
+from typing import Annotated, Any, cast
 
 import httpx
 import typer
@@ -26,6 +26,7 @@ from rich.console import Console
 from scripts.demo_report import CachedQuery, DemoReport, Matrix, ScoredQuery, print_report
 
 READY = "ready: "
+NOT_READY = "not ready: "
 SECONDS_TO_STOP = 30.0
 QUERIES_SHOWN = 3
 CANDIDATE_QUERIES = 30
@@ -67,8 +68,10 @@ def demo(
     _read_training(report, folder, run, output)
     with _timed(report, "service"), _service(environment) as address, httpx.Client(base_url=address) as client:
         _score(report, client, folder, run)
-        for marketplace in marketplaces:
-            _fill(report, environment, folder, data, marketplace, seed)
+        for entry in report.marketplaces:
+            # Where no score reaches the target precision, nothing is cached: the report says so.
+            if entry["threshold"] is not None:
+                _fill(report, environment, folder, data, str(entry["name"]), seed)
         _look_up(report, client, folder)
     report.places = _places(folder, run)
     _write(folder / "report.json", asdict(report))
@@ -89,7 +92,8 @@ def _slug(text: str) -> str:
 
 def _python(environment: dict[str, str], module: str, *arguments: str) -> None:
     console.rule(f"python -m {module} {arguments[0]}")
-    finished = subprocess.run([sys.executable, "-m", module, *arguments], env=environment, check=False)
+    command = [sys.executable, "-m", module, *arguments]
+    finished = subprocess.run(command, env=environment, check=False)  # noqa: S603 - our own modules
     if finished.returncode != 0:
         raise DemoError(f"python -m {module} {' '.join(arguments)} ended with exit code {finished.returncode}")
 
@@ -112,7 +116,7 @@ def _read_training(report: DemoReport, folder: Path, run: str, sequential: Path)
     report.untrained_cosine = manifest["zero_shot_test"]
     report.marketplaces = [{"name": entry["name"], **entry["threshold"]} for entry in manifest["marketplaces"]]
     baseline = json.loads(sequential.read_text(encoding="utf-8"))
-    report.sequential_finetuning = cast(Matrix, baseline["test_matrix"])
+    report.sequential_finetuning = cast("Matrix", baseline["test_matrix"])
     report.sequential_parameters = baseline["trainable_parameters"]
 
 
@@ -121,7 +125,9 @@ def _service(environment: dict[str, str]) -> Iterator[str]:
     """Start the service on a free port, wait for its ready line, and stop it in the end."""
     console.rule("python -m service serve")
     command = [sys.executable, "-m", "service", "serve"]
-    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(  # noqa: S603 - our own module
+        command, env=environment, stdout=subprocess.PIPE, text=True
+    ) as process:
         try:
             yield _ready_address(process)
         finally:
@@ -132,8 +138,10 @@ def _service(environment: dict[str, str]) -> Iterator[str]:
 def _ready_address(process: subprocess.Popen[str]) -> str:
     assert process.stdout is not None
     for line in process.stdout:
+        if line.startswith(NOT_READY):
+            raise DemoError(f"the service is {line.strip()}")
         if line.startswith(READY):
-            return line.removeprefix(READY).strip()
+            return line.split()[1]
         console.print(line.rstrip(), markup=False)
     raise DemoError(f"the service ended with exit code {process.wait()} before it was ready")
 
@@ -176,12 +184,15 @@ def _fill(
         environment, "training", "candidates", "--data", data, "--marketplace", marketplace,
         "--output", str(candidates), *numbers,
     )  # fmt: skip
-    _python(environment, "service", "fill", str(candidates), "--marketplace", marketplace, "--report", str(summary))
+    _python(
+        environment, "service", "fill", str(candidates), "--marketplace", marketplace, "--report", str(summary)
+    )
     report.fills.append(json.loads(summary.read_text(encoding="utf-8")))
 
 
 def _look_up(report: DemoReport, client: httpx.Client, folder: Path) -> None:
-    for marketplace in report.sequence:
+    for fill in report.fills:
+        marketplace = str(fill["marketplace"])
         lines = (folder / "candidates" / f"{marketplace}.tsv").read_text(encoding="utf-8").splitlines()[1:]
         queries = list(dict.fromkeys(line.split("\t")[1] for line in lines))
         for query in [*queries[:QUERIES_SHOWN], "a query that was never scored"]:
@@ -193,10 +204,10 @@ def _look_up(report: DemoReport, client: httpx.Client, folder: Path) -> None:
             )
 
 
-def _answered(response: httpx.Response) -> dict[str, list[dict[str, object]]]:
+def _answered(response: httpx.Response) -> Any:
     if response.status_code != httpx.codes.OK:
         raise DemoError(f"{response.request.url}: {response.status_code} {response.text}")
-    return cast(dict[str, list[dict[str, object]]], response.json())
+    return response.json()
 
 
 def _places(folder: Path, run: str) -> dict[str, str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from importlib.metadata import PackageNotFoundError, version
 
@@ -20,13 +20,20 @@ from service.state import ServiceState
 _DISTRIBUTION = "continual-relevance"
 
 
-def create_app(settings: ServiceSettings) -> FastAPI:
-    """The application; model and cache are opened when its lifespan begins and closed when it ends."""
+def _unannounced(model: ServedModel) -> None:
+    """Nobody waits for the model."""
+
+
+def create_app(settings: ServiceSettings, announce: Callable[[ServedModel], None] = _unannounced) -> FastAPI:
+    """The application; model and cache are opened when its lifespan begins and closed when it ends.
+
+    `announce` is called after every attempt to load a model.
+    """
     app = FastAPI(
         title="Search relevance",
         summary="Scores query-product pairs and serves the offline cache of highly relevant products.",
         version=_version(),
-        lifespan=lambda app: _lifespan(app, settings),
+        lifespan=lambda app: _lifespan(app, settings, announce),
         strict_content_type=False,
     )
     app.add_middleware(RequestIdMiddleware)
@@ -37,9 +44,11 @@ def create_app(settings: ServiceSettings) -> FastAPI:
 
 
 @asynccontextmanager
-async def _lifespan(app: FastAPI, settings: ServiceSettings) -> AsyncIterator[None]:
+async def _lifespan(
+    app: FastAPI, settings: ServiceSettings, announce: Callable[[ServedModel], None]
+) -> AsyncIterator[None]:
     thread = ScoringThread()
-    served = ServedModel(settings, thread)
+    served = ServedModel(settings, thread, announce)
     try:
         async with opened_cache(settings) as offline_cache:
             app.state.service = ServiceState(settings, thread, served, offline_cache)

@@ -53,7 +53,7 @@ async def fill_files(
     Raises:
         ConfigurationError: the report cannot be written there; known before the fill begins.
     """
-    _check_writable(report_file)
+    _make_folder(report_file)
     scorer = load_scorer(settings)
     async with opened_cache(settings) as cache:
         report = await FillJob(FillTarget(marketplace, scorer, cache, settings), paths).run()
@@ -80,9 +80,13 @@ async def roll_back(settings: ServiceSettings, marketplace: str) -> None:
     )
 
 
-def _check_writable(path: Path | None) -> None:
-    if path is not None and not path.parent.is_dir():
-        raise ConfigurationError(f"--report: the folder {path.parent} does not exist; make it first")
+def _make_folder(report_file: Path | None) -> None:
+    if report_file is None:
+        return
+    try:
+        report_file.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigurationError(f"--report: {error}; choose a folder that can be written") from error
 
 
 def _as_json(found: CacheAnswer) -> str:

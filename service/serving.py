@@ -12,6 +12,7 @@ import uvicorn
 
 from model_store.errors import ConfigurationError
 from service.app import create_app
+from service.engine.served_model import ServedModel
 from service.settings import ServiceSettings
 
 _SHUTDOWN_SECONDS = 30
@@ -20,17 +21,20 @@ _SHUTDOWN_SECONDS = 30
 def serve(settings: ServiceSettings) -> None:
     """Serve until SIGTERM or Ctrl-C; requests under way are answered first.
 
+    Standard output gets one line after every attempt to load the model: `ready: URL (model version N)` or
+    `not ready: REASON`. Whoever starts the service can wait for it.
+
     Raises:
         ConfigurationError: the address is taken or is not ours.
     """
     logging.basicConfig(level=settings.log_level.upper(), format="%(levelname)s %(name)s: %(message)s")
     with _listening_socket(settings) as listener:
         host, port = listener.getsockname()[:2]
-        shown = f"[{host}]" if ":" in host else host
-        sys.stderr.write(f"listening on http://{shown}:{port} (documentation at /docs)\n")
+        address = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+        sys.stderr.write(f"listening on {address} (documentation at /docs)\n")
         sys.stderr.flush()
         configuration = uvicorn.Config(
-            create_app(settings),
+            create_app(settings, lambda model: _announce(model, address)),
             log_level=settings.log_level,
             timeout_graceful_shutdown=_SHUTDOWN_SECONDS,
         )
@@ -41,6 +45,15 @@ def serve(settings: ServiceSettings) -> None:
             server.run(sockets=[listener])
     if not server.started:
         raise ConfigurationError("the service did not start; the log above has the reason")
+
+
+def _announce(model: ServedModel, address: str) -> None:
+    if model.loaded_scorer is None:
+        line = f"not ready: {model.problem}"
+    else:
+        line = f"ready: {address} (model version {model.loaded_scorer.model_version})"
+    sys.stdout.write(f"{line}\n")
+    sys.stdout.flush()
 
 
 def _listening_socket(settings: ServiceSettings) -> socket.socket:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from model_store.errors import RelevanceError, VersionNotFoundError
@@ -21,11 +22,17 @@ _log = logging.getLogger(__name__)
 
 
 class ServedModel:
-    """Loads in the background, so that health checks are answered meanwhile."""
+    """Loads in the background, so that health checks are answered meanwhile.
 
-    def __init__(self, settings: ServiceSettings, thread: ScoringThread) -> None:
+    `announce` is called with the new state after every attempt: `loaded_scorer` or `problem` tells how it went.
+    """
+
+    def __init__(
+        self, settings: ServiceSettings, thread: ScoringThread, announce: Callable[[ServedModel], None]
+    ) -> None:
         self._settings = settings
         self._thread = thread
+        self._announce = announce
         self._task: asyncio.Task[None] | None = None
         self._last_attempt = 0.0
         self._scorer: Scorer | None = None
@@ -43,6 +50,11 @@ class ServedModel:
         """Wait until the attempt that is under way has ended."""
         if self._task is not None:
             await self._task
+        return self._scorer
+
+    @property
+    def loaded_scorer(self) -> Scorer | None:
+        """The loaded version, or None; asking changes nothing."""
         return self._scorer
 
     @property
@@ -79,5 +91,6 @@ class ServedModel:
         except (RelevanceError, OSError, RuntimeError) as error:
             self.problem = str(error)
             _log.warning("no model is loaded: %s", error)
-            return
-        _log.info("model version %d is loaded on %s", self._scorer.model_version, self._scorer.device)
+        else:
+            _log.info("model version %d is loaded on %s", self._scorer.model_version, self._scorer.device)
+        self._announce(self)

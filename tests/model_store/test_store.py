@@ -169,10 +169,15 @@ def test_a_publisher_killed_in_the_middle_leaves_no_half_version(root: Path) -> 
         "def write(folder):\n"
         "    (folder / 'half.safetensors').write_bytes(b'x' * 1000)\n"
         "    os.kill(os.getpid(), signal.SIGKILL)\n"
-        f"ModelStore(Path({str(root)!r})).publish(tiny_draft(Path({str(root.parent / 'encoder')!r}), ('us',)), write)\n"
+        f"draft = tiny_draft(Path({str(root.parent / 'encoder')!r}), ('us',))\n"
+        f"ModelStore(Path({str(root)!r})).publish(draft, write)\n"
     )
-    killed = subprocess.run([sys.executable, "-W", "ignore", "-c", program], check=False, cwd=Path(__file__).parents[2],
-                            env={**os.environ, "PYTHONPATH": "."})  # fmt: skip
+    killed = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", program],
+        check=False,
+        cwd=Path(__file__).parents[2],
+        env={**os.environ, "PYTHONPATH": "."},
+    )
     assert killed.returncode == -signal.SIGKILL
     store = ModelStore(root)
     assert store.numbers() == [1]

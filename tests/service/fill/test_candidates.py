@@ -1,0 +1,76 @@
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from model_store.errors import InputError
+from model_store.product import Product, QueryProductPair
+from service.fill.candidates import CandidateFile, OtherMarketplace
+from service.fill.table_rows import BadRow
+
+_REAL = Path(
+    os.environ.get("RELEVANCE_SHARED_DATA") or Path(__file__).resolve().parents[3] / ".." / "shared" / "data"
+)
+
+
+def items_of(path: Path, marketplace: str = "us") -> list[QueryProductPair | OtherMarketplace | BadRow]:
+    return list(CandidateFile(path, marketplace, 1000).pairs())
+
+
+def test_esci_columns_and_plain_ones_mean_the_same(tmp_path: Path) -> None:
+    expected = QueryProductPair("us", "tea", Product("1", "green tea", "Brand", "green", "points", "text"))
+    esci, plain = tmp_path / "esci.csv", tmp_path / "plain.csv"
+    columns = "product_locale,query,product_id,product_title,product_brand,product_color,product_bullet_point"
+    esci.write_text(f"{columns},product_description\nus,tea,1,green tea,Brand,green,points,text\n")
+    plain.write_text(
+        "marketplace,query,id,title,brand,color,bullet_points,description\n"
+        "us,tea,1,green tea,Brand,green,points,text\n"
+    )
+    assert items_of(esci) == items_of(plain) == [expected]
+
+
+def test_a_missing_column_is_named_before_anything_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "c.tsv"
+    path.write_text("query\tproduct_id\nq\t1\n")
+    with pytest.raises(InputError, match=r"c\.tsv, row 1, field 'product_title'"):
+        CandidateFile(path, "us", 1000)
+
+
+@pytest.mark.parametrize(
+    ("row", "field"),
+    [
+        (b"\t1\ttitle", "query"),
+        (b"q\t \ttitle", "product_id"),
+        (b"q\t1\ta\x00b", "product_title"),
+        (b"q\t1\tcaf\xe9", "product_title"),
+        (b"q" * 1001 + b"\t1\ttitle", "query"),
+    ],
+)
+def test_a_bad_text_is_a_bad_row_with_its_field(tmp_path: Path, row: bytes, field: str) -> None:
+    path = tmp_path / "c.tsv"
+    path.write_bytes(b"query\tproduct_id\tproduct_title\n" + row + b"\nq\t2\ttitle\n")
+    bad, good = items_of(path)
+    assert isinstance(bad, BadRow)
+    assert (bad.row, bad.field) == (2, field)
+    assert isinstance(good, QueryProductPair)
+
+
+def test_a_json_row_without_a_field_is_a_bad_row(tmp_path: Path) -> None:
+    path = tmp_path / "c.jsonl"
+    path.write_text('{"query": "q", "id": 5, "title": "t"}\n{"query": "q", "id": 6}\n')
+    good, bad = items_of(path)
+    assert good == QueryProductPair("us", "q", Product("5", "t"))
+    assert isinstance(bad, BadRow)
+    assert bad.field == "product_title"
+
+
+def test_the_real_sample_has_pairs_of_every_marketplace() -> None:
+    path = _REAL / "esci_sample" / "esci_sample.tsv"
+    if not path.exists():
+        pytest.skip("the ESCI sample is not here; set RELEVANCE_SHARED_DATA to its folder")
+    items = items_of(path, "es")
+    pairs = [item for item in items if isinstance(item, QueryProductPair)]
+    assert len(pairs) == 332
+    assert not any(isinstance(item, BadRow) for item in items)

@@ -1,0 +1,36 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from model_store.errors import ConfigurationError
+from service.settings import load_settings
+
+
+@pytest.fixture(autouse=True)
+def empty_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for name in ("HOST", "PORT", "MODEL_STORE", "REDIS_URL", "CACHE_FOLDER", "DEVICE", "MAX_PAIRS"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.chdir(tmp_path)
+
+
+def test_defaults_are_local() -> None:
+    settings = load_settings()
+    assert (settings.host, settings.port, settings.redis_url) == ("127.0.0.1", 8080, None)
+    assert (settings.max_pairs, settings.max_text_characters) == (10_000, 20_000)
+
+
+def test_environment_env_file_and_options_in_this_order(monkeypatch: pytest.MonkeyPatch) -> None:
+    Path(".env").write_text("PORT=1\nMAX_PAIRS=7\nHOST=file\n")
+    monkeypatch.setenv("PORT", "2")
+    monkeypatch.setenv("HOST", "environment")
+    settings = load_settings(port=3, host=None)
+    assert (settings.port, settings.host, settings.max_pairs) == (3, "environment", 7)
+
+
+@pytest.mark.parametrize(("name", "value"), [("PORT", "99999"), ("DEVICE", "tpu"), ("MAX_PAIRS", "many")])
+def test_a_wrong_variable_is_named(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
+    monkeypatch.setenv(name, value)
+    with pytest.raises(ConfigurationError, match=f"setting {name}"):
+        load_settings()
