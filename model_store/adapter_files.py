@@ -103,7 +103,7 @@ def load_adapter(network: RelevanceNetwork, name: str, folder: Path) -> None:
             )
     tensors = _read_tensors(folder / ADAPTER_WEIGHTS)
     if name not in network.adapters[0]:  # type: ignore[operator]
-        network.add_adapter(name)
+        network.add_adapter(name, bottleneck=_stored_bottleneck(tensors))
     for number, module in enumerate(network.adapter_modules(name)):
         prefix = f"encoder.layer.{number}.output.adapters.{configuration['name']}."
         _load(module, tensors, prefix, folder / ADAPTER_WEIGHTS)
@@ -145,6 +145,11 @@ def _named(pattern: str, layers: list[dict[str, Tensor]]) -> dict[str, Tensor]:
         for number, state in enumerate(layers)
         for key, value in state.items()
     }
+
+
+def _stored_bottleneck(tensors: dict[str, Tensor]) -> int | None:
+    """Rows of a down-projection; None where there is none, which loading then reports by name."""
+    return next((len(tensor) for key, tensor in tensors.items() if key.endswith("adapter_down.0.weight")), None)
 
 
 def _reduction_factor(hidden_size: int, bottleneck: int) -> float:

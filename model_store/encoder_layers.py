@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
@@ -63,9 +64,26 @@ class EncoderLayers(nn.Module):
             for linear in (projections.query, projections.key, projections.value)  # type: ignore[union-attr]
         )
         dropout = float(projections.dropout.p) if self.training else 0.0  # type: ignore[arg-type, union-attr]
-        context = nn.functional.scaled_dot_product_attention(query, key, value, bias, dropout)
+        attend = written_out_attention if _backward_is_slow(query) else nn.functional.scaled_dot_product_attention
+        context = attend(query, key, value, bias, dropout)
         merged: Tensor = attention.output(context.transpose(1, 2).flatten(2), hidden)  # type: ignore[operator]
         return merged
+
+
+def _backward_is_slow(query: Tensor) -> bool:
+    """The CPU kernel's backward in bf16 takes 4 to 8 times as long as the products written out."""
+    return query.requires_grad and query.device.type == "cpu" and query.dtype == torch.bfloat16
+
+
+def written_out_attention(
+    query: Tensor, key: Tensor, value: Tensor, bias: Tensor | None, dropout: float
+) -> Tensor:
+    """Scaled dot-product attention as torch defines it: (batch, heads, tokens, size), bool bias, dropout rate."""
+    scores = query @ key.transpose(-1, -2) * query.shape[-1] ** -0.5
+    if bias is not None:
+        scores = scores.masked_fill(~bias, torch.finfo(scores.dtype).min)
+    weights = nn.functional.dropout(torch.softmax(scores.float(), -1), dropout)
+    return weights.to(value.dtype) @ value
 
 
 def attention_bias(mask: Tensor, padded: bool) -> Tensor | None:

@@ -70,11 +70,15 @@ class RelevanceNetwork(nn.Module):
         self.heads = RelevanceHeads(head, self.encoder.hidden_size)
         self.encoder.requires_grad_(False)
 
-    def add_adapter(self, name: str, start_from: str | None = None) -> None:
-        """Add a new adapter to every layer: random, or a copy of an older one."""
+    def add_adapter(self, name: str, start_from: str | None = None, bottleneck: int | None = None) -> None:
+        """Add a new adapter to every layer: random, or a copy of an older one of the same width.
+
+        Its width is the configuration's where `bottleneck` names none.
+        """
+        width = bottleneck or self.adapter_configuration.bottleneck
         for layer in self.adapters:
             assert isinstance(layer, nn.ModuleDict)
-            layer[name] = BottleneckAdapter(self.encoder.hidden_size, self.adapter_configuration.bottleneck)
+            layer[name] = BottleneckAdapter(self.encoder.hidden_size, width)
             if start_from is not None:
                 layer[name].load_state_dict(layer[start_from].state_dict())
         self.to(self.device)

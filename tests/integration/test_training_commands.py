@@ -119,8 +119,12 @@ def test_a_marketplace_is_added_without_the_older_training_rows(
     shutil.copytree(trained, store)
     shutil.rmtree(store / "runs" / "toy" / "training")
     before = ModelStore(store).manifest(2)
-    run("training", "add", "--data", f"table:{table}", "--marketplace", "de", store=store)
-    manifest = ModelStore(store).manifest(max(ModelStore(store).numbers()))
+    wider = ("--set", "adapter.bottleneck=12")
+    run("training", "add", "--data", f"table:{table}", "--marketplace", "de", *wider, store=store)
+    number = max(ModelStore(store).numbers())
+    manifest = ModelStore(store).manifest(number)
+    network = load_version(store, str(number)).network
+    assert [network.adapter_modules(name)[0].bottleneck for name in manifest.names] == [8, 8, 12]
     assert manifest.names == ["us", "es", "de"]
     assert manifest.parent == 2
     assert len(manifest.test_matrix) == 3

@@ -32,6 +32,7 @@ def add_marketplace(
             "each marketplace is learnt once", field="marketplace"
         )  # fmt: skip
     configuration = _configuration(parent, overrides)
+    parent.network.adapter_configuration = configuration.adapter
     check_translators(configuration, parent.manifest.names, [marketplace])
     splits = load_splits(data, [marketplace], configuration)
     older = RunFiles(run_folder_of(root, parent.manifest.run))
@@ -63,4 +64,9 @@ def _configuration(parent: LoadedVersion, overrides: Overrides) -> TrainingConfi
             raise InputError(
                 f"is fixed by version {parent.manifest.number}: begin a new run to change it", field=field
             )
+    widths = {entry.bottleneck for entry in parent.manifest.marketplaces[-1:]}
+    if configuration.adapter_start == "previous" and configuration.adapter.bottleneck not in widths:
+        raise InputError(
+            f"a copy of the previous adapter (adapter_start) is {widths.pop()} wide", field="adapter.bottleneck"
+        )
     return configuration

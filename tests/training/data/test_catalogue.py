@@ -164,7 +164,7 @@ def test_typos_make_words_that_the_lexicon_does_not_know() -> None:
 def test_typos_never_ask_for_another_size() -> None:
     sizes = {
         word
-        for one in draw_judged("de", 1000, 0, NO_NOISE)
+        for one in draw_judged("de", 10_000, 0, NO_NOISE)
         for word in one.pair.query.split()
         if word[0].isdigit()
     }

@@ -56,7 +56,7 @@ class Assortment:
         return self._brand_of_type.get(item.key, "")
 
     def is_house_brand(self, brand: str) -> bool:
-        """Whether a brand is one that sells a single type here."""
+        """Whether a brand is known for a single type here."""
         return brand in self._marketplace.house_brands
 
     def brand(self, item: Item, random: Random, *, but: str = "") -> str:

@@ -19,8 +19,8 @@ class Marketplace(BaseModel):
     """One marketplace of the catalogue.
 
     `categories` are the weights of its dominant categories, in percent of its queries; the others share the
-    rest. A house brand sells one type, and has two product lines. `queries` and `titles` are patterns with
-    their weights. `joined` is the share of queries that are typed without spaces.
+    rest. A house brand is known for one type, and has two product lines. `queries` and `titles` are patterns
+    with their weights. `joined` is the share of queries that are typed without spaces.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")

@@ -58,7 +58,7 @@ class Shopping:
 
     def _brand_alone(self, item: Item, brand: str) -> Intent:
         line = self._assortment.line(brand, self._random) if self._chance(_WITH_LINE) else ""
-        values = self._assortment.values(item, self._random.choice((0, 0, 1)), self._random)
+        values = self._assortment.values(item, self._random.choice((0, 1, 1)), self._random)
         return Intent(item, brand, line, values, names_item=False)
 
     def _asked(self, item: Item) -> tuple[Entry, ...]:
@@ -104,8 +104,7 @@ class Shopping:
         item = self._assortment.other_type(self._assortment.main_item(intent.item), self._random)
         if self._chance(_OF_OTHER_ACCESSORIES):
             item = self._assortment.accessory(item, self._random)
-        shared = "" if self._assortment.is_house_brand(intent.brand) else intent.brand
-        return self._made(item, self._assortment.fitting(item, intent.values), brand=shared)
+        return self._made(item, self._assortment.fitting(item, intent.values), brand=intent.brand)
 
     def _anything(self) -> Offer:
         item = self._assortment.type(self._random)

@@ -1,0 +1,39 @@
+"""The demo on a small catalogue and a tiny encoder: every part of it runs, and the report tells what happened."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from tests.integration.commands import REPOSITORY, small_settings
+
+
+def test_the_demo_trains_serves_fills_and_reports(tiny_encoder_folder: Path, tmp_path: Path) -> None:
+    finished = subprocess.run(
+        [sys.executable, "-m", "scripts.demo", "--data", "catalogue:300", "--sequence", "us,es",
+         "--folder", str(tmp_path), *small_settings(tiny_encoder_folder)],
+        cwd=REPOSITORY,
+        env={**os.environ, "COLUMNS": "160"},
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )  # fmt: skip
+    assert finished.returncode == 0, finished.stdout + finished.stderr
+    report = json.loads((tmp_path / "report.json").read_text(encoding="utf-8"))
+    assert [set(row) for row in report["continual"]] == [{"us", "es"}] * 2
+    assert [set(row) for row in report["sequential_finetuning"]] == [{"us", "es"}] * 2
+    assert set(report["untrained_cosine"]) == {"us", "es"}
+    assert [entry["name"] for entry in report["marketplaces"]] == ["us", "es"]
+    assert {row["marketplace"] for row in report["scored"]} == {"us", "es"}
+    cached = [entry["name"] for entry in report["marketplaces"] if entry["threshold"] is not None]
+    assert [fill["marketplace"] for fill in report["fills"]] == cached
+    for name in cached:
+        answers = {row["status"] for row in report["cached"] if row["marketplace"] == name}
+        assert answers <= {"relevant", "nothing_relevant", "never_scored"}
+        assert "never_scored" in answers
+    for heading in ("What was learnt", "thresholds", "offline cache answers", "Where everything lies", "next:"):
+        assert heading in finished.stdout
