@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
 
@@ -119,41 +120,51 @@ class ContinualRun:
         step = len(self.learner.marketplaces) + 1
         folder = self.files.step_folder(step, marketplace)
         started = time.monotonic()
-        translated, translation_seconds = self._translate(parts.train)
+        with self.environment.accelerator.main_process_first():
+            translated, translation_seconds = self._translate(parts.train)
         train = LabelledTokens.of(parts.train, self.environment.tokenizer)
         validation = self.evaluation[marketplace].validation
         result = self.learner.learn(marketplace, train, validation, translated, folder)
         self._evaluate()
-        done = read_json(folder / "published.json")
-        if done is not None:
-            return self._already_published(marketplace, result, done)
-        publication = publish_step(self, result.trainable_parameters)
-        row: dict[str, object] = {
-            "marketplace": marketplace,
+        facts = {
             "seconds": time.monotonic() - started,
             "translation_seconds": translation_seconds,
             "translated_rows": {name: len(data) for name, data in translated.items()},
+        }
+        # Of several processes the main one publishes; the others then find the step published.
+        with self.environment.accelerator.main_process_first():
+            publication = self._published_before(marketplace, result, folder)
+            publication = publication or self._publish(marketplace, result, folder, facts)
+        self.parent = publication.number
+        self._say(marketplace, publication)
+        return publication
+
+    def _publish(
+        self, marketplace: str, result: StepResult, folder: Path, facts: Mapping[str, object]
+    ) -> Publication:
+        publication = publish_step(self, result.trainable_parameters)
+        row: dict[str, object] = {
+            "marketplace": marketplace,
+            **facts,
             **_told(result),
             "validation_auc": self.state.validation_matrix[-1],
             "test_auc": self.state.test_matrix[-1],
         }
         self.state.steps.append(row)
         write_json(folder / "published.json", {"step": row, "publication": publication.as_dict()})
-        self.parent = publication.number
-        self._say(marketplace, publication)
         return publication
 
-    def _already_published(self, marketplace: str, result: StepResult, done: dict[str, object]) -> Publication:
-        """An earlier call of this run published the step: nothing is published twice."""
+    def _published_before(self, marketplace: str, result: StepResult, folder: Path) -> Publication | None:
+        """What an earlier call of this run, or the main process, published: nothing is published twice."""
+        done = read_json(folder / "published.json")
+        if done is None:
+            return None
         step, published = done["step"], done["publication"]
         assert isinstance(step, dict)
         assert isinstance(published, dict)
-        publication = Publication(**published)
         self.state.steps.append(step)
         self.state.parameters[marketplace] = result.trainable_parameters
-        self.parent = publication.number
-        self._say(marketplace, publication)
-        return publication
+        return Publication(**published)
 
     def _translate(self, train: Sequence[RelevancePair]) -> tuple[dict[str, LabelledTokens], float]:
         started = time.monotonic()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -107,8 +107,8 @@ class ContinualLearner:
             return kept
         seed = seed_stage(self.environment.configuration.seed, marketplace, "adapter")
         result = self._run(AdapterStage(self.environment, marketplace, head, train, validation, seed), folder)
-        save_adapter(network, marketplace, folder / marketplace)
-        return self._keep(result, folder)
+        self._keep(result, folder, lambda: save_adapter(network, marketplace, folder / marketplace))
+        return result
 
     def _fusion_stage(
         self,
@@ -145,8 +145,7 @@ class ContinualLearner:
                 seed,
             )
             kept = self._run(stage, folder)
-            save_fusion(network, name, self.route.adapters, folder / name)
-            self._keep(kept, folder)
+            self._keep(kept, folder, lambda: save_fusion(network, name, self.route.adapters, folder / name))
         if teacher.fusion:
             network.remove_fusion(teacher.fusion)
         return kept
@@ -156,11 +155,15 @@ class ContinualLearner:
         seconds = environment.configuration.checkpoint_seconds
         return run_stage(stage, environment.network, environment.accelerator, folder, seconds)
 
-    def _keep(self, result: StageResult, folder: Path) -> StageResult:
-        save_heads(self.environment.network.heads, folder / HEAD_WEIGHTS)
-        write_json(folder / "result.json", asdict(result))
-        (folder / "checkpoint.safetensors").unlink(missing_ok=True)
-        return result
+    def _keep(self, result: StageResult, folder: Path, save: Callable[[], None]) -> None:
+        """Write the stage's weights and then its result, once all processes are done with the stage."""
+        accelerator = self.environment.accelerator
+        accelerator.wait_for_everyone()
+        if accelerator.is_main_process:
+            save()
+            save_heads(self.environment.network.heads, folder / HEAD_WEIGHTS)
+            write_json(folder / "result.json", asdict(result))
+            (folder / "checkpoint.safetensors").unlink(missing_ok=True)
 
     def _trainable_parameters(self, marketplace: str, head: str) -> dict[str, int]:
         network = self.environment.network

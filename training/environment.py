@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from accelerate import Accelerator
-from accelerate.utils import set_seed
+from accelerate import Accelerator, PartialState
+from accelerate.utils import broadcast_object_list, set_seed
 
 from model_store.network import RelevanceNetwork
 from model_store.pair_tokens import PairTokenizer
@@ -34,8 +34,11 @@ class TrainingEnvironment:
 
 def make_accelerator(precision: str) -> Accelerator:
     """An accelerator with bf16 mixed precision where that is asked for, or where it is faster (`auto`)."""
-    mixed = {"float32": "no", "bf16": "bf16"}.get(precision) or ("bf16" if bf16_is_faster() else "no")
-    return Accelerator(mixed_precision=mixed)
+    cpu = not torch.cuda.is_available()  # has to be said, or several processes on CPUs would never meet
+    PartialState(cpu=cpu)  # joins the other processes, which then use what the first one measured
+    [faster] = broadcast_object_list([bf16_is_faster()])
+    mixed = {"float32": "no", "bf16": "bf16"}.get(precision) or ("bf16" if faster else "no")
+    return Accelerator(cpu=cpu, mixed_precision=mixed)
 
 
 @functools.cache

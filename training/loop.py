@@ -96,7 +96,9 @@ class _Loop:
         self.network.train(self.settings.dropout)
         if self.checkpoint.is_file():
             self.state = load_checkpoint(self.checkpoint, self.parameters, self.optimizer)
-        elif self.state.step == 0:
+        # No process may find a checkpoint that another one has just written.
+        self.accelerator.wait_for_everyone()
+        if not self.state.history:
             self._note_validation()
         total = self.settings.epochs * self.steps_per_epoch
         with stage_progress(self.stage.name, total, self.state.steps_done(self.steps_per_epoch)) as progress:
@@ -191,4 +193,3 @@ class _Loop:
         self.started = self.saved_at = time.monotonic()
         if self.accelerator.is_main_process:
             save_checkpoint(self.checkpoint, self.state, self.parameters, self.optimizer)
-        self.accelerator.wait_for_everyone()

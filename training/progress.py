@@ -14,6 +14,8 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
+from training.process_rank import IS_FIRST_PROCESS
+
 _SMOOTHING = 0.9
 
 
@@ -24,7 +26,7 @@ class stage_progress:  # noqa: N801 - used as a context manager
     """
 
     def __init__(self, name: str, total: int, done: int) -> None:
-        self._console = Console(stderr=True)
+        self._console = Console(stderr=True, quiet=not IS_FIRST_PROCESS)
         self._name = name
         self._averages: dict[str, float] = {}
         self._progress = Progress(

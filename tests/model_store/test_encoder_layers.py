@@ -17,7 +17,7 @@ def test_attention_written_out_is_torch_s_with_its_gradients() -> None:
     bias = attention_bias(torch.arange(7) < lengths[:, None], padded=True)
     for mask in (bias, None):
         expected, found = states(0), states(0)
-        nn.functional.scaled_dot_product_attention(*expected, mask).square().sum().backward()
-        written_out_attention(*found, mask, 0.0).square().sum().backward()
+        nn.functional.scaled_dot_product_attention(*expected, mask).square().sum().backward()  # type: ignore[no-untyped-call]
+        written_out_attention(*found, mask, 0.0).square().sum().backward()  # type: ignore[no-untyped-call]
         for one, other in zip(expected, found, strict=True):
             torch.testing.assert_close(one.grad, other.grad)

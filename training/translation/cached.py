@@ -16,6 +16,7 @@ from rich.progress import (
 )
 from rich.text import Text
 
+from training.process_rank import IS_FIRST_PROCESS
 from training.translation.base import Translator, pair_name, translate_distinct
 from training.translation.cache import TranslationCache, translation_key
 
@@ -50,7 +51,7 @@ class CachedTranslator:
         self._translator = translator
         self._cache = cache
         self._batch_size = batch_size
-        self._console = console or Console(stderr=True)
+        self._console = console or Console(stderr=True, quiet=not IS_FIRST_PROCESS)
 
     def translate(self, texts: Sequence[str]) -> list[str]:
         """As `Translator.translate`; only texts that the cache lacks reach the engine."""
