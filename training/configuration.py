@@ -65,6 +65,7 @@ class TrainingConfiguration(_Frozen):
     adapter_start: Literal["random", "previous"] = "random"
     fusion_start: Literal["random", "previous"] = "random"
     distillation: DistillationConfiguration = DistillationConfiguration()
+    value_regularisation: float = Field(default=0.0, ge=0, description="weight of |V - I|^2 in the fusion stage")
     translation: str = "none"
     languages: dict[str, str] = Field(default_factory=dict, description="ISO 639-1 code by marketplace")
     translated_share: float = Field(default=0.3, gt=0, le=1, description="share of the new training rows")

@@ -50,6 +50,7 @@ class FusionStage:
         self.name = f"{marketplace} fusion"
         self.configuration = environment.configuration.fusion_stage
         self._distillation = environment.configuration.distillation
+        self._value_regularisation = environment.configuration.value_regularisation
         self._environment = environment
         self._student, self._teacher = student, teacher
         self._head_name = head
@@ -85,8 +86,23 @@ class FusionStage:
         new = batch.data_set == _NEW
         if new or self._distillation.task_loss_on_translations:
             yield from task_losses(self._environment, data, rows, len(batch.rows), self._student, head)
+            if self._value_regularisation > 0:
+                yield self._value_penalty()
         if self._distillation.weight > 0 and (not new or self._distillation.on_new_data):
             yield from self._distillation_losses(data, rows, len(batch.rows), head)
+
+    def _value_penalty(self) -> tuple[Tensor, dict[str, float]]:
+        """AdapterFusion's own regularisation: squared distance of the value matrices from the identity."""
+        assert self._student.fusion is not None
+        modules = self._environment.network.fusion_modules(self._student.fusion)
+        distances = [
+            (module.value.weight - torch.eye(len(module.value.weight), device=module.value.weight.device))
+            .square()
+            .sum()
+            for module in modules
+        ]
+        penalty = self._value_regularisation * torch.stack(distances).sum()
+        return penalty, {}
 
     def _distillation_losses(
         self, data: LabelledTokens, rows: np.ndarray, batch_size: int, head: int
