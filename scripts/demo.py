@@ -44,14 +44,16 @@ def demo(
     sequence: Annotated[str, typer.Option(help="marketplaces in the order of learning")] = "us,es,jp",
     translation: Annotated[str, typer.Option(help="catalogue, glossary:PATH, opus_mt, none")] = "catalogue",
     seed: Annotated[int, typer.Option(help="seed of everything random")] = 0,
+    preset: Annotated[str | None, typer.Option(help="quickstart for the catalogue, else standard")] = None,
     folder: Annotated[Path, typer.Option(help="where everything is written")] = Path("demo"),
     settings: Annotated[list[str] | None, typer.Option("--set", help="a field of the preset; repeatable")] = None,
 ) -> None:
     """Run the whole path and print a report."""
     marketplaces = sequence.split(",")
+    preset = preset or ("quickstart" if data.startswith("catalogue") else "standard")
     _announce(data, marketplaces)
     report = DemoReport(data=data, sequence=marketplaces)
-    common = ["--data", data, "--sequence", sequence, "--seed", str(seed)]
+    common = ["--data", data, "--sequence", sequence, "--preset", preset, "--seed", str(seed)]
     common += [part for setting in settings or [] for part in ("--set", setting)]
     environment = {
         **os.environ,

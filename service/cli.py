@@ -1,4 +1,7 @@
-"""Command line of the serving side: `python -m service serve|score|fill|lookup|rollback`."""
+"""Command line of the serving side: `python -m service serve|score|fill|lookup|rollback`.
+
+What scores is imported by the commands that score: torch takes seconds, a look-up milliseconds.
+"""
 
 from __future__ import annotations
 
@@ -7,9 +10,8 @@ from typing import Annotated
 
 import typer
 
-from service.commands import fill_files, look_up_query, roll_back, score_titles
+from service.cache_commands import look_up_query, roll_back
 from service.running import run_to_end
-from service.serving import serve as run_server
 from service.settings import load_settings
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help=__doc__, pretty_exceptions_enable=False)
@@ -28,6 +30,8 @@ def serve(
     version: Version = None,
 ) -> None:
     """Serve scores and the offline cache over HTTP."""
+    from service.serving import serve as run_server
+
     run_server(load_settings(host=host, port=port, model_store=store, model_version=version))
 
 
@@ -41,6 +45,8 @@ def score(
     as_json: AsJson = False,
 ) -> None:
     """Print the scores of products for a query, without the cache."""
+    from service.scoring_commands import score_titles
+
     score_titles(load_settings(model_store=store, model_version=version), marketplace, query, titles, as_json)
 
 
@@ -53,6 +59,8 @@ def fill(
     report: Annotated[Path | None, typer.Option(help="also write the JSON report to this file")] = None,
 ) -> None:
     """Score candidates into a new generation of the cache and let readers see it; print a JSON report."""
+    from service.scoring_commands import fill_files
+
     settings = load_settings(model_store=store, model_version=version)
     run_to_end(fill_files(settings, marketplace, candidates, report))
 

@@ -35,6 +35,8 @@ def serve(settings: ServiceSettings) -> None:
         sys.stderr.flush()
         configuration = uvicorn.Config(
             create_app(settings, lambda model: _announce(model, address)),
+            # uvicorn's own configuration writes requests to standard output, which has another reader.
+            log_config=None,
             log_level=settings.log_level,
             timeout_graceful_shutdown=_SHUTDOWN_SECONDS,
         )
@@ -62,7 +64,8 @@ def _listening_socket(settings: ServiceSettings) -> socket.socket:
             settings.host, settings.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
         )[0]
         return socket.create_server(address[:2], family=family)
-    except OSError as error:
+    # UnicodeError: a name that cannot be one of a host.
+    except (OSError, UnicodeError) as error:
         raise ConfigurationError(
             f"cannot listen on {settings.host}:{settings.port} ({error}); set HOST and PORT"
         ) from error

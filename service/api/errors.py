@@ -13,7 +13,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
 
 from model_store.errors import CacheUnavailableError, InputError, RelevanceError, StoreError
-from service.api.request_id import request_id_of
+from service.api.request_id import HEADER, request_id_of
 
 RETRY_AFTER_SECONDS = 5
 
@@ -122,4 +122,6 @@ def _relevance_error(request: Request, error: Exception) -> Response:
 def _unexpected_error(request: Request, error: Exception) -> Response:
     _log.error("request %s failed", request_id_of(request.scope), exc_info=error)
     detail = "the service failed on this request; its log has the reason under this request id"
-    return error_answer(request, 500, "internal_error", detail, type(error).__name__)
+    # Starlette sends this one from outside of all middleware.
+    headers = {HEADER: request_id_of(request.scope)}
+    return error_answer(request, 500, "internal_error", detail, type(error).__name__, headers)

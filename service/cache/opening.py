@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-import anyio.to_thread
-
 from service.cache.connection import CacheConnection
 from service.cache.embedded import EmbeddedValkey
 from service.cache.offline_cache import OfflineCache
@@ -23,7 +21,8 @@ async def opened_cache(settings: ServiceSettings) -> AsyncIterator[OfflineCache]
     """
     embedded = None
     if settings.redis_url is None:
-        embedded = await anyio.to_thread.run_sync(EmbeddedValkey, settings.cache_folder)
+        # Not on a thread: if that were cancelled, nobody would leave the server that it starts.
+        embedded = EmbeddedValkey(settings.cache_folder)
     try:
         connection = CacheConnection.open(
             embedded.url if embedded else str(settings.redis_url),

@@ -125,3 +125,16 @@ def test_a_head_per_step_leaves_the_older_head_as_it_was(tiny_encoder_folder: Pa
     after = weights(learner)
     torch.testing.assert_close(after["heads.weights.us"], older, rtol=0, atol=0)
     assert not torch.equal(after["heads.weights.es"], older)
+
+
+def test_regularised_value_matrices_stay_near_the_identity(tiny_encoder_folder: Path, tmp_path: Path) -> None:
+    def distance(weight: float) -> float:
+        learner = toy_learner(tiny_encoder_folder, toy_configuration(value_regularisation=weight))
+        learn(learner, "us", tmp_path / str(weight))
+        learn(learner, "es", tmp_path / str(weight), ("us",))
+        assert learner.route.fusion is not None
+        modules = learner.environment.network.fusion_modules(learner.route.fusion)
+        values = [module.value.weight.detach() for module in modules]
+        return float(sum((value - torch.eye(len(value))).square().sum() for value in values))
+
+    assert distance(1.0) < 0.2 * distance(0.0)

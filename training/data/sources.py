@@ -22,7 +22,7 @@ from training.data.pairs import RelevancePair
 from training.data.table import ColumnMapping, read_labelled
 from training.data.taxonomy import generate_taxonomy_pairs, taxonomy_locales
 
-DEFAULT_ROWS = 1500
+DEFAULT_ROWS = 3000
 """Rows per marketplace of a generated source."""
 
 PairsByMarketplace = dict[str, list[RelevancePair]]
