@@ -10,8 +10,9 @@ import numpy as np
 
 from model_store.base_encoders import parse_base_encoder
 from model_store.manifest import Manifest
-from model_store.network import RelevanceNetwork, Route
+from model_store.network import RelevanceNetwork
 from model_store.network_configuration import FusionConfiguration
+from model_store.pair_network import Route
 from model_store.pair_tokens import PairTokenizer
 from model_store.store import ModelStore
 from model_store.version_files import read_network

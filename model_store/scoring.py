@@ -10,8 +10,9 @@ import torch
 from torch import Tensor
 
 from model_store.length_batches import length_batches
-from model_store.network import RelevanceNetwork, Route
+from model_store.network import RelevanceNetwork
 from model_store.pair_batch import PRODUCT_SEGMENT, QUERY_SEGMENT
+from model_store.pair_network import Route
 from model_store.pair_tokens import PairTokenizer, TokenIds, TokenizedPairs
 from model_store.product import QueryProductPair
 from model_store.relevance_head import similarity_features

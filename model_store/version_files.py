@@ -7,7 +7,8 @@ from pathlib import Path
 from model_store.adapter_files import load_adapter, load_fusion, save_adapter, save_fusion
 from model_store.head_files import HEAD_WEIGHTS, load_heads, save_heads
 from model_store.manifest import Manifest
-from model_store.network import RelevanceNetwork, Route
+from model_store.network import RelevanceNetwork
+from model_store.pair_network import Route
 
 ADAPTERS = "adapters"
 FUSION = "fusion"

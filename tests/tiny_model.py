@@ -15,9 +15,10 @@ from model_store.manifest import (
     MarketplaceEntry,
     ThresholdReport,
 )
-from model_store.network import RelevanceNetwork, Route
+from model_store.network import RelevanceNetwork
 from model_store.network_configuration import AdapterConfiguration, FusionConfiguration, HeadConfiguration
 from model_store.pair_encoding import PairEncoding
+from model_store.pair_network import Route
 from model_store.store import ModelStore, PublishedVersion
 from model_store.version_files import write_network
 from tests.tiny_encoder import write_tiny_encoder

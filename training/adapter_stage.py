@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from model_store.network import Route
+from model_store.pair_network import Route
 from training.batches import Batch, epoch_batches
 from training.environment import TrainingEnvironment
 from training.evaluation import roc_auc

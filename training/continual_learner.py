@@ -10,7 +10,8 @@ import numpy as np
 
 from model_store.adapter_files import load_adapter, load_fusion, save_adapter, save_fusion
 from model_store.head_files import HEAD_WEIGHTS, load_heads, save_heads
-from model_store.network import Route, parameter_count
+from model_store.network import parameter_count
+from model_store.pair_network import Route
 from model_store.relevance_head import SHARED_HEAD
 from training.adapter_stage import AdapterStage, calibrate_cosine
 from training.environment import TrainingEnvironment, seed_stage

@@ -8,8 +8,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from model_store.network import AttentionMaps, Route
 from model_store.pair_batch import PairBatch
+from model_store.pair_network import AttentionMaps, Route
 from training.adapter_stage import task_losses, validation_auc
 from training.batches import Batch, epoch_batches
 from training.distillation import attention_distillation_loss

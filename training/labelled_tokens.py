@@ -9,8 +9,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from model_store.network import RelevanceNetwork, Route
+from model_store.network import RelevanceNetwork
 from model_store.pair_batch import PairBatch
+from model_store.pair_network import Route
 from model_store.pair_tokens import PairTokenizer, TokenizedPairs
 from model_store.scoring import score_tokenized
 from training.batches import micro_batches

@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from model_store.network import RelevanceNetwork, Route
+from model_store.network import RelevanceNetwork
 from model_store.pair_batch import PRODUCT_SEGMENT, QUERY_SEGMENT
+from model_store.pair_network import Route
 from model_store.pair_tokens import PairTokenizer
 from model_store.scoring import encoded_texts
 from training.labelled_tokens import LabelledTokens

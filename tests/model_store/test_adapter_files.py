@@ -10,8 +10,9 @@ from transformers import BertModel
 
 from model_store.adapter_files import load_adapter, load_fusion, save_adapter, save_fusion
 from model_store.errors import VersionCorruptError
-from model_store.network import AttentionMaps, RelevanceNetwork, Route
+from model_store.network import RelevanceNetwork
 from model_store.pair_batch import QUERY_SEGMENT
+from model_store.pair_network import AttentionMaps, Route
 from tests.model_store.networks import random_network, tokenizer_of
 
 with warnings.catch_warnings():

