@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
@@ -34,7 +35,7 @@ class ServedModel:
         self._thread = thread
         self._announce = announce
         self._task: asyncio.Task[None] | None = None
-        self._last_attempt = 0.0
+        self._last_attempt = -math.inf
         self._scorer: Scorer | None = None
         self.problem = "the model is being loaded"
 

@@ -38,7 +38,9 @@ class RejectedRows:
             self._path.parent.mkdir(parents=True, exist_ok=True)
             return self._path.open("w", encoding="utf-8")
         except OSError as error:
-            raise ConfigurationError(f"setting FILL_FOLDER: {error}; choose a folder that can be written") from error
+            raise ConfigurationError(
+                f"setting FILL_FOLDER: {error}; choose a folder that can be written"
+            ) from error
 
     def close(self) -> None:
         """Write out what is buffered."""
