@@ -1,4 +1,4 @@
-"""Scores of many pairs: the unfolded network, in length batches, every distinct text encoded once."""
+"""Scores of many pairs in length batches; with two towers every distinct text is encoded once."""
 
 from __future__ import annotations
 
@@ -10,9 +10,8 @@ import torch
 from torch import Tensor
 
 from model_store.length_batches import length_batches
-from model_store.network import RelevanceNetwork
 from model_store.pair_batch import PRODUCT_SEGMENT, QUERY_SEGMENT
-from model_store.pair_network import Route
+from model_store.pair_network import PairNetwork, Route
 from model_store.pair_tokens import PairTokenizer, TokenIds, TokenizedPairs
 from model_store.product import QueryProductPair
 from model_store.relevance_head import similarity_features
@@ -27,7 +26,7 @@ Progress = Callable[[int], None]
 
 
 def score_tokenized(
-    network: RelevanceNetwork,
+    network: PairNetwork,
     tokenizer: PairTokenizer,
     tokenized: TokenizedPairs,
     route: Route,
@@ -60,7 +59,7 @@ def score_tokenized(
 
 
 def _pairwise_logits(
-    network: RelevanceNetwork,
+    network: PairNetwork,
     tokenizer: PairTokenizer,
     tokenized: TokenizedPairs,
     route: Route,
@@ -78,7 +77,7 @@ def _pairwise_logits(
 
 
 def _two_tower_logits(
-    network: RelevanceNetwork,
+    network: PairNetwork,
     tokenizer: PairTokenizer,
     tokenized: TokenizedPairs,
     route: Route,
@@ -103,7 +102,7 @@ def _two_tower_logits(
 
 
 def encoded_texts(
-    network: RelevanceNetwork,
+    network: PairNetwork,
     tokenizer: PairTokenizer,
     texts: list[TokenIds],
     segment: int,
@@ -112,7 +111,7 @@ def encoded_texts(
     progress: Progress | None = None,
 ) -> Tensor:
     """Token means (texts, hidden) of distinct texts, encoded in length batches."""
-    means = torch.empty(len(texts), network.encoder.hidden_size, device=network.device)
+    means = torch.empty(len(texts), network.hidden_size, device=network.device)
     lengths = np.array([len(ids) for ids in texts], dtype=np.int64)
     for rows in length_batches(lengths, token_budget):
         batch = tokenizer.single_texts([texts[row] for row in rows], segment).to(network.device)

@@ -1,4 +1,4 @@
-"""Scores pairs with one model version."""
+"""Scores pairs with one model version, folded."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ import torch
 from model_store.errors import ConfigurationError
 from model_store.loading import load_version
 from model_store.product import QueryProductPair
-from model_store.scoring import DEFAULT_TOKEN_BUDGET, score_pairs
+from model_store.scoring import DEFAULT_TOKEN_BUDGET, probabilities, score_tokenized
+from service.engine.folded_network import FoldedNetwork
 
 if TYPE_CHECKING:
     from model_store.loading import LoadedVersion
@@ -20,11 +21,12 @@ if TYPE_CHECKING:
 
 
 class Scorer:
-    """A model version on a device. Not safe for use by several threads at once."""
+    """A model version, folded, on a device. Not safe for use by several threads at once."""
 
     def __init__(self, loaded: LoadedVersion, *, token_budget: int = DEFAULT_TOKEN_BUDGET) -> None:
         self._loaded = loaded
         self._token_budget = token_budget
+        self._network = FoldedNetwork(loaded.network, loaded.route)
         manifest = loaded.manifest
         self._thresholds = {name: manifest.threshold(name) for name in manifest.names}
 
@@ -66,7 +68,7 @@ class Scorer:
     @property
     def device(self) -> str:
         """Where it computes."""
-        return str(self._loaded.network.device)
+        return str(self._network.device)
 
     def threshold(self, marketplace: str) -> float | None:
         """The score from which a pair is highly relevant; None where none is.
@@ -89,8 +91,17 @@ class Scorer:
         index = [places.setdefault(pair, len(places)) for pair in pairs]
         if not places:
             return []
-        scores = score_pairs(self._loaded, list(places), token_budget=self._token_budget, progress=progress)
-        distinct: list[float] = scores.astype(np.float64).clip(0.0, 1.0).tolist()
+        tokenized = self._loaded.tokenizer.tokenize(list(places))
+        logits = score_tokenized(
+            self._network,
+            self._loaded.tokenizer,
+            tokenized,
+            self._loaded.route,
+            self._loaded.head_numbers([pair.marketplace for pair in places]),
+            token_budget=self._token_budget,
+            progress=progress,
+        )
+        distinct: list[float] = probabilities(logits).astype(np.float64).clip(0.0, 1.0).tolist()
         return [distinct[place] for place in index]
 
 

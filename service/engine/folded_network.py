@@ -1,0 +1,149 @@
+"""The network as it is served: no modules for adapters and fusion, only their folded matrices."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from model_store.encoder_layers import attention_bias
+from model_store.network import RelevanceNetwork
+from model_store.pair_batch import TextBatch
+from model_store.pair_network import AttentionMaps, PairNetwork, Route
+from service.engine.fold import FoldedLayer, fold_layer
+
+
+class FoldedNetwork(PairNetwork):
+    """Scores as the network that it is folded from: one route, inference only.
+
+    Query, key and value projections of a layer are one product, adapters and fusion are two small ones.
+
+    Args:
+        network: holds the route's adapters and fusion; its embeddings and heads are shared, not copied.
+        route: what is folded. Every call must name the same.
+    """
+
+    def __init__(self, network: RelevanceNetwork, route: Route) -> None:
+        super().__init__(network.pair_encoding, network.heads.configuration, network.depth, network.hidden_size)
+        self.route = route
+        self.heads = network.heads
+        self._embeddings = network.encoder.encoder.embeddings
+        self._token_types = int(network.encoder.encoder.config.type_vocab_size)
+        self.layers = nn.ModuleList(
+            FoldedEncoderLayer(layer, network.encoder.heads, fold_layer(network, number, route))
+            for number, layer in enumerate(network.encoder.encoder.encoder.layer)
+        )
+        self.eval()
+        self.requires_grad_(False)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return next(self.layers.parameters()).device
+
+    def embed(self, texts: TextBatch) -> Tensor:
+        """As in `PairNetwork`."""
+        types = texts.token_types.clamp_max(self._token_types - 1)
+        hidden: Tensor = self._embeddings(input_ids=texts.token_ids, token_type_ids=types)
+        return hidden
+
+    def run_layers(
+        self,
+        hidden: Tensor,
+        mask: Tensor,
+        padded: bool,
+        route: Route,
+        maps: AttentionMaps | None,
+        first: int = 0,
+        last: int | None = None,
+    ) -> Tensor:
+        """As in `PairNetwork`.
+
+        Raises:
+            ValueError: the route is not the one that was folded.
+        """
+        if route != self.route:
+            raise ValueError(f"folded for {self.route}, asked for {route}")
+        bias = attention_bias(mask, padded)
+        for layer in self.layers[first : self.depth if last is None else last]:
+            hidden, log_attention = layer(hidden, bias, maps is not None)
+            if maps is not None:
+                maps.append(log_attention, mask)
+        return hidden
+
+
+class FoldedEncoderLayer(nn.Module):
+    """One layer of a BERT-family encoder with the folded adapters and fusion after its feed-forward."""
+
+    def __init__(self, layer: Any, heads: int, folded: FoldedLayer | None) -> None:
+        super().__init__()
+        projections = [layer.attention.self.query, layer.attention.self.key, layer.attention.self.value]
+        self.heads = heads
+        self.activation = layer.intermediate.intermediate_act_fn
+        self.projection = _linear(
+            torch.cat([linear.weight for linear in projections]),
+            torch.cat([linear.bias for linear in projections]),
+        )
+        self.attended = copy.deepcopy(layer.attention.output.dense)
+        self.attended_norm = copy.deepcopy(layer.attention.output.LayerNorm)
+        self.wide = copy.deepcopy(layer.intermediate.dense)
+        self.narrow = copy.deepcopy(layer.output.dense)
+        self.norm = copy.deepcopy(layer.output.LayerNorm)
+        self.adapters = folded.adapters if folded else 0
+        if folded:
+            self.inner = _linear(folded.inner_weight, folded.inner_bias)
+            self.outer = _linear(folded.outer_weight, folded.outer_bias)
+            self.fused = folded.outer_bias is None
+
+    def forward(
+        self, hidden: Tensor, bias: Tensor | None, with_attention: bool = False
+    ) -> tuple[Tensor, Tensor | None]:
+        """(texts, tokens, hidden) to the same, and the log attention over the adapters if asked for."""
+        attended = self._attended(hidden, bias)
+        total = self.narrow(self.activation(self.wide(attended))).add_(attended)
+        normed: Tensor = self.norm(total)
+        if not self.adapters:
+            return normed, None
+        inner = self.inner(normed)
+        if not self.fused:
+            mixed, logits = self.outer(inner.relu_()), None
+        else:
+            mixed, logits = self._fused(inner)
+        normed = self.norm(total.add_(mixed))
+        if not with_attention:
+            return normed, None
+        if logits is None:
+            return normed, total.new_zeros(*total.shape[:-1], 1)
+        return normed, torch.log_softmax(logits.float(), dim=-1)
+
+    def _attended(self, hidden: Tensor, bias: Tensor | None) -> Tensor:
+        texts, tokens, size = hidden.shape
+        projected = self.projection(hidden).view(texts, tokens, 3, self.heads, -1).transpose(1, 3)
+        query, key, value = projected.unbind(2)
+        context = functional.scaled_dot_product_attention(query, key, value, bias)
+        output = self.attended(context.transpose(1, 2).reshape(texts, tokens, size))
+        normed: Tensor = self.attended_norm(output.add_(hidden))
+        return normed
+
+    def _fused(self, inner: Tensor) -> tuple[Tensor, Tensor]:
+        units = (inner.shape[-1] - self.adapters) // 2
+        shape = (*inner.shape[:-1], self.adapters, units // self.adapters)
+        activations = inner[..., :units].relu().view(shape)
+        agreement = (inner[..., units : 2 * units].reshape(shape) * activations).sum(-1)
+        logits = agreement + inner[..., 2 * units :]
+        attention = torch.softmax(logits, dim=-1)
+        weighted = torch.cat([(activations * attention.unsqueeze(-1)).flatten(-2), attention], dim=-1)
+        mixed: Tensor = self.outer(weighted)
+        return mixed, logits
+
+
+def _linear(weight: Tensor, bias: Tensor | None) -> nn.Linear:
+    linear = nn.Linear(weight.shape[1], weight.shape[0], bias=bias is not None, device=weight.device)
+    with torch.no_grad():
+        linear.weight.copy_(weight)
+        if bias is not None:
+            linear.bias.copy_(bias)
+    return linear
