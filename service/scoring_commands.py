@@ -52,7 +52,7 @@ async def fill_files(
     Raises:
         ConfigurationError: the report cannot be written there; known before the fill begins.
     """
-    _make_folder(report_file)
+    _check_report_file(report_file)
     scorer = load_scorer(settings)
     async with opened_cache(settings) as cache:
         report = await FillJob(FillTarget(marketplace, scorer, cache, settings), paths).run()
@@ -62,9 +62,11 @@ async def fill_files(
         report_file.write_text(text + "\n", encoding="utf-8")
 
 
-def _make_folder(report_file: Path | None) -> None:
+def _check_report_file(report_file: Path | None) -> None:
     if report_file is None:
         return
+    if report_file.is_dir():
+        raise ConfigurationError(f"--report: {report_file} is a folder; name a file")
     try:
         report_file.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:

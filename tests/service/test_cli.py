@@ -1,140 +1,230 @@
-"""`python -m service` as its users run it: in processes of their own, over a real socket and a real Valkey."""
+"""`python -m service` as its users run it: in processes of their own, over a real socket and a real Valkey.
+
+Whatever a process of its own adds nothing to is run in this one: torch takes seconds to import.
+"""
 
 from __future__ import annotations
 
 import json
-import os
 import re
-import signal
 import socket
-import subprocess
 import sys
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, suppress
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import httpx
 import pytest
 
-from tests.service.fill.candidate_files import write_candidates
+from model_store.command_line import run
+from service.cli import app
+from tests.service.command_line import Finished, Server, Shop
+from tests.service.fill.candidate_files import title_of, write_candidates
+from tests.service.running import pair
 
-REPOSITORY = Path(__file__).resolve().parents[2]
-
-
-@dataclass(frozen=True)
-class Shop:
-    """A store and a cache folder that all commands of a test share."""
-
-    environment: Mapping[str, str]
-
-    def run(self, *arguments: str, expect: int = 0) -> tuple[str, str]:
-        """Standard output and error of `python -m service ARGUMENTS`."""
-        finished = subprocess.run(
-            [sys.executable, "-m", "service", *arguments],
-            cwd=REPOSITORY,
-            env=self.environment,
-            check=False,
-            capture_output=True,
-            text=True,
-            timeout=120,
-        )
-        assert finished.returncode == expect, finished.stdout + finished.stderr
-        return finished.stdout, finished.stderr
-
-    @contextmanager
-    def serving(self) -> Iterator[tuple[str, subprocess.Popen[str]]]:
-        """A server and the first line that it prints; stopped in the end."""
-        with subprocess.Popen(
-            [sys.executable, "-m", "service", "serve"],
-            cwd=REPOSITORY,
-            env=self.environment,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            text=True,
-        ) as process:
-            try:
-                assert process.stdout is not None
-                yield process.stdout.readline().strip(), process
-            finally:
-                process.send_signal(signal.SIGTERM)
-                assert process.wait(60) == 0
+QUERIES, PRODUCTS = 40, 5
+Here = Callable[..., Finished]
 
 
-def shop(folder: Path, store: Path) -> Shop:
-    known = {name: value for name, value in os.environ.items() if name not in ("REDIS_URL", "HOST")}
-    own = {"MODEL_STORE": str(store), "CACHE_FOLDER": str(folder / "cache"), "FILL_FOLDER": str(folder / "fills")}
-    return Shop({**known, **own, "PORT": "0", "DEVICE": "cpu", "COLUMNS": "200"})
+@pytest.fixture(scope="module")
+def shop(tmp_path_factory: pytest.TempPathFactory, tiny_store: Path) -> Shop:
+    return Shop.in_folder(tmp_path_factory.mktemp("shop"), tiny_store)
+
+
+@pytest.fixture(scope="module")
+def servers(tmp_path_factory: pytest.TempPathFactory, shop: Shop) -> Iterator[dict[str, Server]]:
+    """A server that goes on, one that is ended by a test and one without a model; they start side by side."""
+    folder = tmp_path_factory.mktemp("servers")
+    shops = {
+        "lasting": shop,
+        "ended": Shop.in_folder(folder / "ended", Path(shop.settings["MODEL_STORE"])),
+        "empty": Shop.in_folder(folder / "empty", folder / "no-store"),
+    }
+    with ExitStack() as stack:
+        yield {name: stack.enter_context(shop.serving()) for name, shop in shops.items()}
 
 
 @pytest.fixture
-def tiny_shop(tmp_path: Path, tiny_store: Path) -> Shop:
-    return shop(tmp_path, tiny_store)
+def client(servers: dict[str, Server]) -> Iterator[httpx.Client]:
+    server = servers["lasting"]
+    assert server.first_line == f"ready: {server.address} (model version 1)"
+    with httpx.Client(base_url=server.address) as client:
+        yield client
 
 
-def test_a_server_is_ready_scores_and_sees_what_a_fill_beside_it_wrote(tiny_shop: Shop, tmp_path: Path) -> None:
-    candidates = write_candidates(tmp_path / "candidates.tsv", 6, 10)
-    report = tmp_path / "reports" / "us.json"
-    with tiny_shop.serving() as (line, _):
-        word, address, *rest = line.split()
-        assert (word, rest) == ("ready:", ["(model", "version", "1)"])
-        before = httpx.get(f"{address}/cache/us", params={"query": "query 1"}).json()
-        assert before["status"] == "never_scored"
-        tiny_shop.run("fill", str(candidates), "--marketplace", "us", "--report", str(report))
-        content = json.loads(report.read_text(encoding="utf-8"))
-        after = [httpx.get(f"{address}/cache/us", params={"query": f"query {n}"}).json() for n in range(6)]
-        assert sum(len(answer["products"]) for answer in after) == content["counts"]["cached"] > 0
-        assert {answer["generation"] for answer in after} == {content["generation"]}
-        pair = {"marketplace": "us", "query": "new query", "product": {"id": "p1", "title": "usb cable"}}
-        scored = httpx.post(f"{address}/score", json={"pairs": [pair], "write_cache": True}).json()
-        assert 0 <= scored["results"][0]["score"] <= 1
-        known = httpx.get(f"{address}/cache/us", params={"query": "NEW query"}).json()
-        assert known["status"] == ("relevant" if scored["results"][0]["cached"] else "nothing_relevant")
-    output, _ = tiny_shop.run("lookup", "query 1", "--marketplace", "us", "--json")
-    assert json.loads(output)["products"] == after[1]["products"]
+@pytest.fixture
+def here(shop: Shop, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Here:
+    """Runs a command in this process, with the shop's settings and those given."""
+    monkeypatch.chdir(shop.folder)
+
+    def run_here(*arguments: str, **settings: str) -> Finished:
+        for name, value in {**shop.settings, **settings}.items():
+            monkeypatch.setenv(name, value)
+        monkeypatch.setattr(sys, "argv", ["service", *arguments])
+        with pytest.raises(SystemExit) as exit_:
+            run(app)
+        captured = capsys.readouterr()
+        return Finished(int(exit_.value.code or 0), captured.out, captured.err)
+
+    return run_here
 
 
-def test_a_server_without_a_model_says_so_and_lives(tmp_path: Path) -> None:
-    with shop(tmp_path, tmp_path / "empty").serving() as (line, process):
-        assert line.startswith("not ready: ")
-        assert process.poll() is None
+def test_a_fill_beside_a_server_is_seen_by_it_and_can_be_taken_back(
+    shop: Shop, client: httpx.Client, here: Here
+) -> None:
+    pairs = [pair("asked", title_of(number), product_id=f"p{number}") for number in range(30)]
+    asked = client.post("/score", json={"pairs": pairs}).json()
+    assert asked["cache"]["written"] > 0
+    assert here("lookup", "query 1", "--marketplace", "us").output == "never scored\n"
+
+    candidates = write_candidates(shop.folder / "candidates.tsv", QUERIES, PRODUCTS)
+    report = shop.folder / "reports" / "today" / "us.json"
+    filled = shop.run("fill", str(candidates), "--marketplace", "us", "--report", str(report))
+    assert filled.code == 0, filled.errors
+    content = json.loads(filled.output)
+    assert json.loads(report.read_text(encoding="utf-8")) == content
+    assert content["counts"]["scored"] == QUERIES * PRODUCTS
+
+    answers = [client.get("/cache/us", params={"query": f"query {n}"}).json() for n in range(QUERIES)]
+    assert {answer["generation"] for answer in answers} == {content["generation"]}
+    assert sum(len(answer["products"]) for answer in answers) == content["counts"]["cached"] > 0
+    statuses = [answer["status"] for answer in answers]
+    assert statuses.count("nothing_relevant") == content["counts"]["nothing_relevant"] > 0
+    _check_look_ups(shop, here, answers)
+
+    back = shop.run("rollback", "--marketplace", "us")
+    assert back.output == "us: generation 1 (model version 1) is read now\n"
+    assert client.get("/cache/us", params={"query": "query 1"}).json()["status"] == "never_scored"
+    before = client.get("/cache/us", params={"query": "ASKED"}).json()
+    assert len(before["products"]) == asked["cache"]["written"]
+    again = shop.run("rollback", "--marketplace", "us")
+    assert (again.code, again.output) == (2, "")
+    assert again.errors == (
+        "error: field 'marketplace': 'us' has no earlier generation to go back to; fill the cache again\n"
+    )
 
 
-def test_scores_are_printed_as_lines_and_as_json(tiny_shop: Shop) -> None:
-    arguments = ("score", "usb cable", "red usb cable", "sofa", "--marketplace", "us")
-    lines = tiny_shop.run(*arguments)[0].splitlines()
-    rows = json.loads(tiny_shop.run(*arguments, "--json")[0])["results"]
-    assert [line.split("\t")[2] for line in lines] == [row["title"] for row in rows] == ["red usb cable", "sofa"]
-    assert [line.split("\t")[0] for line in lines] == [f"{row['score']:.4f}" for row in rows]
+def _check_look_ups(shop: Shop, here: Here, answers: list[dict[str, object]]) -> None:
+    """What `lookup` prints is what the server answers."""
+    relevant = next(answer for answer in answers if answer["status"] == "relevant")
+    looked_up = json.loads(shop.run("lookup", str(relevant["query"]), "--marketplace", "us", "--json").output)
+    assert looked_up == {name: relevant[name] for name in looked_up}
+    lines = here("lookup", f"  {relevant['query']} ".upper(), "--marketplace", "us").output.splitlines()
+    products = looked_up["products"]
+    assert lines == [f"{product['score']:.4f}\t{product['id']}" for product in products]
+    none = next(answer for answer in answers if answer["status"] == "nothing_relevant")
+    assert here("lookup", str(none["query"]), "--marketplace", "us").output == "scored, nothing relevant\n"
+
+
+def test_the_command_scores_as_the_server_does(shop: Shop, client: httpx.Client, here: Here) -> None:
+    titles = [title_of(number) for number in range(10)]
+    arguments = ("score", "query 1", *titles, "--marketplace", "us")
+    printed = shop.run(*arguments)
+    assert printed.code == 0, printed.errors
+    rows = json.loads(here(*arguments, "--json").output)["results"]
+    pairs = [pair("query 1", title, product_id=str(place)) for place, title in enumerate(titles)]
+    served = client.post("/score", json={"pairs": pairs, "write_cache": False}).json()["results"]
+    assert [row["score"] for row in rows] == pytest.approx([result["score"] for result in served], abs=1e-5)
+    assert [row["highly_relevant"] for row in rows] == [result["highly_relevant"] for result in served]
+    assert len({row["highly_relevant"] for row in rows}) == 2
+    assert printed.output.splitlines() == [
+        f"{row['score']:.4f}\t{'highly relevant' if row['highly_relevant'] else '-'}\t{row['title']}"
+        for row in rows
+    ]
 
 
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
-        (("score", "usb", "title", "--marketplace", "xx"), 2, "marketplace.*us, es, jp"),
-        (("score", "usb", " ", "--marketplace", "us"), 2, r"titles\[0\]"),
-        (("lookup", "usb", "--marketplace", "../us"), 2, "marketplace"),
-        (("fill", "nowhere.tsv", "--marketplace", "us"), 2, "nowhere.tsv"),
-        (("rollback", "--marketplace", "us"), 2, "'us' has no earlier generation"),
+        (("score", "usb", "title", "--marketplace", "xx"), 2, "field 'marketplace': .* known are us, es, jp"),
+        (("score", "  ", "title", "--marketplace", "us"), 2, "field 'query': the text is empty"),
+        (("score", "usb", "title", " ", "--marketplace", "us"), 2, r"field 'titles\[1\]': the text is empty"),
+        (("score", "usb", "a\x00b", "--marketplace", "us"), 2, r"field 'titles\[0\]': .* NUL"),
+        (("score", "usb", "caf\udce9", "--marketplace", "us"), 2, r"field 'titles\[0\]': .* surrogate"),
+        (("score", "usb", "title", "--marketplace", "us", "--version", "7"), 4, "no version '7'; it has 1"),
+        (("score", "usb", "title", "--marketplace", "us", "--version", "new"), 3, "setting MODEL_VERSION"),
+        (("lookup", "usb", "--marketplace", "../us"), 2, "field 'marketplace'"),
+        (("lookup", "\t", "--marketplace", "us"), 2, "field 'query'"),
+        (("fill", "nowhere.tsv", "--marketplace", "us"), 2, r"nowhere\.tsv: cannot be read"),
+        (("fill", "nowhere.tsv", "--marketplace", "fr"), 2, "does not know 'fr'; it knows us, es, jp"),
+        (("fill", "nowhere.tsv", "--marketplace", "us", "--report", "."), 3, "--report: . is a folder"),
+        (("rollback", "--marketplace", "es"), 2, "'es' has no earlier generation"),
+        (("rollback", "us"), 2, "Missing option"),
+        (("serve", "--port", "99999"), 3, "setting PORT"),
+        (("serve", "--host", "a..b"), 3, r"cannot listen on a\.\.b"),
     ],
 )
-def test_bad_input_ends_with_its_exit_code_and_what_is_wrong(
-    tiny_shop: Shop, arguments: tuple[str, ...], code: int, message: str
+def test_what_is_wrong_is_said_and_decides_the_exit_code(
+    here: Here, arguments: tuple[str, ...], code: int, message: str
 ) -> None:
-    _, errors = tiny_shop.run(*arguments, expect=code)
-    assert re.search(message, errors), errors
+    finished = here(*arguments)
+    assert finished.code == code
+    assert re.search(message, finished.errors), finished.errors
+    assert finished.output == ""
 
 
-def test_a_marketplace_without_threshold_is_not_filled(tiny_shop: Shop, tmp_path: Path) -> None:
-    candidates = write_candidates(tmp_path / "candidates.tsv", 2, 2)
-    _, errors = tiny_shop.run("fill", str(candidates), "--marketplace", "jp", expect=3)
-    assert "no threshold for 'jp'" in errors
-    assert (
-        json.loads(tiny_shop.run("lookup", "query 1", "--marketplace", "jp", "--json")[0])["generation"] is None
+def test_a_redis_that_is_away_has_an_exit_code_of_its_own(here: Here) -> None:
+    finished = here("lookup", "usb", "--marketplace", "us", REDIS_URL="redis://127.0.0.1:1")
+    assert finished.code == 6
+    assert "127.0.0.1:1 did not answer" in finished.errors
+
+
+def test_a_marketplace_without_threshold_is_not_filled(shop: Shop, client: httpx.Client) -> None:
+    candidates = write_candidates(shop.folder / "jp.tsv", 2, 2)
+    finished = shop.run("fill", str(candidates), "--marketplace", "jp")
+    assert (finished.code, finished.output) == (3, "")
+    assert re.fullmatch("error: version 1 has no threshold for 'jp': .*\n", finished.errors)
+    answer = client.get("/cache/jp", params={"query": "query 1"}).json()
+    assert (answer["status"], answer["generation"]) == ("never_scored", None)
+
+
+def test_a_port_that_is_taken_is_said(here: Here, servers: dict[str, Server]) -> None:
+    port = str(urlsplit(servers["lasting"].address).port)
+    finished = here("serve", "--port", port)
+    assert (finished.code, finished.output) == (3, "")
+    assert f"cannot listen on 127.0.0.1:{port}" in finished.errors
+    assert "set HOST and PORT" in finished.errors
+
+
+def test_a_server_without_a_model_says_so_and_lives(servers: dict[str, Server]) -> None:
+    server = servers["empty"]
+    assert re.fullmatch("not ready: .* no promoted version.*", server.first_line)
+    with httpx.Client(base_url=server.address) as client:
+        assert client.get("/healthz").json() == {"status": "ok"}
+        ready = client.get("/readyz")
+        scored = client.post("/score", json={"pairs": [pair()]})
+    assert (ready.status_code, ready.json()["error"]) == (503, "not_ready")
+    assert (scored.status_code, scored.json()["error"]) == (503, "model_unavailable")
+    assert server.first_line.removeprefix("not ready: ") in ready.json()["detail"]
+
+
+def test_a_server_answers_what_is_under_way_before_it_ends(servers: dict[str, Server]) -> None:
+    server = servers["ended"]
+    assert server.first_line.startswith("ready: ")
+    address = urlsplit(server.address)
+    body = json.dumps({"pairs": [pair()]}).encode()
+    head = (
+        f"POST /score HTTP/1.1\r\nHost: {address.netloc}\r\nContent-Type: application/json\r\n"
+        f"Content-Length: {len(body)}\r\nExpect: 100-continue\r\n\r\n"
     )
+    place = (str(address.hostname), int(address.port or 0))
+    with socket.create_connection(place, timeout=60) as connection:
+        connection.sendall(head.encode())
+        assert connection.recv(1000).startswith(b"HTTP/1.1 100 ")
+        server.terminate()
+        _wait_until_refused(place)
+        connection.sendall(body)
+        answer = b"".join(iter(lambda: connection.recv(65_536), b""))
+    assert answer.startswith(b"HTTP/1.1 200 ")
+    assert json.loads(answer.partition(b"\r\n\r\n")[2])["model_version"] == 1
+    finished = server.end()
+    assert (finished.code, finished.output) == (0, "")
+    assert '"POST /score HTTP/1.1" 200' in finished.errors
+    assert "Traceback" not in finished.errors
 
 
-def test_a_port_that_is_taken_is_said(tiny_shop: Shop) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        _, errors = tiny_shop.run("serve", "--port", str(taken.getsockname()[1]), expect=3)
-    assert "cannot listen on 127.0.0.1" in errors
+def _wait_until_refused(place: tuple[str, int]) -> None:
+    with suppress(ConnectionRefusedError, ConnectionResetError):
+        while True:
+            socket.create_connection(place, timeout=60).close()
