@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
 
 from model_store.errors import ConfigurationError
-from service.settings import load_settings
+from service.settings import ServiceSettings, load_settings
+
+DOCUMENT = Path(__file__).resolve().parents[2] / "docs" / "api.md"
 
 
 @pytest.fixture(autouse=True)
@@ -34,3 +37,11 @@ def test_a_wrong_variable_is_named(monkeypatch: pytest.MonkeyPatch, name: str, v
     monkeypatch.setenv(name, value)
     with pytest.raises(ConfigurationError, match=f"setting {name}"):
         load_settings()
+
+
+def test_every_variable_is_documented_with_its_default() -> None:
+    text = DOCUMENT.read_text(encoding="utf-8")
+    rows = dict(re.findall(r"^\| `([A-Z_]+)` \| (.*?) \|", text, re.MULTILINE))
+    assert rows.keys() == {name.upper() for name in ServiceSettings.model_fields}
+    written = {name.lower(): value.replace(",", "") for name, value in rows.items() if value != "none"}
+    assert load_settings(**written) == load_settings()
