@@ -69,10 +69,11 @@ def demo(
         _python(environment, "training", "sequential", *common, "--output", str(output))
     _read_training(report, folder, run, output)
     with _timed(report, "service"), _service(environment) as address, httpx.Client(base_url=address) as client:
-        _score(report, client, folder, run)
+        served = _served(report, client)
+        _score(report, client, folder, run, served)
         for entry in report.marketplaces:
             # Where no score reaches the target precision, nothing is cached: the report says so.
-            if entry["threshold"] is not None:
+            if entry["name"] in served and entry["threshold"] is not None:
                 _fill(report, environment, folder, data, str(entry["name"]), seed)
         _look_up(report, client, folder)
     report.places = _places(folder, run)
@@ -112,7 +113,7 @@ def _read_training(report: DemoReport, folder: Path, run: str, sequential: Path)
     published = [json.loads(path.read_text(encoding="utf-8")) for path in steps]
     report.continual = [entry["step"]["test_auc"] for entry in published]
     report.trainable_parameters = [entry["step"]["trainable_parameters"] for entry in published]
-    report.promotions = [entry["publication"]["reason"] for entry in published]
+    report.publications = [entry["publication"] for entry in published]
     number = published[-1]["publication"]["number"]
     manifest = json.loads((folder / "model-store" / "versions" / f"{number:04d}" / "manifest.json").read_text())
     report.untrained_cosine = manifest["zero_shot_test"]
@@ -148,8 +149,15 @@ def _ready_address(process: subprocess.Popen[str]) -> str:
     raise DemoError(f"the service ended with exit code {process.wait()} before it was ready")
 
 
-def _score(report: DemoReport, client: httpx.Client, folder: Path, run: str) -> None:
-    for marketplace in report.sequence:
+def _served(report: DemoReport, client: httpx.Client) -> list[str]:
+    """Marketplaces of the version that serves: the newest unless the promotion rule kept that back."""
+    model = _answered(client.get("/model"))
+    report.served_version = model["model_version"]
+    return [entry["name"] for entry in model["marketplaces"]]
+
+
+def _score(report: DemoReport, client: httpx.Client, folder: Path, run: str, served: Sequence[str]) -> None:
+    for marketplace in served:
         path = folder / "model-store" / "runs" / run / "evaluation" / marketplace / "test.jsonl"
         rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
         chosen = [*[r for r in rows if r["label"]][:QUERIES_SHOWN], *[r for r in rows if not r["label"]][:2]]

@@ -45,7 +45,8 @@ class DemoReport:
     trainable_parameters: list[dict[str, int]] = field(default_factory=list)
     sequential_parameters: int = 0
     marketplaces: list[dict[str, object]] = field(default_factory=list)
-    promotions: list[str] = field(default_factory=list)
+    publications: list[dict[str, object]] = field(default_factory=list)
+    served_version: int = 0
     scored: list[ScoredQuery] = field(default_factory=list)
     fills: list[dict[str, object]] = field(default_factory=list)
     cached: list[CachedQuery] = field(default_factory=list)
@@ -59,6 +60,9 @@ def print_report(report: DemoReport, console: Console, next_commands: Sequence[s
     console.print(_matrix(report))
     console.print(_forgetting(report))
     console.print(_parameters(report))
+    for publication in report.publications:
+        console.print(f"  version {publication['number']}: {publication['reason']}", soft_wrap=True)
+    console.print(f"  the service runs version {report.served_version}")
     console.rule("Highly relevant: thresholds on validation data")
     console.print(_thresholds(report.marketplaces))
     console.rule("Some pairs, scored over HTTP")

@@ -65,7 +65,8 @@ def test_every_file_that_is_linked_exists() -> None:
 
 
 def test_own_data_is_learnt_published_scored_and_cached(own_data: str, folder: Path) -> None:
-    assert "0.9" in own_data or "0.8" in own_data or "0.7" in own_data
+    # `evaluate` prints a row with an interval for every marketplace of the newest version.
+    assert len(re.findall(r"│ *(?:us|es|de) *│.*0\.\d{4} - [01]\.\d{4}", own_data)) >= 2
     versions = sorted(path.name for path in (folder / "var/model-store/versions").iterdir())
     assert versions == ["0001", "0002", "0003"]
     candidates = (folder / "examples/candidates.tsv").read_text(encoding="utf-8").splitlines()
@@ -99,6 +100,6 @@ def test_the_service_answers_what_is_asked_with_curl(port: int) -> None:
     commands = TESTED[1].replace("8080", str(port)).replace("curl -s", "echo; curl -s")
     output = subprocess.run(["bash", "-ec", commands], check=True, capture_output=True, text=True).stdout
     scored, cached = (json.loads(line) for line in output.splitlines() if line)
-    assert scored["model_version"] == 3
+    assert scored["model_version"] in (2, 3)  # the third may be kept back by the promotion rule
     assert 0 <= scored["results"][0]["score"] <= 1
     assert cached["status"] in ("relevant", "nothing_relevant")

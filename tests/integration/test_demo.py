@@ -28,8 +28,9 @@ def test_the_demo_trains_serves_fills_and_reports(tiny_encoder_folder: Path, tmp
     assert [set(row) for row in report["sequential_finetuning"]] == [{"us", "es"}] * 2
     assert set(report["untrained_cosine"]) == {"us", "es"}
     assert [entry["name"] for entry in report["marketplaces"]] == ["us", "es"]
-    assert {row["marketplace"] for row in report["scored"]} == {"us", "es"}
-    cached = [entry["name"] for entry in report["marketplaces"] if entry["threshold"] is not None]
+    served = {"us", "es"} if report["served_version"] == 2 else {"us"}
+    assert {row["marketplace"] for row in report["scored"]} == served
+    cached = [entry["name"] for entry in report["marketplaces"] if entry["threshold"] and entry["name"] in served]
     assert [fill["marketplace"] for fill in report["fills"]] == cached
     for name in cached:
         answers = {row["status"] for row in report["cached"] if row["marketplace"] == name}

@@ -1,6 +1,6 @@
 """Where pairs come from, as one text on the command line.
 
-catalogue            catalogue:2400              generated, rows per marketplace
+catalogue            catalogue:3000              generated, rows per marketplace
 taxonomy:FOLDER      taxonomy:FOLDER:3000        generated from a localised product taxonomy
 table:FILE           table:FILE:MAPPING.yaml     a user's CSV, TSV, JSON lines or Parquet file
 esci:PATH                                        a flat ESCI file or the official ESCI folder
@@ -22,7 +22,7 @@ from training.data.pairs import RelevancePair
 from training.data.table import ColumnMapping, read_labelled
 from training.data.taxonomy import generate_taxonomy_pairs, taxonomy_locales
 
-DEFAULT_ROWS = 2400
+DEFAULT_ROWS = 3000
 """Rows per marketplace of a generated source."""
 
 PairsByMarketplace = dict[str, list[RelevancePair]]
