@@ -23,7 +23,7 @@ import httpx
 import typer
 from rich.console import Console
 
-from scripts.demo_report import CachedQuery, DemoReport, Matrix, ScoredQuery, print_report
+from scripts.demo_report import CachedProduct, CachedQuery, DemoReport, Matrix, ScoredQuery, print_report
 
 READY = "ready: "
 NOT_READY = "not ready: "
@@ -60,6 +60,7 @@ def demo(
         "MODEL_STORE": str(folder / "model-store"),
         "CACHE_FOLDER": str(folder / "cache"),
         "PORT": "0",
+        "LOG_LEVEL": "warning",
     }
     run = "-".join([*marketplaces, f"seed{seed}", _slug(data), _slug(translation)])
     with _timed(report, "training"):
@@ -203,14 +204,18 @@ def _fill(
 def _look_up(report: DemoReport, client: httpx.Client, folder: Path) -> None:
     for fill in report.fills:
         marketplace = str(fill["marketplace"])
-        lines = (folder / "candidates" / f"{marketplace}.tsv").read_text(encoding="utf-8").splitlines()[1:]
-        queries = list(dict.fromkeys(line.split("\t")[1] for line in lines))
+        path = folder / "candidates" / f"{marketplace}.tsv"
+        rows = [line.split("\t") for line in path.read_text(encoding="utf-8").splitlines()[1:]]
+        titles = {row[2]: row[3] for row in rows}
+        queries = list(dict.fromkeys(row[1] for row in rows))
         for query in [*queries[:QUERIES_SHOWN], "a query that was never scored"]:
             answer = _answered(client.get(f"/cache/{marketplace}", params={"query": query}))
+            products = [
+                CachedProduct(id=found["id"], score=found["score"], title=titles.get(found["id"], ""))
+                for found in answer["products"]
+            ]
             report.cached.append(
-                CachedQuery(
-                    marketplace=marketplace, query=query, status=answer["status"], products=answer["products"]
-                )
+                CachedQuery(marketplace=marketplace, query=query, status=answer["status"], products=products)
             )
 
 

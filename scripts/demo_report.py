@@ -24,13 +24,21 @@ class ScoredQuery(TypedDict):
     cached: bool
 
 
+class CachedProduct(TypedDict):
+    """A product that the cache answers with; the title is the candidate file's."""
+
+    id: str
+    score: float
+    title: str
+
+
 class CachedQuery(TypedDict):
     """What the cache answers for a query."""
 
     marketplace: str
     query: str
     status: str
-    products: list[dict[str, object]]
+    products: list[CachedProduct]
 
 
 @dataclass(slots=True)
@@ -152,31 +160,26 @@ def _number(value: object) -> str:
 
 
 def _scored(rows: Sequence[ScoredQuery]) -> Table:
-    table = Table()
-    for column in ("marketplace", "query", "product", "judged", "score", "highly relevant", "cached"):
-        table.add_column(column, justify="right" if column == "score" else "left")
+    table = Table(expand=True)
+    table.add_column("", no_wrap=True)
+    table.add_column("query", ratio=2, no_wrap=True)
+    table.add_column("product", ratio=3, no_wrap=True)
+    table.add_column("judged", no_wrap=True)
+    table.add_column("score", justify="right")
+    table.add_column("cached", no_wrap=True)
     for row in rows:
-        table.add_row(
-            row["marketplace"],
-            row["query"],
-            _short(row["title"]),
-            "relevant" if row["label"] else "not relevant",
-            f"{row['score']:.4f}",
-            "yes" if row["highly_relevant"] else "no",
-            "yes" if row["cached"] else "no",
-        )
+        judged = "relevant" if row["label"] else "not"
+        cached = "yes" if row["cached"] else "highly relevant" if row["highly_relevant"] else "no"
+        table.add_row(row["marketplace"], row["query"], row["title"], judged, f"{row['score']:.4f}", cached)
     return table
 
 
 def _cached(rows: Sequence[CachedQuery]) -> Table:
-    table = Table()
-    for column in ("marketplace", "query", "answer"):
-        table.add_column(column)
+    table = Table(expand=True)
+    table.add_column("", no_wrap=True)
+    table.add_column("query", ratio=2, no_wrap=True)
+    table.add_column("answer, best first", ratio=3, no_wrap=True)
     for row in rows:
-        products = "\n".join(f"{product['score']}  {product['id']}" for product in row["products"][:3])
-        table.add_row(row["marketplace"], row["query"], products or row["status"])
+        products = "\n".join(f"{product['score']:.4f}  {product['title']}" for product in row["products"][:3])
+        table.add_row(row["marketplace"], row["query"], products or row["status"].replace("_", " "))
     return table
-
-
-def _short(text: str, limit: int = 60) -> str:
-    return text if len(text) <= limit else f"{text[: limit - 1]}…"
