@@ -9,7 +9,9 @@ DATA ?= catalogue
 SEQUENCE ?= us,es,jp
 TRANSLATION ?= catalogue
 SEED ?= 0
-export MODEL_STORE ?= demo/model-store
+# What the demo published and cached; `make serve MODEL_STORE=... CACHE_FOLDER=...` serves another store.
+MODEL_STORE ?= demo/model-store
+CACHE_FOLDER ?= demo/cache
 
 .PHONY: setup demo serve test test-long lint types imports unit clean
 
@@ -26,7 +28,7 @@ demo: $(STAMP)
 	$(BIN)/python -m scripts.demo --data '$(DATA)' --sequence '$(SEQUENCE)' --translation '$(TRANSLATION)' --seed $(SEED)
 
 serve: $(STAMP)
-	$(BIN)/python -m service serve
+	MODEL_STORE='$(MODEL_STORE)' CACHE_FOLDER='$(CACHE_FOLDER)' $(BIN)/python -m service serve
 
 test: lint types imports unit
 

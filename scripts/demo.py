@@ -83,7 +83,7 @@ def demo(
 
 
 def _announce(data: str, marketplaces: Sequence[str]) -> None:
-    minutes = "about 5 minutes" if data.startswith("catalogue") else "10 to 30 minutes, by the number of rows"
+    minutes = "about 6 minutes" if data.startswith("catalogue") else "10 to 30 minutes, by the number of rows"
     console.print(
         f"Training {', '.join(marketplaces)} one after another on {data}, then serving it: {minutes} on 2 cores. "
         "Ctrl-C stops it; the same command goes on with the training where it was."
