@@ -10,13 +10,13 @@ from training.data.catalogue.judgement import Esci, Intent, Offer, judge
 from training.data.catalogue.lexicon import Item
 from training.data.catalogue.words import Entry
 
-_BY_BRAND_ALONE = 0.4
+_BY_BRAND_ALONE = 0.3
 _FOR_ACCESSORY = 0.1
 _WITH_BRAND = 0.3
 _WITH_LINE = 0.4
 _ATTRIBUTES_ASKED = (0, 1, 1, 1, 2, 2)
 _SIBLING = 0.4
-_TITLE_WITHOUT_ITEM = 0.35
+_TITLE_WITHOUT_ITEM = 0.25
 _HARD = 0.5
 _OF_OTHER_ACCESSORIES = 0.25
 _EXTRA_ATTRIBUTES = (1, 2)
