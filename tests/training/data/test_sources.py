@@ -70,8 +70,8 @@ def test_a_taxonomy_generates_what_is_asked_for(tmp_path: Path) -> None:
     assert source.load(["en"], 8)["en"] != pairs["en"]
 
 
-def test_the_catalogue_has_1500_rows_a_marketplace_unless_told() -> None:
-    assert parse_source("catalogue") == CatalogueSource(1500)
+def test_the_catalogue_has_3000_rows_a_marketplace_unless_told() -> None:
+    assert parse_source("catalogue") == CatalogueSource(3000)
     assert parse_source("catalogue:300") == CatalogueSource(300)
 
 
