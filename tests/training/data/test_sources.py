@@ -54,7 +54,7 @@ def test_any_other_file_is_a_table(table: Path) -> None:
     assert isinstance(parse_source(f"table:{table}"), TableSource)
 
 
-@pytest.mark.parametrize(("form", "rows"), [("taxonomy:{}", 1500), ("taxonomy:{}:40", 40), ("{}", 1500)])
+@pytest.mark.parametrize(("form", "rows"), [("taxonomy:{}", 3000), ("taxonomy:{}:40", 40), ("{}", 3000)])
 def test_a_taxonomy(tmp_path: Path, form: str, rows: int) -> None:
     source = parse_source(form.format(write_tiny_taxonomy(tmp_path)))
     assert isinstance(source, TaxonomySource)
