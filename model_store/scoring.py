@@ -89,14 +89,29 @@ def _two_tower_logits(
         return encoded_texts(network, tokenizer, texts, segment, route, token_budget, progress)
 
     queries, products = means(tokenized.queries, QUERY_SEGMENT), means(tokenized.products, PRODUCT_SEGMENT)
+    return logits_of_encoded(network, tokenized, queries, products, heads)
+
+
+def logits_of_encoded(
+    network: PairNetwork, tokenized: TokenizedPairs, queries: Tensor, products: Tensor, heads: np.ndarray
+) -> np.ndarray:
+    """Logits of pairs whose texts are encoded: all that two towers cost per pair.
+
+    Args:
+        queries: (distinct queries, hidden) token means, in the order of `tokenized.queries`; `products` likewise.
+        heads: (N) number of the head that scores each pair.
+
+    Returns:
+        (N) float32 logits in the order of the pairs.
+    """
     logits = np.empty(len(tokenized), dtype=np.float32)
     for start in range(0, len(tokenized), _HEAD_BATCH):
         rows = slice(start, start + _HEAD_BATCH)
         features = similarity_features(
-            queries[torch.from_numpy(tokenized.query_index[rows]).to(network.device)],
-            products[torch.from_numpy(tokenized.product_index[rows]).to(network.device)],
+            queries[torch.from_numpy(tokenized.query_index[rows]).to(queries.device)],
+            products[torch.from_numpy(tokenized.product_index[rows]).to(products.device)],
         )
-        index = torch.from_numpy(heads[rows]).to(network.device)
+        index = torch.from_numpy(heads[rows]).to(features.device)
         logits[rows] = network.heads(features, index).float().cpu().numpy()
     return logits
 

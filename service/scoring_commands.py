@@ -20,7 +20,13 @@ from service.settings import ServiceSettings
 
 def load_scorer(settings: ServiceSettings) -> Scorer:
     """The scorer that the settings name; raises as `Scorer.load`."""
-    return Scorer.load(settings.model_store, settings.model_version, settings.device, settings.token_budget)
+    return Scorer.load(
+        settings.model_store,
+        settings.model_version,
+        settings.device,
+        settings.token_budget,
+        settings.encoded_text_bytes,
+    )
 
 
 def score_titles(

@@ -29,6 +29,7 @@ class ServiceSettings(BaseSettings):
     model_version: Annotated[str, StringConstraints(pattern=r"^(latest|[0-9]+)$")] = "latest"
     device: Annotated[str, StringConstraints(pattern=r"^(auto|cpu|cuda(:[0-9]+)?)$")] = "auto"
     token_budget: int = Field(default=4096, ge=64)
+    encoded_text_bytes: int = Field(default=256 * 1024 * 1024, ge=0)
 
     redis_url: str | None = None
     redis_cluster: bool = False

@@ -88,6 +88,7 @@ class ServedModel:
                 settings.model_version,
                 settings.device,
                 settings.token_budget,
+                settings.encoded_text_bytes,
             )
         except (RelevanceError, OSError, RuntimeError) as error:
             self.problem = str(error)
