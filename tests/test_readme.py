@@ -67,7 +67,7 @@ def test_every_file_that_is_linked_exists() -> None:
 def test_own_data_is_learnt_published_scored_and_cached(own_data: str, folder: Path) -> None:
     # `evaluate` prints a row with an interval for every marketplace of the newest version.
     assert len(re.findall(r"│ *(?:us|es|de) *│.*0\.\d{4} - [01]\.\d{4}", own_data)) >= 2
-    versions = sorted(path.name for path in (folder / "var/model-store/versions").iterdir())
+    versions = sorted(path.name for path in (folder / "var/model-store/versions").iterdir() if path.is_dir())
     assert versions == ["0001", "0002", "0003"]
     candidates = (folder / "examples/candidates.tsv").read_text(encoding="utf-8").splitlines()
     assert len((folder / "var/scores.tsv").read_text(encoding="utf-8").splitlines()) == len(candidates)

@@ -34,9 +34,6 @@ _LONGEST_SOCKET_PATH = 100  # bytes; the kernel's limit is 104 to 108
 _START_SECONDS = 30.0
 _POLL_SECONDS = 0.02
 
-_LEFT_RUNNING: list[subprocess.Popen[bytes]] = []
-"""Servers that this process started and others still use: not to be collected, which would warn."""
-
 
 class EmbeddedValkey:
     """This process's use of the folder's server, from creation until `leave`.
@@ -74,7 +71,7 @@ class EmbeddedValkey:
             if self._is_last():
                 self._shut_down()
             elif self._process is not None:
-                _LEFT_RUNNING.append(self._process)
+                self._process.returncode = 0  # the others' from now on: nobody here waits for its end
         self._users = None
 
     def _prepare_folder(self) -> None:

@@ -81,6 +81,7 @@ def test_ctranslate2_reports_a_damaged_model(converted: Path, tmp_path: Path) ->
         OpusMtTranslator("en", "es", model=damaged, engine="ctranslate2").translate(["red"])
 
 
+@needs_ctranslate2
 def test_ctranslate2_needs_a_folder() -> None:
     with pytest.raises(TranslationError, match=r"en-es=ctranslate2:FOLDER"):
         OpusMtTranslator("en", "es", engine="ctranslate2")
