@@ -24,6 +24,9 @@ class StageConfiguration(_Frozen):
     """Optimisation of one stage. Adam; a batch is cut into micro-batches by the token budget."""
 
     epochs: int = Field(default=5, ge=1, le=1000)
+    min_steps: int = Field(
+        default=0, ge=0, description="more epochs for a small set; no earlier weights are kept"
+    )
     batch_size: int = Field(default=64, ge=1, description="pairs per optimiser step")
     learning_rate: float = Field(default=5e-4, gt=0)
     head_learning_rate: float | None = Field(default=None, gt=0, description="the stage's own rate where none")

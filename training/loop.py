@@ -87,6 +87,7 @@ class _Loop:
         )
         self.rates = [rate for _, rate in self.groups.values()]
         self.steps_per_epoch = len(stage.batches(0))
+        self.epochs = max(self.settings.epochs, math.ceil(self.settings.min_steps / self.steps_per_epoch))
         self.state = LoopState()
         self.saved_at = time.monotonic()
         self.started = time.monotonic()
@@ -100,9 +101,9 @@ class _Loop:
         self.accelerator.wait_for_everyone()
         if not self.state.history:
             self._note_validation()
-        total = self.settings.epochs * self.steps_per_epoch
+        total = self.epochs * self.steps_per_epoch
         with stage_progress(self.stage.name, total, self.state.steps_done(self.steps_per_epoch)) as progress:
-            while self.state.epoch < self.settings.epochs and not self._out_of_patience():
+            while self.state.epoch < self.epochs and not self._out_of_patience():
                 self._epoch(progress)
         self._restore_best()
         if self.writer:
@@ -127,7 +128,7 @@ class _Loop:
         self.state.epoch += 1
         self.state.step = 0
         auc = self._note_validation()
-        progress.validated(auc, self.state.best_auc)
+        progress.validated(auc, None if self._is_too_early() else self.state.best_auc)
         self._save()
 
     def _step(self, batch: Batch) -> dict[str, float]:
@@ -160,7 +161,7 @@ class _Loop:
             parameter.grad = self.accelerator.reduce(gradient, reduction="sum")
 
     def _rate_factor(self, step: int) -> float:
-        total = self.settings.epochs * self.steps_per_epoch
+        total = self.epochs * self.steps_per_epoch
         warmup = round(self.settings.warmup_share * total)
         if step < warmup:
             return (step + 1) / warmup
@@ -172,12 +173,21 @@ class _Loop:
         if self.writer:
             self.writer.add_scalar(f"{self.stage.name}/validation_auc", auc, self.state.epoch)
         tolerance = self.settings.tolerance
+        if self._is_too_early():
+            self._keep(auc)
+            return auc
         better = auc >= self.state.best_auc - tolerance if tolerance else auc > self.state.best_auc
         if better or self.state.best is None:
             self.state.best_auc = max(auc, self.state.best_auc)
-            self.state.kept_auc, self.state.best_epoch = auc, self.state.epoch
-            self.state.best = [parameter.detach().clone() for parameter in self.parameters]
+            self._keep(auc)
         return auc
+
+    def _is_too_early(self) -> bool:
+        return self.state.steps_done(self.steps_per_epoch) < self.settings.min_steps
+
+    def _keep(self, auc: float) -> None:
+        self.state.kept_auc, self.state.best_epoch = auc, self.state.epoch
+        self.state.best = [parameter.detach().clone() for parameter in self.parameters]
 
     def _out_of_patience(self) -> bool:
         return self.state.epoch - self.state.best_epoch >= self.settings.patience

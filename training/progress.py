@@ -63,9 +63,9 @@ class stage_progress:  # noqa: N801 - used as a context manager
             self._task, advance=1, note=self._note(), rate=f"{speed:.1f} steps/s" if speed else ""
         )
 
-    def validated(self, auc: float, best: float) -> None:
-        """An epoch is over."""
-        self._auc = f"AUC {auc:.4f} (best {best:.4f})"
+    def validated(self, auc: float, best: float | None) -> None:
+        """An epoch is over; None for the best where it is too early for any to count."""
+        self._auc = f"AUC {auc:.4f}" + ("" if best is None else f" (best {best:.4f})")
         self._progress.update(self._task, note=self._note())
         if not self._console.is_terminal:
             task = self._progress.tasks[self._task]
