@@ -73,3 +73,9 @@ class CacheUnavailableError(RelevanceError):
     """The offline cache (Redis or Valkey) did not answer."""
 
     exit_code = 6
+
+
+class OverloadedError(RelevanceError):
+    """More work waits than may; the same request can be sent again later."""
+
+    exit_code = 7

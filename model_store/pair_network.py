@@ -91,7 +91,7 @@ class PairNetwork(nn.Module, ABC):
         if kind == "cross":
             assert batch.joint is not None
             hidden = self.run_layers(self.embed(batch.joint), batch.joint.mask, batch.joint.padded, route, maps)
-            return self._joint_features(hidden, batch.joint.mask, batch.joint.segments)
+            return self.joint_features(hidden, batch.joint.mask, batch.joint.segments)
         assert batch.queries is not None
         assert batch.products is not None
         assert batch.query_index is not None
@@ -109,7 +109,7 @@ class PairNetwork(nn.Module, ABC):
             [batch.queries.segments[batch.query_index], batch.products.segments[batch.product_index]], dim=1
         )
         hidden = self.run_layers(hidden, mask, True, route, maps, first=lower)
-        return self._joint_features(hidden, mask, segments)
+        return self.joint_features(hidden, mask, segments)
 
     def encode_texts(
         self, texts: TextBatch, route: Route, maps: AttentionMaps | None = None, layers: int | None = None
@@ -121,7 +121,8 @@ class PairNetwork(nn.Module, ABC):
         """Token means (texts, hidden): all that the two-tower head needs of a text."""
         return _masked_mean(self.encode_texts(texts, route), texts.mask)
 
-    def _joint_features(self, hidden: Tensor, mask: Tensor, segments: Tensor) -> Tensor:
+    def joint_features(self, hidden: Tensor, mask: Tensor, segments: Tensor) -> Tensor:
+        """(pairs, features) of joint hidden states (pairs, tokens, hidden), with their mask and segments."""
         configuration = self.heads.configuration
         if configuration.kind == "similarity":
             return similarity_features(

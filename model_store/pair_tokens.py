@@ -28,11 +28,16 @@ class TokenizedPairs:
     products: list[TokenIds]
     query_index: np.ndarray  # (N) int64
     product_index: np.ndarray  # (N) int64
-    truncated: np.ndarray  # (N) bool, True where the query or the product lost tokens
+    query_truncated: np.ndarray  # (N) bool, True where the query lost tokens
+    product_truncated: np.ndarray  # (N) bool, True where the product lost tokens
 
     def __len__(self) -> int:
         """Number of pairs."""
         return len(self.query_index)
+
+    def texts(self, row: int) -> tuple[TokenIds, TokenIds]:
+        """Query and product of one pair."""
+        return self.queries[self.query_index[row]], self.products[self.product_index[row]]
 
     def lengths(self) -> np.ndarray:
         """(N) int64: tokens of query and product together, special tokens not counted."""
@@ -46,7 +51,7 @@ class PairTokenizer:
     """Tokenizes pairs and lays them out for the network, as the pair encoding says.
 
     Truncation is by tokens: a product keeps its first `max_product_tokens`, a query its first
-    `max_query_tokens`.
+    `max_query_tokens`. So a long product never costs the query a token.
 
     Raises:
         ConfigurationError: the two limits together do not fit into the encoder's positions.
@@ -60,6 +65,7 @@ class PairTokenizer:
         self._pad = int(tokenizer.pad_token_id)
         self._pair_template = _template(tokenizer, "a", "b")
         self._single_template = _template(tokenizer, "a", None)
+        self._second_token_type = _second_token_type(tokenizer)
         if max_positions is not None:
             self._check_positions(max_positions)
 
@@ -100,8 +106,14 @@ class PairTokenizer:
         )
         query_positions = np.array(query_index, dtype=np.int64)
         product_positions = np.array(product_index, dtype=np.int64)
-        truncated = query_cut[query_positions] | product_cut[product_positions]
-        return TokenizedPairs(queries, products, query_positions, product_positions, truncated)
+        return TokenizedPairs(
+            queries,
+            products,
+            query_positions,
+            product_positions,
+            query_cut[query_positions],
+            product_cut[product_positions],
+        )
 
     def _ids(self, texts: list[str], prefix: str, limit: int) -> tuple[list[TokenIds], np.ndarray]:
         if not texts:
@@ -123,16 +135,7 @@ class PairTokenizer:
         """Lay out the pairs at `rows`; `head_index` has one entry for each of them."""
         heads = torch.tensor(list(head_index), dtype=torch.int64)
         if self.encoding.kind == "cross":
-            joint = self._joint_texts(
-                [
-                    (
-                        tokenized.queries[tokenized.query_index[row]],
-                        tokenized.products[tokenized.product_index[row]],
-                    )
-                    for row in rows
-                ]
-            )
-            return PairBatch(heads, joint=joint)
+            return PairBatch(heads, joint=self.joint_texts([tokenized.texts(row) for row in rows]))
         query_ids, query_index = _distinct(tokenized.query_index, rows)
         product_ids, product_index = _distinct(tokenized.product_index, rows)
         return PairBatch(
@@ -155,14 +158,14 @@ class PairTokenizer:
             [[segment] * (len(start) + len(ids) + len(end)) for ids in texts],
         )
 
-    def _joint_texts(self, texts: Sequence[tuple[TokenIds, TokenIds]]) -> TextBatch:
+    def joint_texts(self, texts: Sequence[tuple[TokenIds, TokenIds]]) -> TextBatch:
+        """Query and product of each pair in one sequence, with the tokenizer's special tokens."""
         start, middle, end = self._pair_template
-        second_type = self._second_token_type()
         ids, types, segments = [], [], []
         for query, product in texts:
             first_length = len(start) + len(query) + self._first_specials
             ids.append([*start, *query, *middle, *product, *end])
-            types.append([0] * first_length + [second_type] * (len(ids[-1]) - first_length))
+            types.append([0] * first_length + [self._second_token_type] * (len(ids[-1]) - first_length))
             segments.append(
                 [0] * len(start)
                 + [QUERY_SEGMENT] * len(query)
@@ -176,10 +179,6 @@ class PairTokenizer:
     def _first_specials(self) -> int:
         # of the special tokens between the two texts, the first closes the query
         return min(1, len(self._pair_template[1]))
-
-    def _second_token_type(self) -> int:
-        encoded = self._tokenizer("a", "b", return_token_type_ids=True, verbose=False)
-        return int(max(encoded["token_type_ids"]))
 
     def _padded(self, ids: list[TokenIds], types: list[list[int]], segments: list[list[int]]) -> TextBatch:
         lengths = np.array([len(row) for row in ids], dtype=np.int64)
@@ -222,3 +221,8 @@ def _template(
         else:
             parts[place].append(int(token))
     return parts
+
+
+def _second_token_type(tokenizer: PreTrainedTokenizerBase) -> int:
+    encoded = tokenizer("a", "b", return_token_type_ids=True, verbose=False)
+    return int(max(encoded["token_type_ids"]))

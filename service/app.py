@@ -12,8 +12,9 @@ from service.api import cache, health, model, score
 from service.api.errors import install_error_handlers
 from service.api.request_id import RequestIdMiddleware
 from service.cache.opening import opened_cache
-from service.engine.scoring_thread import ScoringThread
+from service.engine.micro_batching import MicroBatching
 from service.engine.served_model import ServedModel
+from service.engine.worker_thread import WorkerThread
 from service.settings import ServiceSettings
 from service.state import ServiceState
 
@@ -47,15 +48,17 @@ def create_app(settings: ServiceSettings, announce: Callable[[ServedModel], None
 async def _lifespan(
     app: FastAPI, settings: ServiceSettings, announce: Callable[[ServedModel], None]
 ) -> AsyncIterator[None]:
-    thread = ScoringThread()
+    thread = WorkerThread()
+    batching = MicroBatching(settings.max_waiting_pairs)
     served = ServedModel(settings, thread, announce)
     try:
         async with opened_cache(settings) as offline_cache:
-            app.state.service = ServiceState(settings, thread, served, offline_cache)
+            app.state.service = ServiceState(settings, batching, served, offline_cache)
             served.begin_loading()
             yield
             await served.close()
     finally:
+        batching.close()
         thread.close()
 
 

@@ -38,6 +38,8 @@ class ServiceSettings(BaseSettings):
     cache_products_per_query: int = Field(default=128, ge=1, le=10_000)
 
     max_pairs: int = Field(default=10_000, ge=1)
+    max_explained_pairs: int = Field(default=100, ge=1)
+    max_waiting_pairs: int = Field(default=50_000, ge=1)
     max_body_bytes: int = Field(default=32 * 1024 * 1024, ge=1024)
     max_text_characters: int = Field(default=20_000, ge=1, le=MAX_TEXT_CHARACTERS)
 

@@ -1,4 +1,4 @@
-"""What lives as long as the service: settings, model, cache."""
+"""What lives as long as the service: settings, batching, model, cache."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Annotated, cast
 from fastapi import Depends, FastAPI, Request
 
 from service.cache.offline_cache import OfflineCache
-from service.engine.scoring_thread import ScoringThread
+from service.engine.micro_batching import MicroBatching
 from service.engine.served_model import ServedModel
 from service.settings import ServiceSettings
 
@@ -16,10 +16,10 @@ class ServiceState:
     """One per application."""
 
     def __init__(
-        self, settings: ServiceSettings, thread: ScoringThread, model: ServedModel, cache: OfflineCache
+        self, settings: ServiceSettings, batching: MicroBatching, model: ServedModel, cache: OfflineCache
     ) -> None:
         self.settings = settings
-        self.thread = thread
+        self.batching = batching
         self.model = model
         self.cache = cache
 

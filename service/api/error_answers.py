@@ -11,7 +11,7 @@ _MEANINGS = {
     413: "The body is larger than MAX_BODY_BYTES",
     415: "The body is declared as something else than JSON",
     422: "A field is wrong; `detail` names it",
-    503: "No model is loaded, or the cache does not answer; see Retry-After",
+    503: "No model is loaded, too much waits, or the cache does not answer; see Retry-After",
 }
 
 

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
 
-from model_store.errors import CacheUnavailableError, InputError, RelevanceError, StoreError
+from model_store.errors import CacheUnavailableError, InputError, OverloadedError, RelevanceError, StoreError
 from service.api.request_id import HEADER, request_id_of
 
 RETRY_AFTER_SECONDS = 5
@@ -113,6 +113,8 @@ def _relevance_error(request: Request, error: Exception) -> Response:
         status, code = 422, _CODES[422]
     elif isinstance(error, CacheUnavailableError):
         status, code = 503, "cache_unavailable"
+    elif isinstance(error, OverloadedError):
+        status, code = 503, "overloaded"
     elif isinstance(error, StoreError):
         status, code = 503, "model_unavailable"
     headers = {"Retry-After": str(RETRY_AFTER_SECONDS)} if status == 503 else None

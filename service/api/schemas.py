@@ -42,6 +42,16 @@ class ScoreRequest(_Request):
 
     pairs: list[PairBody]
     write_cache: bool = Field(default=True, description="write highly relevant pairs to the offline cache")
+    explain: bool = Field(default=False, description="tell which marketplaces' adapters the scores came from")
+
+
+class Explanation(_Answer):
+    """The weight that the fusion gave to each marketplace's adapter; weights sum to 1."""
+
+    adapters: dict[str, float] = Field(
+        description="mean over tokens and layers", examples=[{"us": 0.71, "es": 0.29}]
+    )
+    layers: list[dict[str, float]] = Field(description="mean over tokens, layer by layer from the lowest")
 
 
 class PairScore(_Answer):
@@ -50,6 +60,10 @@ class PairScore(_Answer):
     score: float = Field(ge=0, le=1, examples=[0.9731])
     highly_relevant: bool = Field(description="the score reaches the marketplace's threshold")
     cached: bool = Field(description="the pair was written to the offline cache")
+    truncated: list[Literal["query", "product"]] = Field(
+        description="texts that were longer than the model reads", examples=[[]]
+    )
+    explanation: Explanation | None = Field(default=None, description="only where `explain` was asked for")
 
 
 class CacheWriting(_Answer):

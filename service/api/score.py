@@ -2,21 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from fastapi import APIRouter
 
+from model_store.errors import InputError
 from model_store.product import QueryProductPair
 from service.api.error_answers import answers
 from service.api.pair_checks import checked_pairs
 from service.api.request_body import JsonBodyRoute
-from service.api.schemas import CacheWriting, PairScore, ScoreAnswer, ScoreRequest
+from service.api.schemas import CacheWriting, Explanation, PairScore, ScoreAnswer, ScoreRequest
 from service.cache.score_writer import ScoredPair, ScoreWriter, WriteReport
+from service.engine.micro_batching import ScoredPairs
 from service.engine.scorer import Scorer
 from service.state import ServiceState, State
 
 router = APIRouter(route_class=JsonBodyRoute, tags=["score"])
 
 
-@router.post("/score", summary="Score query-product pairs", responses=answers(400, 413, 415, 422, 503))
+@router.post(
+    "/score",
+    summary="Score query-product pairs",
+    responses=answers(400, 413, 415, 422, 503),
+    response_model_exclude_unset=True,
+)
 async def score(request: ScoreRequest, state: State) -> ScoreAnswer:
     """Score pairs of one or several marketplaces.
 
@@ -25,10 +34,27 @@ async def score(request: ScoreRequest, state: State) -> ScoreAnswer:
     """
     scorer = state.model.required_scorer()
     pairs = checked_pairs(request.pairs, scorer.marketplaces, state.settings)
-    scores = await state.thread.run(scorer.score, pairs)
-    scored = _with_verdicts(scorer, pairs, scores)
-    report = await _write(state, scorer, scored) if request.write_cache else _unwritten(len(scored))
-    return _answer(scorer, scored, report)
+    limit = state.settings.max_explained_pairs
+    if request.explain and len(pairs) > limit:
+        raise InputError(
+            f"{len(pairs)} pairs; at most {limit} (MAX_EXPLAINED_PAIRS) are explained in one request",
+            field="explain",
+        )
+    scored = await state.batching.score(scorer, pairs)
+    explanations = await _explained(state, scorer, pairs) if request.explain else None
+    verdicts = _with_verdicts(scorer, pairs, scored.scores)
+    report = await _write(state, scorer, verdicts) if request.write_cache else _unwritten(len(pairs))
+    answer = _answer(scorer, verdicts, scored, report)
+    if explanations is None:
+        return answer
+    both = zip(answer.results, explanations, strict=True)
+    results = [result.model_copy(update={"explanation": explanation}) for result, explanation in both]
+    return answer.model_copy(update={"results": results})
+
+
+async def _explained(state: ServiceState, scorer: Scorer, pairs: Sequence[QueryProductPair]) -> list[Explanation]:
+    found = await state.batching.run(lambda: scorer.explain(pairs))
+    return [Explanation(adapters=item.weights, layers=item.weights_by_layer) for item in found]
 
 
 def _with_verdicts(scorer: Scorer, pairs: list[QueryProductPair], scores: list[float]) -> list[ScoredPair]:
@@ -47,10 +73,14 @@ def _unwritten(pairs: int) -> WriteReport:
     return WriteReport([False] * pairs, [])
 
 
-def _answer(scorer: Scorer, scored: list[ScoredPair], report: WriteReport) -> ScoreAnswer:
+def _answer(
+    scorer: Scorer, verdicts: Sequence[ScoredPair], scored: ScoredPairs, report: WriteReport
+) -> ScoreAnswer:
     results = [
-        PairScore(score=item.score, highly_relevant=item.highly_relevant, cached=cached)
-        for item, cached in zip(scored, report.cached, strict=True)
+        PairScore(
+            score=item.score, highly_relevant=item.highly_relevant, cached=cached, truncated=list(truncated)
+        )
+        for item, cached, truncated in zip(verdicts, report.cached, scored.truncated, strict=True)
     ]
     writing = CacheWriting(written=sum(report.cached), note="; ".join(report.notes) or None)
     return ScoreAnswer(model_version=scorer.model_version, results=results, cache=writing)

@@ -3,27 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import torch
-from torch import Tensor
 
-from model_store.errors import ConfigurationError
+from model_store.length_batches import length_batches
 from model_store.loading import load_version
-from model_store.pair_batch import PRODUCT_SEGMENT, QUERY_SEGMENT
-from model_store.pair_tokens import TokenIds, TokenizedPairs
+from model_store.pair_tokens import TokenizedPairs
 from model_store.product import QueryProductPair
-from model_store.scoring import (
-    DEFAULT_TOKEN_BUDGET,
-    encoded_texts,
-    logits_of_encoded,
-    probabilities,
-    score_tokenized,
-)
+from model_store.scoring import DEFAULT_TOKEN_BUDGET, probabilities
+from service.engine.devices import checked_device
 from service.engine.encoded_texts import EncodedTextFigures, EncodedTexts
+from service.engine.explanation import PairExplanation, explain
 from service.engine.folded_network import FoldedNetwork
+from service.engine.joint_pairs import CrossPairs, LatePairs
+from service.engine.row_work import Interaction, RowWork, compute_parts
+from service.engine.two_towers import TwoTowers
 
 if TYPE_CHECKING:
     from model_store.loading import LoadedVersion
@@ -31,9 +29,35 @@ if TYPE_CHECKING:
 
 DEFAULT_ENCODED_TEXT_BYTES = 256 * 1024 * 1024
 
+TextSide = Literal["query", "product"]
+_SIDES: dict[tuple[bool, bool], tuple[TextSide, ...]] = {
+    (False, False): (),
+    (True, False): ("query",),
+    (False, True): ("product",),
+    (True, True): ("query", "product"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class PreparedPairs:
+    """Pairs as tokens: identical ones once."""
+
+    tokenized: TokenizedPairs  # distinct pairs
+    heads: np.ndarray  # (distinct pairs) int64
+    index: list[int]  # (pairs) place of each among the distinct ones
+
+    def truncated(self) -> list[tuple[TextSide, ...]]:
+        """Of each pair, what lost tokens: `query`, `product`, both or none."""
+        both = zip(self.tokenized.query_truncated, self.tokenized.product_truncated, strict=True)
+        sides = [_SIDES[bool(query), bool(product)] for query, product in both]
+        return [sides[place] for place in self.index]
+
 
 class Scorer:
-    """A model version, folded, on a device. Not safe for use by several threads at once."""
+    """A model version, folded, on a device.
+
+    `prepare` may be called by any thread at any time; everything else by one thread at a time.
+    """
 
     def __init__(
         self,
@@ -44,10 +68,11 @@ class Scorer:
     ) -> None:
         manifest = loaded.manifest
         self.manifest = manifest
+        self.token_budget = token_budget
         self._tokenizer, self._route = loaded.tokenizer, loaded.route
-        self._token_budget = token_budget
         self._encoded_texts = EncodedTexts(encoded_text_bytes)
         self._network = FoldedNetwork(loaded.network, loaded.route)
+        self._interaction = self._chosen_interaction()
         self._heads = dict(zip(manifest.names, loaded.head_numbers(manifest.names).tolist(), strict=True))
         self._thresholds = {name: manifest.threshold(name) for name in manifest.names}
 
@@ -72,9 +97,18 @@ class Scorer:
         loaded.network.to(target)
         return cls(loaded, token_budget=token_budget, encoded_text_bytes=encoded_text_bytes)
 
+    def _chosen_interaction(self) -> Interaction[Any, Any]:
+        network, tokenizer, route = self._network, self._tokenizer, self._route
+        kind = network.pair_encoding.kind
+        if kind == "cross":
+            return CrossPairs(network, tokenizer, route)
+        if kind == "two_tower":
+            return TwoTowers(network, tokenizer, route, self._encoded_texts)
+        return LatePairs(network, tokenizer, route, self._encoded_texts, self.token_budget)
+
     @property
     def encoded_text_figures(self) -> EncodedTextFigures:
-        """Hits, misses and size of the cache of encoded texts (two towers only)."""
+        """Hits, misses and size of the cache of encoded texts (not used by `cross`)."""
         return self._encoded_texts.figures
 
     @property
@@ -105,58 +139,50 @@ class Scorer:
         threshold = self._thresholds[marketplace]
         return threshold is not None and score >= threshold
 
+    def prepare(self, pairs: Sequence[QueryProductPair]) -> PreparedPairs:
+        """Tokenize the distinct ones of the pairs."""
+        places: dict[QueryProductPair, int] = {}
+        index = [places.setdefault(pair, len(places)) for pair in pairs]
+        heads = np.array([self._heads[pair.marketplace] for pair in places], dtype=np.int64)
+        return PreparedPairs(self._tokenizer.tokenize(list(places)), heads, index)
+
+    @torch.inference_mode()
+    def begin(self, prepared: PreparedPairs) -> RowWork[Any, Any]:
+        """The rows that are to be computed for these pairs."""
+        return self._interaction.work(prepared.tokenized, prepared.heads)
+
+    @torch.inference_mode()
+    def compute(self, parts: Sequence[tuple[RowWork[Any, Any], np.ndarray]]) -> None:
+        """Compute rows of one or several works, of similar length, as one batch."""
+        compute_parts(self._interaction, parts)
+
+    @torch.inference_mode()
+    def finish(self, prepared: PreparedPairs, work: RowWork[Any, Any]) -> list[float]:
+        """Scores in [0, 1] in the order of the pairs, once all rows are computed."""
+        if not prepared.index:
+            return []
+        distinct: list[float] = probabilities(work.logits()).astype(np.float64).clip(0.0, 1.0).tolist()
+        return [distinct[place] for place in prepared.index]
+
     def score(
         self, pairs: Sequence[QueryProductPair], progress: Callable[[int], None] | None = None
     ) -> list[float]:
-        """Scores in [0, 1], in the order of the pairs; identical pairs are scored once."""
-        places: dict[QueryProductPair, int] = {}
-        index = [places.setdefault(pair, len(places)) for pair in pairs]
-        if not places:
-            return []
-        tokenized = self._tokenizer.tokenize(list(places))
-        heads = np.array([self._heads[pair.marketplace] for pair in places], dtype=np.int64)
-        logits = self._logits(tokenized, heads, progress)
-        distinct: list[float] = probabilities(logits).astype(np.float64).clip(0.0, 1.0).tolist()
-        return [distinct[place] for place in index]
+        """Scores in [0, 1], in the order of the pairs; identical pairs are scored once.
 
-    def _logits(
-        self, tokenized: TokenizedPairs, heads: np.ndarray, progress: Callable[[int], None] | None
-    ) -> np.ndarray:
-        if self._network.pair_encoding.kind != "two_tower":
-            return score_tokenized(
-                self._network,
-                self._tokenizer,
-                tokenized,
-                self._route,
-                heads,
-                token_budget=self._token_budget,
-                progress=progress,
-            )
-        with torch.inference_mode():
-            queries = self._encoded(tokenized.queries, QUERY_SEGMENT, progress)
-            products = self._encoded(tokenized.products, PRODUCT_SEGMENT, progress)
-            return logits_of_encoded(self._network, tokenized, queries, products, heads)
+        Args:
+            progress: called with the number of pairs (of texts, with two towers) that were computed.
+        """
+        prepared = self.prepare(pairs)
+        work = self.begin(prepared)
+        for rows in length_batches(work.lengths, self.token_budget):
+            self.compute([(work, rows)])
+            if progress:
+                progress(len(rows))
+        return self.finish(prepared, work)
 
-    def _encoded(self, texts: list[TokenIds], segment: int, progress: Callable[[int], None] | None) -> Tensor:
-        def encode(missing: list[TokenIds]) -> Tensor:
-            return encoded_texts(
-                self._network, self._tokenizer, missing, segment, self._route, self._token_budget, progress
-            )
-
-        return self._encoded_texts.vectors(texts, segment, encode)
-
-
-def checked_device(name: str) -> torch.device:
-    """The device of a setting; `auto` is a GPU where there is one.
-
-    Raises:
-        ConfigurationError: there is no such device.
-    """
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    device = torch.device(name)
-    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
-        raise ConfigurationError(
-            f"setting DEVICE: there is no {name} (GPUs found: {torch.cuda.device_count()}); use auto or cpu"
-        )
-    return device
+    @torch.inference_mode()
+    def explain(self, pairs: Sequence[QueryProductPair]) -> list[PairExplanation]:
+        """The weight that each marketplace's adapter got in each pair's score."""
+        prepared = self.prepare(pairs)
+        explanations = explain(self._network, self._tokenizer, self._route, prepared.tokenized, self.token_budget)
+        return [explanations[place] for place in prepared.index]

@@ -13,7 +13,7 @@ from model_store.errors import RelevanceError, VersionNotFoundError
 from service.engine.scorer import Scorer
 
 if TYPE_CHECKING:
-    from service.engine.scoring_thread import ScoringThread
+    from service.engine.worker_thread import WorkerThread
     from service.settings import ServiceSettings
 
 RETRY_SECONDS = 5.0
@@ -29,7 +29,7 @@ class ServedModel:
     """
 
     def __init__(
-        self, settings: ServiceSettings, thread: ScoringThread, announce: Callable[[ServedModel], None]
+        self, settings: ServiceSettings, thread: WorkerThread, announce: Callable[[ServedModel], None]
     ) -> None:
         self._settings = settings
         self._thread = thread

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import secrets
+import sys
 import time
-from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import asynccontextmanager, suppress
+from collections import deque
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Sequence
+from contextlib import aclosing, asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,7 +19,7 @@ from service.cache.fill_lock import held_fill_lock
 from service.cache.generations import Generation
 from service.cache.keys import entries_prefix
 from service.cache.offline_cache import OfflineCache
-from service.engine.interruptible_scoring import interruptible_scoring
+from service.engine.micro_batching import MicroBatching, ScoredPairs
 from service.engine.scorer import Scorer
 from service.fill.candidates import CandidateFile, OtherMarketplace
 from service.fill.generation_writer import GenerationWriter
@@ -26,6 +29,7 @@ from service.fill.report import FillCounts, FillReport
 from service.fill.table_rows import BadRow
 from service.settings import ServiceSettings
 
+_CHUNKS_AHEAD = 2
 _ROWS_BEFORE_STOPPING = 1000
 """From here on a share of bad rows above the limit stops the job at once, not only at the end."""
 
@@ -106,13 +110,30 @@ class FillJob:
         writer = GenerationWriter(self._target.cache, generation, self._counts)
         total = sum(file.size for file in self._files)
         with FillProgress(self._target.marketplace, total) as progress:
-            async with interruptible_scoring(self._target.scorer) as score:
-                for chunk in self._chunks():
-                    for pair, value in zip(chunk, await score(chunk), strict=True):
+            async with aclosing(self._scored_chunks()) as chunks:
+                async for chunk, scores in chunks:
+                    for pair, value in zip(chunk, scores, strict=True):
                         writer.add(pair, value, value >= self._threshold)
                     await writer.flush_if_full()
                     progress.update(self._counts, sum(file.position for file in self._files))
             await writer.flush()
+
+    async def _scored_chunks(self) -> AsyncGenerator[tuple[list[QueryProductPair], list[float]], None]:
+        """Chunks in their order; the next ones are read and tokenized while one is computed."""
+        batching = MicroBatching(max_waiting_pairs=sys.maxsize)
+        waiting: deque[tuple[list[QueryProductPair], asyncio.Task[ScoredPairs]]] = deque()
+        try:
+            for chunk in self._chunks():
+                waiting.append((chunk, asyncio.create_task(batching.score(self._target.scorer, chunk))))
+                if len(waiting) > _CHUNKS_AHEAD:
+                    first, task = waiting.popleft()
+                    yield first, (await task).scores
+            for first, task in waiting:
+                yield first, (await task).scores
+        finally:
+            for _, task in waiting:
+                task.cancel()
+            await asyncio.to_thread(batching.close)
 
     def _chunks(self) -> Iterator[list[QueryProductPair]]:
         chunk: list[QueryProductPair] = []

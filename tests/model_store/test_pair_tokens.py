@@ -74,14 +74,15 @@ def test_truncation_is_by_tokens_and_is_told(tiny_encoder_folder: Path) -> None:
     ours = tokenizer(tiny_encoder_folder, max_product_tokens=5)
     tokenized = ours.tokenize([pair("a", "abcdefghij"), pair("a", "abc")])
     assert [len(ids) for ids in tokenized.products] == [5, 3]
-    assert tokenized.truncated.tolist() == [True, False]
+    assert tokenized.product_truncated.tolist() == [True, False]
+    assert not tokenized.query_truncated.any()
 
 
 def test_a_hundred_thousand_characters_are_cut_to_the_token_limit(tiny_encoder_folder: Path) -> None:
     ours = tokenizer(tiny_encoder_folder)
     tokenized = ours.tokenize([pair("a", "word " * 20_000)])
     assert len(tokenized.products[0]) == 96
-    assert tokenized.truncated.tolist() == [True]
+    assert tokenized.product_truncated.tolist() == [True]
 
 
 def test_limits_that_do_not_fit_the_encoder_are_refused(tiny_encoder_folder: Path) -> None:

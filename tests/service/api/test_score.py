@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 from pathlib import Path
@@ -89,3 +90,47 @@ async def test_scores_of_two_model_versions_are_not_mixed(service: RunningServic
     assert "model version 99" in answer["cache"]["note"]
     active = await service.state.cache.generations.active("us")
     assert active == old
+
+
+async def test_a_text_that_was_cut_is_told(service: RunningService) -> None:
+    pairs = [pair(title="word " * 150), pair(query="word " * 150), pair()]
+    answer = (await service.client.post("/score", json={"pairs": pairs})).json()
+    assert [result["truncated"] for result in answer["results"]] == [["product"], ["query"], []]
+    assert "explanation" not in answer["results"][0]
+
+
+async def test_explanations_are_given_where_asked_for(service: RunningService) -> None:
+    pairs = [pair(), pair(title="a sofa"), pair()]
+    plain = (await service.client.post("/score", json={"pairs": pairs})).json()
+    answer = (await service.client.post("/score", json={"pairs": pairs, "explain": True})).json()
+    for result, expected in zip(answer["results"], plain["results"], strict=True):
+        assert result["score"] == pytest.approx(expected["score"], abs=1e-6)
+        weights = result["explanation"]["adapters"]
+        assert list(weights) == ["us", "es", "jp"]
+        assert sum(weights.values()) == pytest.approx(1.0, abs=1e-5)
+        assert all(
+            sum(layer.values()) == pytest.approx(1.0, abs=1e-5) for layer in result["explanation"]["layers"]
+        )
+    assert answer["results"][0]["explanation"] == answer["results"][2]["explanation"]
+    assert answer["results"][0]["explanation"] != answer["results"][1]["explanation"]
+
+
+async def test_too_many_explanations_are_refused(tiny_store: Path, tmp_path: Path) -> None:
+    async with running_service(settings_for(tiny_store, tmp_path, max_explained_pairs=2)) as service:
+        body = {"pairs": [pair()] * 3, "explain": True}
+        response = await service.client.post("/score", json=body)
+    assert response.status_code == 422
+    assert "field 'explain': 3 pairs; at most 2 (MAX_EXPLAINED_PAIRS)" in response.json()["detail"]
+
+
+async def test_a_flood_is_refused_and_may_come_again(tiny_store: Path, tmp_path: Path) -> None:
+    async with running_service(settings_for(tiny_store, tmp_path, max_waiting_pairs=1)) as service:
+        bodies = [
+            {"pairs": [pair(title=f"{n} {k} " * 30) for k in range(40)], "write_cache": False} for n in range(8)
+        ]
+        answers = await asyncio.gather(*(service.client.post("/score", json=body) for body in bodies))
+        refused = [answer for answer in answers if answer.status_code == 503]
+        assert {answer.status_code for answer in answers} == {200, 503}
+        assert refused[0].json()["error"] == "overloaded"
+        assert refused[0].headers["retry-after"] == "5"
+        assert (await service.client.post("/score", json=bodies[0])).status_code == 200

@@ -4,9 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from model_store.errors import ConfigurationError, VersionNotFoundError
+from model_store.errors import VersionNotFoundError
 from model_store.product import Product, QueryProductPair
-from service.engine.scorer import Scorer, checked_device
+from service.engine.scorer import Scorer
+from tests.tiny_model import build_tiny_store
 
 
 @pytest.fixture(scope="module")
@@ -36,11 +37,37 @@ def test_no_pairs_have_no_scores(scorer: Scorer) -> None:
     assert scorer.score([]) == []
 
 
-def test_a_missing_version_and_device_are_said(tmp_path: Path) -> None:
+def test_a_missing_version_is_said(tmp_path: Path) -> None:
     with pytest.raises(VersionNotFoundError):
         Scorer.load(tmp_path, device="cpu")
-    with pytest.raises(ConfigurationError, match="there is no cuda:99"):
-        checked_device("cuda:99")
+
+
+@pytest.mark.parametrize("interaction", ["cross", "late(1)"])
+def test_pairs_that_share_texts_score_as_when_scored_alone(tmp_path: Path, interaction: str) -> None:
+    store = build_tiny_store(tmp_path, interaction=interaction)
+    together = Scorer.load(store, device="cpu", token_budget=100)
+    alone = Scorer.load(store, device="cpu", encoded_text_bytes=0)
+    pairs = [
+        QueryProductPair("es", f"query {'x ' * query}", Product(str(number), f"title {'y ' * number}"))
+        for query in range(4)
+        for number in range(6)
+    ]
+    expected = [alone.score([pair])[0] for pair in pairs]
+    assert together.score(pairs) == pytest.approx(expected, abs=1e-4)
+    if interaction == "late(1)":
+        assert together.encoded_text_figures.entries == 4 + 6
+
+
+def test_many_pairs_over_few_texts_cost_their_texts(tiny_store: Path) -> None:
+    computed: list[int] = []
+    scorer = Scorer.load(tiny_store, device="cpu", encoded_text_bytes=0)
+    pairs = [
+        QueryProductPair("us", f"query {query}", Product(str(number), f"title {number}"))
+        for query in range(20)
+        for number in range(30)
+    ]
+    assert len(scorer.score(pairs, computed.append)) == 600
+    assert sum(computed) == 50
 
 
 def test_texts_that_come_again_are_not_encoded_again_and_score_the_same(tiny_store: Path) -> None:

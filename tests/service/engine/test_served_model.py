@@ -8,21 +8,21 @@ import pytest
 
 from model_store.errors import VersionNotFoundError
 from service.engine import served_model
-from service.engine.scoring_thread import ScoringThread
 from service.engine.served_model import ServedModel
+from service.engine.worker_thread import WorkerThread
 from tests.service.running import settings_for
 
 pytestmark = pytest.mark.anyio
 
 
 @pytest.fixture
-def thread() -> Iterator[ScoringThread]:
-    thread = ScoringThread()
+def thread() -> Iterator[WorkerThread]:
+    thread = WorkerThread()
     yield thread
     thread.close()
 
 
-def model_of(store: Path, thread: ScoringThread, announced: list[str]) -> ServedModel:
+def model_of(store: Path, thread: WorkerThread, announced: list[str]) -> ServedModel:
     """A model that notes the outcome of every attempt to load it."""
 
     def announce(model: ServedModel) -> None:
@@ -31,7 +31,7 @@ def model_of(store: Path, thread: ScoringThread, announced: list[str]) -> Served
     return ServedModel(settings_for(store, store.parent), thread, announce)
 
 
-async def test_it_loads_behind_the_scenes_and_says_so(tiny_store: Path, thread: ScoringThread) -> None:
+async def test_it_loads_behind_the_scenes_and_says_so(tiny_store: Path, thread: WorkerThread) -> None:
     announced: list[str] = []
     model = model_of(tiny_store, thread, announced)
     model.begin_loading()
@@ -42,7 +42,7 @@ async def test_it_loads_behind_the_scenes_and_says_so(tiny_store: Path, thread: 
 
 
 async def test_the_first_attempt_waits_for_nothing_and_the_next_for_a_while(
-    tmp_path: Path, thread: ScoringThread, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, thread: WorkerThread, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(served_model, "RETRY_SECONDS", 1e12)
     announced: list[str] = []
@@ -55,7 +55,7 @@ async def test_the_first_attempt_waits_for_nothing_and_the_next_for_a_while(
 
 
 async def test_a_version_that_is_published_later_is_found(
-    tiny_store: Path, tmp_path: Path, thread: ScoringThread, monkeypatch: pytest.MonkeyPatch
+    tiny_store: Path, tmp_path: Path, thread: WorkerThread, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(served_model, "RETRY_SECONDS", 0.0)
     announced: list[str] = []
@@ -70,7 +70,7 @@ async def test_a_version_that_is_published_later_is_found(
 
 
 async def test_a_damaged_version_is_not_served_and_its_file_is_named(
-    tiny_store: Path, tmp_path: Path, thread: ScoringThread
+    tiny_store: Path, tmp_path: Path, thread: WorkerThread
 ) -> None:
     shutil.copytree(tiny_store, tmp_path / "store")
     head = tmp_path / "store" / "versions" / "0001" / "head.safetensors"
@@ -84,7 +84,7 @@ async def test_a_damaged_version_is_not_served_and_its_file_is_named(
         model.required_scorer()
 
 
-async def test_closing_waits_for_the_attempt_under_way(tiny_store: Path, thread: ScoringThread) -> None:
+async def test_closing_waits_for_the_attempt_under_way(tiny_store: Path, thread: WorkerThread) -> None:
     model = model_of(tiny_store, thread, [])
     model.begin_loading()
     await model.close()

@@ -1,4 +1,4 @@
-"""The one thread on which everything heavy runs, so that the event loop never blocks."""
+"""A thread for what is slow and not scoring, as loading a model, so that the event loop never blocks."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ _Arguments = ParamSpec("_Arguments")
 _Result = TypeVar("_Result")
 
 
-class ScoringThread:
+class WorkerThread:
     """Runs calls one after another, in the order in which they came."""
 
     def __init__(self) -> None:
-        self._executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix="scoring")
+        self._executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix="loading")
 
     async def run(
         self, call: Callable[_Arguments, _Result], *args: _Arguments.args, **kwargs: _Arguments.kwargs

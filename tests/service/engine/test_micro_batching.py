@@ -1,0 +1,150 @@
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from model_store.errors import OverloadedError
+from model_store.loading import load_version
+from model_store.product import Product, QueryProductPair
+from service.engine.micro_batching import MicroBatching
+from service.engine.row_work import RowWork
+from service.engine.scorer import Scorer
+from tests.tiny_model import build_tiny_store
+
+pytestmark = pytest.mark.anyio
+
+
+class HeldScorer(Scorer):
+    """Notes how many calls share each batch, and computes none before it is let go."""
+
+    def __init__(self, store: Path, token_budget: int = 4096) -> None:
+        super().__init__(load_version(store), token_budget=token_budget)
+        self.calls_per_batch: list[int] = []
+        self.begun = threading.Event()
+        self.go = threading.Event()
+
+    def compute(self, parts: Sequence[tuple[RowWork[Any, Any], np.ndarray]]) -> None:
+        self.calls_per_batch.append(len(parts))
+        self.begun.set()
+        assert self.go.wait(30)
+        super().compute(parts)
+
+
+@pytest.fixture
+def batching() -> Iterator[MicroBatching]:
+    batching = MicroBatching(max_waiting_pairs=100)
+    yield batching
+    batching.close()
+
+
+def pairs(name: str, count: int) -> list[QueryProductPair]:
+    return [QueryProductPair("us", f"{name} cable", Product(str(n), f"{name} {n} " * 4)) for n in range(count)]
+
+
+@pytest.mark.parametrize("interaction", ["two_tower", "cross", "late(1)"])
+async def test_concurrent_calls_get_their_own_scores(
+    tmp_path: Path, batching: MicroBatching, interaction: str
+) -> None:
+    store = build_tiny_store(tmp_path, interaction=interaction)
+    alone = Scorer.load(store, device="cpu", encoded_text_bytes=0)
+    shared = Scorer.load(store, device="cpu", token_budget=128)
+    calls = [pairs(f"call {number}", 1 + 3 * number) for number in range(6)]
+    found = await asyncio.gather(*(batching.score(shared, call) for call in calls))
+    for call, result in zip(calls, found, strict=True):
+        assert result.scores == pytest.approx(alone.score(call), abs=1e-4)
+    assert batching.waiting_pairs == 0
+
+
+async def test_calls_that_come_during_a_batch_share_the_next(tiny_store: Path, batching: MicroBatching) -> None:
+    scorer = HeldScorer(tiny_store)
+    first = asyncio.create_task(batching.score(scorer, pairs("first", 2)))
+    await asyncio.to_thread(scorer.begun.wait)
+    others = [asyncio.create_task(batching.score(scorer, pairs(f"other {n}", 2))) for n in range(5)]
+    while batching.waiting_pairs < 12:
+        await asyncio.sleep(0)
+    # They are tokenized by then: a function that is handed over comes after them.
+    await asyncio.gather(*(asyncio.to_thread(scorer.prepare, pairs("x", 1)) for _ in range(5)))
+    scorer.go.set()
+    await asyncio.gather(first, *others)
+    assert scorer.calls_per_batch[0] == 1
+    assert max(scorer.calls_per_batch) > 1
+    assert sum(scorer.calls_per_batch) == 6
+
+
+async def test_a_flood_is_refused_at_once_and_the_rest_is_answered(
+    tiny_store: Path, batching: MicroBatching
+) -> None:
+    scorer = HeldScorer(tiny_store)
+    first = asyncio.create_task(batching.score(scorer, pairs("first", 90)))
+    await asyncio.to_thread(scorer.begun.wait)
+    with pytest.raises(OverloadedError, match=r"90 pairs are being scored and 11 more .*MAX_WAITING_PAIRS"):
+        await batching.score(scorer, pairs("more", 11))
+    scorer.go.set()
+    assert len((await first).scores) == 90
+    assert len((await batching.score(scorer, pairs("large", 101))).scores) == 101
+
+
+async def test_a_cancelled_call_is_computed_no_further(tiny_store: Path, batching: MicroBatching) -> None:
+    scorer = HeldScorer(tiny_store, token_budget=64)
+    job = asyncio.create_task(batching.score(scorer, pairs("long", 80)))
+    await asyncio.to_thread(scorer.begun.wait)
+    job.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await job
+    scorer.go.set()
+    assert len((await batching.score(scorer, pairs("next", 1))).scores) == 1
+    assert len(scorer.calls_per_batch) <= 3
+    assert batching.waiting_pairs == 0
+
+
+async def test_an_error_reaches_its_caller_and_the_thread_lives_on(
+    tiny_store: Path, batching: MicroBatching, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scorer = Scorer.load(tiny_store, device="cpu")
+
+    def fail(_: object) -> None:
+        raise RuntimeError("out of memory")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(scorer, "compute", fail)
+        with pytest.raises(RuntimeError, match="out of memory"):
+            await batching.score(scorer, pairs("first", 3))
+    with pytest.raises(ZeroDivisionError):
+        await batching.run(lambda: 1 // 0)
+    assert len((await batching.score(scorer, pairs("second", 3))).scores) == 3
+    assert await batching.run(lambda: 7) == 7
+
+
+async def test_closing_cancels_what_waits_and_refuses_what_comes(tiny_store: Path) -> None:
+    batching = MicroBatching(100)
+    scorer = HeldScorer(tiny_store, token_budget=64)
+    job = asyncio.create_task(batching.score(scorer, pairs("long", 80)))
+    await asyncio.to_thread(scorer.begun.wait)
+    closing = asyncio.create_task(asyncio.to_thread(batching.close))
+    scorer.go.set()
+    await closing
+    with pytest.raises(asyncio.CancelledError):
+        await job
+    with pytest.raises(OverloadedError, match="shut down"):
+        await batching.run(lambda: 1)
+
+
+async def test_what_was_cut_off_is_told(tiny_store: Path, batching: MicroBatching) -> None:
+    scorer = Scorer.load(tiny_store, device="cpu")
+    asked = [
+        QueryProductPair("us", query, Product("1", title))
+        for query, title in (
+            ("a", "b"),
+            ("a", "long " * 200),
+            ("long " * 200, "b"),
+            ("long " * 200, "long " * 200),
+        )
+    ]
+    found = await batching.score(scorer, asked)
+    assert found.truncated == [(), ("product",), ("query",), ("query", "product")]
