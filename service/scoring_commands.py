@@ -13,20 +13,9 @@ from model_store.product import Product, QueryProductPair
 from model_store.text import checked_text
 from service.api.pair_checks import checked_known_marketplace
 from service.cache.opening import opened_cache
-from service.engine.scorer import Scorer
+from service.engine.scorer_loading import load_scorer
 from service.fill.job import FillJob, FillTarget
 from service.settings import ServiceSettings
-
-
-def load_scorer(settings: ServiceSettings) -> Scorer:
-    """The scorer that the settings name; raises as `Scorer.load`."""
-    return Scorer.load(
-        settings.model_store,
-        settings.model_version,
-        settings.device,
-        settings.token_budget,
-        settings.encoded_text_bytes,
-    )
 
 
 def score_titles(
@@ -35,7 +24,7 @@ def score_titles(
     """Print score, verdict and title of each product."""
     text = checked_text(query, field="query")
     names = [checked_text(title, field=f"titles[{place}]") for place, title in enumerate(titles)]
-    scorer = load_scorer(settings)
+    scorer = load_scorer(settings.model_store, settings.model_version, settings.engine)
     checked_known_marketplace(marketplace, scorer.marketplaces)
     pairs = [QueryProductPair(marketplace, text, Product(str(place), name)) for place, name in enumerate(names)]
     rows = [
@@ -59,7 +48,7 @@ async def fill_files(
         ConfigurationError: the report cannot be written there; known before the fill begins.
     """
     _check_report_file(report_file)
-    scorer = load_scorer(settings)
+    scorer = load_scorer(settings.model_store, settings.model_version, settings.engine)
     async with opened_cache(settings) as cache:
         report = await FillJob(FillTarget(marketplace, scorer, cache, settings), paths).run()
     text = report.model_dump_json(indent=2)

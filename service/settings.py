@@ -10,6 +10,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from model_store.errors import ConfigurationError
 from model_store.text import MAX_TEXT_CHARACTERS
+from service.engine.engine_choice import BackendSetting, EngineOptions, PrecisionSetting
 
 
 class ServiceSettings(BaseSettings):
@@ -17,6 +18,7 @@ class ServiceSettings(BaseSettings):
 
     `model_version` is a number or `latest`. Without `redis_url` an embedded Valkey keeps its data in
     `cache_folder`. `device` is `auto` (a GPU where there is one), `cpu`, `cuda` or `cuda:N`.
+    Without `token_budget` it is measured.
     """
 
     model_config = SettingsConfigDict(env_file=".env", extra="ignore", frozen=True, env_ignore_empty=True)
@@ -28,7 +30,9 @@ class ServiceSettings(BaseSettings):
     model_store: Path = Path("var/model-store")
     model_version: Annotated[str, StringConstraints(pattern=r"^(latest|[0-9]+)$")] = "latest"
     device: Annotated[str, StringConstraints(pattern=r"^(auto|cpu|cuda(:[0-9]+)?)$")] = "auto"
-    token_budget: int = Field(default=4096, ge=64)
+    backend: BackendSetting = "auto"
+    precision: PrecisionSetting = "auto"
+    token_budget: int | None = Field(default=None, ge=64)
     encoded_text_bytes: int = Field(default=256 * 1024 * 1024, ge=0)
 
     redis_url: str | None = None
@@ -46,6 +50,13 @@ class ServiceSettings(BaseSettings):
     fill_folder: Path = Path("var/fills")
     fill_chunk_pairs: int = Field(default=1024, ge=1)
     fill_bad_row_share: float = Field(default=0.05, ge=0, le=1)
+
+    @property
+    def engine(self) -> EngineOptions:
+        """What the settings say of the engine."""
+        return EngineOptions(
+            self.device, self.backend, self.precision, self.token_budget, self.encoded_text_bytes
+        )
 
 
 def load_settings(**overrides: object) -> ServiceSettings:

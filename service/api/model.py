@@ -22,6 +22,7 @@ async def model(state: State) -> ModelAnswer:
         parent=manifest.parent,
         created_at=manifest.created_at,
         device=scorer.device,
+        engine=scorer.choice.name,
         base_encoder=manifest.base_encoder.source,
         interaction=manifest.pair_encoding.interaction,
         product_fields=list(manifest.pair_encoding.product_fields),

@@ -138,6 +138,7 @@ class ModelAnswer(_Answer):
     parent: int | None
     created_at: datetime
     device: str = Field(examples=["cpu"])
+    engine: str = Field(description="backend and precision", examples=["onnxruntime-int8"])
     base_encoder: str
     interaction: str = Field(examples=["two_tower"])
     product_fields: list[str] = Field(examples=[["title"]])

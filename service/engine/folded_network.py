@@ -24,18 +24,21 @@ class FoldedNetwork(PairNetwork):
     Args:
         network: holds the route's adapters and fusion; its embeddings and heads are shared, not copied.
         route: what is folded. Every call must name the same.
+        dtype: of the layers; embeddings, pooling and heads stay float32.
     """
 
-    def __init__(self, network: RelevanceNetwork, route: Route) -> None:
+    def __init__(self, network: RelevanceNetwork, route: Route, dtype: torch.dtype = torch.float32) -> None:
         super().__init__(network.pair_encoding, network.heads.configuration, network.depth, network.hidden_size)
         self.route = route
         self.heads = network.heads
-        self._embeddings = network.encoder.encoder.embeddings
-        self._token_types = int(network.encoder.encoder.config.type_vocab_size)
+        self.embeddings = TextEmbeddings(network)
         self.layers = nn.ModuleList(
             FoldedEncoderLayer(layer, network.encoder.heads, fold_layer(network, number, route))
             for number, layer in enumerate(network.encoder.encoder.encoder.layer)
         )
+        self.encoder_layers = [layer for layer in self.layers if isinstance(layer, FoldedEncoderLayer)]
+        self.dtype = dtype
+        self.layers.to(dtype)
         self.eval()
         self.requires_grad_(False)
 
@@ -46,8 +49,7 @@ class FoldedNetwork(PairNetwork):
 
     def embed(self, texts: TextBatch) -> Tensor:
         """As in `PairNetwork`."""
-        types = texts.token_types.clamp_max(self._token_types - 1)
-        hidden: Tensor = self._embeddings(input_ids=texts.token_ids, token_type_ids=types)
+        hidden: Tensor = self.embeddings(texts)
         return hidden
 
     def run_layers(
@@ -68,10 +70,26 @@ class FoldedNetwork(PairNetwork):
         if route != self.route:
             raise ValueError(f"folded for {self.route}, asked for {route}")
         bias = attention_bias(mask, padded)
+        hidden = hidden.to(self.dtype)
         for layer in self.layers[first : self.depth if last is None else last]:
             hidden, log_attention = layer(hidden, bias, maps is not None)
             if maps is not None:
                 maps.append(log_attention, mask)
+        return hidden.float()
+
+
+class TextEmbeddings(nn.Module):
+    """An encoder's embeddings, shared with it."""
+
+    def __init__(self, network: RelevanceNetwork) -> None:
+        super().__init__()
+        self._embeddings = network.encoder.encoder.embeddings
+        self._token_types = int(network.encoder.encoder.config.type_vocab_size)
+
+    def forward(self, texts: TextBatch) -> Tensor:
+        """Token, position and type embeddings, (texts, tokens, hidden)."""
+        types = texts.token_types.clamp_max(self._token_types - 1)
+        hidden: Tensor = self._embeddings(input_ids=texts.token_ids, token_type_ids=types)
         return hidden
 
 

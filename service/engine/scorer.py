@@ -1,22 +1,21 @@
-"""Scores pairs with one model version, folded."""
+"""Scores pairs with one model version."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import torch
 
 from model_store.length_batches import length_batches
-from model_store.loading import load_version
+from model_store.pair_network import PairNetwork
 from model_store.pair_tokens import TokenizedPairs
 from model_store.product import QueryProductPair
 from model_store.scoring import DEFAULT_TOKEN_BUDGET, probabilities
-from service.engine.devices import checked_device
 from service.engine.encoded_texts import EncodedTextFigures, EncodedTexts
+from service.engine.engine_choice import TORCH_FLOAT32, EngineChoice
 from service.engine.explanation import PairExplanation, explain
 from service.engine.folded_network import FoldedNetwork
 from service.engine.joint_pairs import CrossPairs, LatePairs
@@ -54,14 +53,22 @@ class PreparedPairs:
 
 
 class Scorer:
-    """A model version, folded, on a device.
+    """A model version in one of the forms in which it can be served.
 
     `prepare` may be called by any thread at any time; everything else by one thread at a time.
+
+    Args:
+        network: that form; the folded network in torch and float32 where none is given.
+        choice: what the network is.
+        token_budget: tokens of a batch, padding included.
+        encoded_text_bytes: size of the cache of encoded texts.
     """
 
     def __init__(
         self,
         loaded: LoadedVersion,
+        network: PairNetwork | None = None,
+        choice: EngineChoice = TORCH_FLOAT32,
         *,
         token_budget: int = DEFAULT_TOKEN_BUDGET,
         encoded_text_bytes: int = DEFAULT_ENCODED_TEXT_BYTES,
@@ -71,31 +78,11 @@ class Scorer:
         self.token_budget = token_budget
         self._tokenizer, self._route = loaded.tokenizer, loaded.route
         self._encoded_texts = EncodedTexts(encoded_text_bytes)
-        self._network = FoldedNetwork(loaded.network, loaded.route)
+        self.choice = choice
+        self._network = network or FoldedNetwork(loaded.network, loaded.route)
         self._interaction = self._chosen_interaction()
         self._heads = dict(zip(manifest.names, loaded.head_numbers(manifest.names).tolist(), strict=True))
         self._thresholds = {name: manifest.threshold(name) for name in manifest.names}
-
-    @classmethod
-    def load(
-        cls,
-        store: Path,
-        version: str = "latest",
-        device: str = "auto",
-        token_budget: int = DEFAULT_TOKEN_BUDGET,
-        encoded_text_bytes: int = DEFAULT_ENCODED_TEXT_BYTES,
-    ) -> Scorer:
-        """Load and verify a version.
-
-        Raises:
-            VersionNotFoundError: there is no such version.
-            VersionCorruptError: its files are not what was published.
-            ConfigurationError: there is no such device.
-        """
-        target = checked_device(device)
-        loaded = load_version(store, version)
-        loaded.network.to(target)
-        return cls(loaded, token_budget=token_budget, encoded_text_bytes=encoded_text_bytes)
 
     def _chosen_interaction(self) -> Interaction[Any, Any]:
         network, tokenizer, route = self._network, self._tokenizer, self._route

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from model_store.errors import RelevanceError, VersionNotFoundError
 from service.engine.scorer import Scorer
+from service.engine.scorer_loading import load_scorer
 
 if TYPE_CHECKING:
     from service.engine.worker_thread import WorkerThread
@@ -83,12 +84,7 @@ class ServedModel:
         settings = self._settings
         try:
             self._scorer = await self._thread.run(
-                Scorer.load,
-                settings.model_store,
-                settings.model_version,
-                settings.device,
-                settings.token_budget,
-                settings.encoded_text_bytes,
+                load_scorer, settings.model_store, settings.model_version, settings.engine
             )
         except (RelevanceError, OSError, RuntimeError) as error:
             self.problem = str(error)

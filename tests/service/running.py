@@ -10,6 +10,9 @@ from pathlib import Path
 import httpx
 
 from service.app import create_app
+from service.engine.engine_choice import EngineOptions
+from service.engine.scorer import Scorer
+from service.engine.scorer_loading import load_scorer
 from service.settings import ServiceSettings
 from service.state import ServiceState, state_of
 
@@ -20,8 +23,22 @@ class RunningService:
     state: ServiceState
 
 
+def exact_scorer(store: Path, *, token_budget: int = 2048, encoded_text_bytes: int = 2**28) -> Scorer:
+    """The newest version in torch and float32."""
+    return load_scorer(
+        store,
+        options=EngineOptions("cpu", "torch", "float32", token_budget, encoded_text_bytes),
+    )
+
+
 def settings_for(store: Path, folder: Path, **changes: object) -> ServiceSettings:
-    values = {"model_store": store, "cache_folder": folder / "cache", "device": "cpu", **changes}
+    values = {
+        "model_store": store,
+        "cache_folder": folder / "cache",
+        "device": "cpu",
+        "token_budget": 2048,
+        **changes,
+    }
     return ServiceSettings(_env_file=None, **values)  # type: ignore[arg-type]
 
 

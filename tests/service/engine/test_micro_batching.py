@@ -15,6 +15,7 @@ from model_store.product import Product, QueryProductPair
 from service.engine.micro_batching import MicroBatching
 from service.engine.row_work import RowWork
 from service.engine.scorer import Scorer
+from tests.service.running import exact_scorer
 from tests.tiny_model import build_tiny_store
 
 pytestmark = pytest.mark.anyio
@@ -52,8 +53,8 @@ async def test_concurrent_calls_get_their_own_scores(
     tmp_path: Path, batching: MicroBatching, interaction: str
 ) -> None:
     store = build_tiny_store(tmp_path, interaction=interaction)
-    alone = Scorer.load(store, device="cpu", encoded_text_bytes=0)
-    shared = Scorer.load(store, device="cpu", token_budget=128)
+    alone = exact_scorer(store, encoded_text_bytes=0)
+    shared = exact_scorer(store, token_budget=128)
     calls = [pairs(f"call {number}", 1 + 3 * number) for number in range(6)]
     found = await asyncio.gather(*(batching.score(shared, call) for call in calls))
     for call, result in zip(calls, found, strict=True):
@@ -106,7 +107,7 @@ async def test_a_cancelled_call_is_computed_no_further(tiny_store: Path, batchin
 async def test_an_error_reaches_its_caller_and_the_thread_lives_on(
     tiny_store: Path, batching: MicroBatching, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    scorer = Scorer.load(tiny_store, device="cpu")
+    scorer = exact_scorer(tiny_store)
 
     def fail(_: object) -> None:
         raise RuntimeError("out of memory")
@@ -136,7 +137,7 @@ async def test_closing_cancels_what_waits_and_refuses_what_comes(tiny_store: Pat
 
 
 async def test_what_was_cut_off_is_told(tiny_store: Path, batching: MicroBatching) -> None:
-    scorer = Scorer.load(tiny_store, device="cpu")
+    scorer = exact_scorer(tiny_store)
     asked = [
         QueryProductPair("us", query, Product("1", title))
         for query, title in (

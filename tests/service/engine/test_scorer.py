@@ -7,12 +7,13 @@ import pytest
 from model_store.errors import VersionNotFoundError
 from model_store.product import Product, QueryProductPair
 from service.engine.scorer import Scorer
+from tests.service.running import exact_scorer
 from tests.tiny_model import build_tiny_store
 
 
 @pytest.fixture(scope="module")
 def scorer(tiny_store: Path) -> Scorer:
-    return Scorer.load(tiny_store, device="cpu")
+    return exact_scorer(tiny_store)
 
 
 def pair(title: str, marketplace: str = "us") -> QueryProductPair:
@@ -21,7 +22,7 @@ def pair(title: str, marketplace: str = "us") -> QueryProductPair:
 
 def test_identical_pairs_are_scored_once(tiny_store: Path) -> None:
     encoded: list[int] = []
-    scorer = Scorer.load(tiny_store, device="cpu")
+    scorer = exact_scorer(tiny_store)
     scores = scorer.score([pair("a"), pair("b"), pair("a"), pair("a")], encoded.append)
     assert scores[0] == scores[2] == scores[3] != scores[1]
     assert sum(encoded) == 1 + 2  # a query and two products
@@ -39,14 +40,14 @@ def test_no_pairs_have_no_scores(scorer: Scorer) -> None:
 
 def test_a_missing_version_is_said(tmp_path: Path) -> None:
     with pytest.raises(VersionNotFoundError):
-        Scorer.load(tmp_path, device="cpu")
+        exact_scorer(tmp_path)
 
 
 @pytest.mark.parametrize("interaction", ["cross", "late(1)"])
 def test_pairs_that_share_texts_score_as_when_scored_alone(tmp_path: Path, interaction: str) -> None:
     store = build_tiny_store(tmp_path, interaction=interaction)
-    together = Scorer.load(store, device="cpu", token_budget=100)
-    alone = Scorer.load(store, device="cpu", encoded_text_bytes=0)
+    together = exact_scorer(store, token_budget=100)
+    alone = exact_scorer(store, encoded_text_bytes=0)
     pairs = [
         QueryProductPair("es", f"query {'x ' * query}", Product(str(number), f"title {'y ' * number}"))
         for query in range(4)
@@ -60,7 +61,7 @@ def test_pairs_that_share_texts_score_as_when_scored_alone(tmp_path: Path, inter
 
 def test_many_pairs_over_few_texts_cost_their_texts(tiny_store: Path) -> None:
     computed: list[int] = []
-    scorer = Scorer.load(tiny_store, device="cpu", encoded_text_bytes=0)
+    scorer = exact_scorer(tiny_store, encoded_text_bytes=0)
     pairs = [
         QueryProductPair("us", f"query {query}", Product(str(number), f"title {number}"))
         for query in range(20)
@@ -71,8 +72,8 @@ def test_many_pairs_over_few_texts_cost_their_texts(tiny_store: Path) -> None:
 
 
 def test_texts_that_come_again_are_not_encoded_again_and_score_the_same(tiny_store: Path) -> None:
-    fresh = Scorer.load(tiny_store, device="cpu", encoded_text_bytes=0)
-    kept = Scorer.load(tiny_store, device="cpu")
+    fresh = exact_scorer(tiny_store, encoded_text_bytes=0)
+    kept = exact_scorer(tiny_store)
     pairs = [
         QueryProductPair("us", f"query {query}", Product(str(number), f"title {number}"))
         for query in range(4)

@@ -7,12 +7,12 @@ import pytest
 from service.cache.offline_cache import OfflineCache
 from service.engine.scorer import Scorer
 from service.fill.job import FillTarget
-from tests.service.running import settings_for
+from tests.service.running import exact_scorer, settings_for
 
 
 @pytest.fixture(scope="session")
 def scorer(tiny_store: Path) -> Scorer:
-    return Scorer.load(tiny_store, device="cpu")
+    return exact_scorer(tiny_store)
 
 
 @pytest.fixture

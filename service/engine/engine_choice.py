@@ -1,0 +1,96 @@
+"""What computes: a backend and a precision, from the settings."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.util import find_spec
+from typing import Literal
+
+import torch
+
+from model_store.errors import ConfigurationError
+
+BackendSetting = Literal["auto", "torch", "onnxruntime"]
+PrecisionSetting = Literal["auto", "float32", "bf16", "int8"]
+
+
+@dataclass(frozen=True, slots=True)
+class EngineOptions:
+    """What the settings say of the engine; `token_budget` None is calibrated on this machine."""
+
+    device: str = "auto"
+    backend: BackendSetting = "auto"
+    precision: PrecisionSetting = "auto"
+    token_budget: int | None = None
+    encoded_text_bytes: int = 256 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class EngineChoice:
+    """One form in which a version can be served."""
+
+    backend: Literal["torch", "onnxruntime"]
+    precision: Literal["float32", "bf16", "int8"]
+
+    @property
+    def name(self) -> str:
+        """As a folder's name: `onnxruntime-int8`."""
+        return f"{self.backend}-{self.precision}"
+
+    @property
+    def is_exact(self) -> bool:
+        """Whether scores are those of the trained network, up to rounding."""
+        return self.precision == "float32"
+
+
+TORCH_FLOAT32 = EngineChoice("torch", "float32")
+_TORCH_BF16 = EngineChoice("torch", "bf16")
+_ONNX_FLOAT32 = EngineChoice("onnxruntime", "float32")
+_ONNX_INT8 = EngineChoice("onnxruntime", "int8")
+
+
+def engine_choices(options: EngineOptions, device: torch.device) -> list[EngineChoice]:
+    """The forms that the settings allow, the one to be preferred first.
+
+    `auto` on a GPU is torch in bf16; on a CPU it is ONNX Runtime with int8 weights, then in float32, where the
+    packages are installed. Torch in float32 comes last: it always works. bf16 on a CPU, ONNX Runtime on a GPU
+    are for those who ask for them.
+
+    Raises:
+        ConfigurationError: no form has this backend and precision, or its package is not installed.
+    """
+    backend, precision = options.backend, options.precision
+    if backend == "onnxruntime" and not onnx_runtime_is_installed():
+        raise ConfigurationError(
+            "setting BACKEND: onnxruntime or onnx is not installed: pip install onnxruntime onnx"
+        )
+    if device.type == "cuda":
+        known, on_request = [_TORCH_BF16, TORCH_FLOAT32], [_ONNX_FLOAT32]
+    elif onnx_runtime_is_installed():
+        known, on_request = [_ONNX_INT8, _ONNX_FLOAT32, TORCH_FLOAT32], [_TORCH_BF16]
+    else:
+        known, on_request = [TORCH_FLOAT32], [_TORCH_BF16]
+    found = _matching(known, backend, precision) or _matching(on_request, backend, precision)
+    if not found:
+        possible = ", ".join(f"{choice.backend} {choice.precision}" for choice in (*known, *on_request))
+        raise ConfigurationError(
+            f"settings BACKEND and PRECISION: there is no {backend} {precision} on {device.type}; "
+            f"there are: {possible}"
+        )
+    return found
+
+
+def _matching(
+    choices: Sequence[EngineChoice], backend: BackendSetting, precision: PrecisionSetting
+) -> list[EngineChoice]:
+    return [
+        choice
+        for choice in choices
+        if backend in ("auto", choice.backend) and precision in ("auto", choice.precision)
+    ]
+
+
+def onnx_runtime_is_installed() -> bool:
+    """Whether graphs can be made and run."""
+    return all(find_spec(package) is not None for package in ("onnx", "onnxruntime"))

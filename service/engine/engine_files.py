@@ -1,0 +1,112 @@
+"""What is kept beside a version for serving it: ONNX graphs with digests, and how they were checked.
+
+    STORE/engines/0003/onnxruntime-int8/engine.json, layers-0-12.onnx
+
+Made anew where anything it depends on has changed: the version, this code's format, the packages.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.metadata
+import logging
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from model_store.atomic_files import sync_tree, temporary_folder
+from model_store.manifest import Manifest
+from service.engine.engine_choice import EngineChoice
+from service.engine.layer_ranges import LayerRange
+
+ENGINES_FOLDER = "engines"
+_FORMAT: Literal[1] = 1
+_RECORD = "engine.json"
+_log = logging.getLogger(__name__)
+
+
+class EngineCheck(BaseModel):
+    """How a form compared with the float32 network in torch.
+
+    `largest_difference` is of scores on validation rows; `auc` has [float32, this form] by marketplace.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    accepted: bool
+    reason: str
+    largest_difference: float
+    auc: dict[str, tuple[float, float]]
+
+
+class EngineRecord(BaseModel):
+    """Content of `engine.json`."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    format: Literal[1] = _FORMAT
+    version: str
+    packages: dict[str, str]
+    files: dict[str, str]
+    check: EngineCheck
+
+
+class EngineFiles:
+    """The folder of one version's engines. Where it cannot be written, engines are made at every start."""
+
+    def __init__(self, store: Path, manifest: Manifest) -> None:
+        self._folder = store / ENGINES_FOLDER / f"{manifest.number:04d}"
+        self._version = hashlib.sha256(manifest.model_dump_json().encode()).hexdigest()
+
+    def read(self, choice: EngineChoice) -> tuple[EngineCheck, dict[LayerRange, bytes]] | None:
+        """The check and the graphs, if they are whole and of this version, code and packages."""
+        folder = self._folder / choice.name
+        try:
+            record = EngineRecord.model_validate_json((folder / _RECORD).read_bytes())
+            graphs = {name: (folder / name).read_bytes() for name in record.files}
+        except (OSError, ValidationError):
+            return None
+        digests = {name: hashlib.sha256(content).hexdigest() for name, content in graphs.items()}
+        if (record.version, record.packages, record.files) != (self._version, _packages(choice), digests):
+            _log.warning("%s: is of another version or was changed; it is made anew", folder)
+            return None
+        return record.check, {_layers(name): content for name, content in graphs.items()}
+
+    def write(self, choice: EngineChoice, check: EngineCheck, graphs: Mapping[LayerRange, bytes]) -> None:
+        """Keep an engine, in one step."""
+        files = {_file_name(layers): content for layers, content in graphs.items()}
+        record = EngineRecord(
+            version=self._version,
+            packages=_packages(choice),
+            files={name: hashlib.sha256(content).hexdigest() for name, content in files.items()},
+            check=check,
+        )
+        target = self._folder / choice.name
+        try:
+            with temporary_folder(self._folder, ".new-") as folder:
+                for name, content in files.items():
+                    (folder / name).write_bytes(content)
+                (folder / _RECORD).write_text(record.model_dump_json(indent=2) + "\n", encoding="utf-8")
+                sync_tree(folder)
+                if target.exists():
+                    shutil.rmtree(target)
+                folder.replace(target)
+        except OSError as error:
+            _log.warning("%s cannot be kept (%s): it is made anew at the next start", target, error)
+
+
+def _packages(choice: EngineChoice) -> dict[str, str]:
+    names = ("torch",) if choice.backend == "torch" else ("torch", "onnxruntime")
+    return {name: importlib.metadata.version(name) for name in names}
+
+
+def _file_name(layers: LayerRange) -> str:
+    return f"layers-{layers[0]}-{layers[1]}.onnx"
+
+
+def _layers(name: str) -> LayerRange:
+    _, first, last = name.removesuffix(".onnx").split("-")
+    return int(first), int(last)

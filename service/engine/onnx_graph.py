@@ -1,0 +1,206 @@
+"""The layers of a folded network as an ONNX graph, with ONNX Runtime's fused operators.
+
+Inputs: `hidden` (texts, tokens, hidden size) float32, `mask` (texts, tokens) int32, 1 where there is a token.
+Outputs: `output`, hidden states like the input; `attention` (layers, texts, tokens, adapters) where there is a
+fusion: the weight of each adapter.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Literal
+
+import numpy as np
+import onnx
+from onnx import TensorProto, helper, numpy_helper
+from torch import Tensor, nn
+from transformers.activations import GELUActivation
+
+from model_store.errors import ConfigurationError
+from service.engine.folded_network import FoldedEncoderLayer
+
+_CONTRIBUTED = "com.microsoft"
+_OPSET = 17
+_IR_VERSION = 10
+_INT8_MAX = 127
+
+
+OnnxPrecision = Literal["float32", "int8"]
+
+
+def layers_as_onnx(
+    layers: Sequence[FoldedEncoderLayer], hidden_size: int, precision: OnnxPrecision = "float32"
+) -> onnx.ModelProto:
+    """An ONNX model of consecutive layers, weights inside.
+
+    With int8, weights are symmetric with a scale per output unit, and the input of every product is quantized
+    when it comes, with one scale per batch; sums, norms, softmax and activations stay float32.
+
+    Raises:
+        ConfigurationError: an activation that is neither GELU nor ReLU.
+    """
+    graph = _Graph(precision)
+    hidden, attentions = "hidden", []
+    for layer in layers:
+        hidden, attention = _encoder_layer(graph, layer, hidden)
+        if attention is not None:
+            attentions.append(graph.node("Unsqueeze", [attention, graph.constant("zero", np.array([0]))]))
+    graph.rename(hidden, "output")
+    shape: list[str | int | None] = ["texts", "tokens", hidden_size]
+    outputs = [helper.make_tensor_value_info("output", TensorProto.FLOAT, shape)]
+    if attentions:
+        graph.node("Concat", attentions, output="attention", axis=0)
+        shape = [len(layers), "texts", "tokens", layers[0].adapters]
+        outputs.append(helper.make_tensor_value_info("attention", TensorProto.FLOAT, shape))
+    return helper.make_model(
+        helper.make_graph(
+            graph.nodes,
+            "folded_layers",
+            [
+                helper.make_tensor_value_info("hidden", TensorProto.FLOAT, ["texts", "tokens", hidden_size]),
+                helper.make_tensor_value_info("mask", TensorProto.INT32, ["texts", "tokens"]),
+            ],
+            outputs,
+            graph.initializers,
+        ),
+        opset_imports=[helper.make_opsetid("", _OPSET), helper.make_opsetid(_CONTRIBUTED, 1)],
+        ir_version=_IR_VERSION,
+        producer_name="continual-relevance",
+    )
+
+
+class _Graph:
+    """Nodes and weights, named as they come."""
+
+    def __init__(self, precision: OnnxPrecision) -> None:
+        self._precision = precision
+        self.nodes: list[onnx.NodeProto] = []
+        self.initializers: list[onnx.TensorProto] = []
+        self._constants: set[str] = set()
+        self._names = 0
+
+    def constant(self, name: str, value: np.ndarray) -> str:
+        if name not in self._constants:
+            self._constants.add(name)
+            self.initializers.append(numpy_helper.from_array(value, name))
+        return name
+
+    def weight(self, tensor: Tensor, *, transposed: bool = False) -> str:
+        array = tensor.detach().float().cpu().numpy()
+        content = np.ascontiguousarray(array.T) if transposed else array
+        return self.constant(self._new_name("weight"), content)
+
+    def node(self, operator: str, inputs: Sequence[str], output: str | None = None, **attributes: Any) -> str:
+        return self.nodes_of(operator, inputs, [output or self._new_name(operator)], **attributes)[0]
+
+    def nodes_of(
+        self, operator: str, inputs: Sequence[str], outputs: Sequence[str], domain: str = "", **attributes: Any
+    ) -> list[str]:
+        self.nodes.append(helper.make_node(operator, inputs, outputs, domain=domain, **attributes))
+        return list(outputs)
+
+    def contributed(self, operator: str, inputs: Sequence[str], outputs: int = 1, **attributes: Any) -> list[str]:
+        names = [self._new_name(operator) for _ in range(outputs)]
+        return self.nodes_of(operator, inputs, names, _CONTRIBUTED, **attributes)
+
+    def product(self, hidden: str, linear: nn.Linear) -> str:
+        """The linear layer without its bias."""
+        if self._precision == "float32":
+            return self.node("MatMul", [hidden, self.weight(linear.weight, transposed=True)])
+        weight, scale = _quantized(linear.weight.detach().float().cpu().numpy().T)
+        inputs = [hidden, self.constant(self._new_name("weight"), weight)]
+        inputs.append(self.constant(self._new_name("scale"), scale))
+        return self.contributed("DynamicQuantizeMatMul", inputs)[0]
+
+    def linear(self, hidden: str, linear: nn.Linear) -> str:
+        return self.node("Add", [self.product(hidden, linear), self.weight(linear.bias)])
+
+    def rename(self, old: str, new: str) -> None:
+        for node in self.nodes:
+            node.input[:] = [new if name == old else name for name in node.input]
+            node.output[:] = [new if name == old else name for name in node.output]
+
+    def _new_name(self, operator: str) -> str:
+        self._names += 1
+        return f"{operator}_{self._names}"
+
+
+def _quantized(weight: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(inputs, outputs) float32 to int8 with a scale for each output."""
+    scale = np.maximum(np.abs(weight).max(axis=0), 1e-12) / _INT8_MAX
+    return np.rint(weight / scale).astype(np.int8), scale.astype(np.float32)
+
+
+def _encoder_layer(graph: _Graph, layer: FoldedEncoderLayer, hidden: str) -> tuple[str, str | None]:
+    context = _attention(graph, layer, hidden)
+    attended, _ = _residual_norm(graph, context, hidden, layer.attended_norm, layer.attended.bias, layer.attended)
+    wide = graph.product(attended, layer.wide)
+    activated = _activated(graph, layer, wide)
+    normed, total = _residual_norm(graph, activated, attended, layer.norm, layer.narrow.bias, layer.narrow)
+    if not layer.adapters:
+        return normed, None
+    mixed, attention = _adapters(graph, layer, normed)
+    output = graph.contributed(
+        "SkipLayerNormalization",
+        [mixed, total, graph.weight(layer.norm.weight), graph.weight(layer.norm.bias)],
+        epsilon=layer.norm.eps,
+    )[0]
+    return output, attention
+
+
+def _attention(graph: _Graph, layer: FoldedEncoderLayer, hidden: str) -> str:
+    projected = graph.linear(hidden, layer.projection)
+    names = [f"{projected}_{part}" for part in ("query", "key", "value")]
+    graph.nodes_of("Split", [projected], names, axis=-1)
+    return graph.contributed("MultiHeadAttention", [*names, "", "mask"], num_heads=layer.heads)[0]
+
+
+def _residual_norm(
+    graph: _Graph, hidden: str, residual: str, norm: nn.LayerNorm, bias: Tensor, linear: nn.Linear
+) -> tuple[str, str]:
+    """LayerNorm(linear(hidden) + residual), and what it normalised."""
+    inputs = [
+        graph.product(hidden, linear),
+        residual,
+        graph.weight(norm.weight),
+        graph.weight(norm.bias),
+        graph.weight(bias),
+    ]
+    names = graph.contributed("SkipLayerNormalization", inputs, outputs=2, epsilon=norm.eps)
+    node = graph.nodes[-1]
+    # Outputs two and three, mean and variance, are left out.
+    node.output[:] = [names[0], "", "", names[1]]
+    return names[0], names[1]
+
+
+def _activated(graph: _Graph, layer: FoldedEncoderLayer, wide: str) -> str:
+    activation = layer.activation
+    bias = graph.weight(layer.wide.bias)
+    if isinstance(activation, GELUActivation | nn.GELU):
+        return graph.contributed("BiasGelu", [wide, bias])[0]
+    if isinstance(activation, nn.ReLU):
+        return graph.node("Relu", [graph.node("Add", [wide, bias])])
+    raise ConfigurationError(
+        f"the encoder's activation {type(activation).__name__} has no ONNX form here: set BACKEND to torch"
+    )
+
+
+def _adapters(graph: _Graph, layer: FoldedEncoderLayer, normed: str) -> tuple[str, str | None]:
+    inner = graph.linear(normed, layer.inner)
+    if not layer.fused:
+        return graph.linear(graph.node("Relu", [inner]), layer.outer), None
+    adapters = layer.adapters
+    units = (layer.inner.out_features - adapters) // 2
+    activations, gates, offsets = (f"{inner}_{part}" for part in ("activations", "gates", "offsets"))
+    sizes = graph.constant(f"split_{units}_{adapters}", np.array([units, units, adapters]))
+    graph.nodes_of("Split", [inner, sizes], [activations, gates, offsets], axis=-1)
+    by_adapter = graph.constant(f"by_adapter_{adapters}", np.array([0, 0, adapters, units // adapters]))
+    flat = graph.constant(f"flat_{units}", np.array([0, 0, units]))
+    last = graph.constant("last", np.array([-1]))
+    active = graph.node("Reshape", [graph.node("Relu", [activations]), by_adapter])
+    agreement = graph.node("Mul", [graph.node("Reshape", [gates, by_adapter]), active])
+    scores = graph.node("Add", [graph.node("ReduceSum", [agreement, last], keepdims=0), offsets])
+    attention = graph.node("Softmax", [scores], axis=-1)
+    weighted = graph.node("Mul", [active, graph.node("Unsqueeze", [attention, last])])
+    both = graph.node("Concat", [graph.node("Reshape", [weighted, flat]), attention], axis=-1)
+    return graph.product(both, layer.outer), attention

@@ -1,0 +1,81 @@
+"""Whether a faster form of a model version still ranks as the float32 network does."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from model_store.errors import VersionCorruptError
+from model_store.evaluation_rows import LabelledRows, read_evaluation_rows
+from model_store.manifest import Manifest
+from model_store.product import QueryProductPair
+
+AUC_TOLERANCE = 0.003
+MAX_ROWS = 2000
+"""Validation rows of a marketplace that a check scores; more are sampled, with a fixed seed."""
+
+Score = Callable[[Sequence[QueryProductPair]], Sequence[float]]
+
+
+@dataclass(frozen=True, slots=True)
+class AucComparison:
+    """Validation ROC-AUC of a marketplace, exact and in the faster form."""
+
+    exact: float
+    faster: float
+
+    @property
+    def holds(self) -> bool:
+        """Whether the faster form is within the tolerance."""
+        return abs(self.faster - self.exact) <= AUC_TOLERANCE
+
+
+def validation_rows(store: Path, manifest: Manifest) -> dict[str, LabelledRows]:
+    """Validation rows by marketplace, those where both classes occur.
+
+    Raises:
+        VersionCorruptError: a marketplace's rows are not there, or not what was published.
+    """
+    rows = {}
+    for name in manifest.names:
+        sets = manifest.evaluation.get(name, {})
+        if "validation" not in sets:
+            raise VersionCorruptError(f"version {manifest.number} names no validation rows of {name}")
+        found = _sampled(read_evaluation_rows(store, sets["validation"]))
+        if len(np.unique(found.labels)) == 2:
+            rows[name] = found
+    return rows
+
+
+def compared(rows: dict[str, LabelledRows], exact: Score, faster: Score) -> dict[str, AucComparison]:
+    """ROC-AUC of both forms by marketplace."""
+
+    def auc(score: Score, found: LabelledRows) -> float:
+        return roc_auc(found.labels, np.array(score(found.pairs)))
+
+    return {name: AucComparison(auc(exact, found), auc(faster, found)) for name, found in rows.items()}
+
+
+def roc_auc(labels: np.ndarray, scores: np.ndarray) -> float:
+    """Probability that a positive scores above a negative, ties counting half.
+
+    Raises:
+        ValueError: only one class.
+    """
+    positives = int(labels.sum())
+    negatives = len(labels) - positives
+    if not positives or not negatives:
+        raise ValueError("ROC-AUC needs both classes")
+    _, place, counts = np.unique(scores, return_inverse=True, return_counts=True)
+    ranks = (np.cumsum(counts) - (counts - 1) / 2)[place]
+    return float((ranks[labels == 1].sum() - positives * (positives + 1) / 2) / (positives * negatives))
+
+
+def _sampled(rows: LabelledRows) -> LabelledRows:
+    if len(rows.pairs) <= MAX_ROWS:
+        return rows
+    places = np.sort(np.random.default_rng(0).permutation(len(rows.pairs))[:MAX_ROWS])
+    return LabelledRows([rows.pairs[place] for place in places], rows.labels[places])
