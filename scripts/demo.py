@@ -79,11 +79,11 @@ def demo(
         _look_up(report, client, folder)
     report.places = _places(folder, run)
     _write(folder / "report.json", asdict(report))
-    print_report(report, console, _next_commands(marketplaces[0]))
+    print_report(report, console, _next_commands(data, marketplaces[0]))
 
 
 def _announce(data: str, marketplaces: Sequence[str]) -> None:
-    minutes = "about 6 minutes" if data.startswith("catalogue") else "10 to 30 minutes, by the number of rows"
+    minutes = "about 6 minutes" if data.startswith("catalogue") else "20 to 30 minutes for 7,000 rows"
     console.print(
         f"Training {', '.join(marketplaces)} one after another on {data}, then serving it: {minutes} on 2 cores. "
         "Ctrl-C stops it; the same command goes on with the training where it was."
@@ -236,13 +236,14 @@ def _places(folder: Path, run: str) -> dict[str, str]:
     }
 
 
-def _next_commands(marketplace: str) -> list[str]:
+def _next_commands(data: str, marketplace: str) -> list[str]:
+    more, name = ("catalogue", "de") if data.startswith("catalogue") else ("table:YOUR_FILE", "NAME")
     return [
         "make serve",
         f"curl '127.0.0.1:8080/cache/{marketplace}?query=...'",
         "MODEL_STORE=demo/model-store .venv/bin/python -m model_store list",
         "MODEL_STORE=demo/model-store .venv/bin/python -m training evaluate",
-        "MODEL_STORE=demo/model-store .venv/bin/python -m training add --data catalogue --marketplace de",
+        f"MODEL_STORE=demo/model-store .venv/bin/python -m training add --data {more} --marketplace {name}",
     ]
 
 
