@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import functools
-import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,6 +9,7 @@ import torch
 from accelerate import Accelerator, PartialState
 from accelerate.utils import broadcast_object_list, set_seed
 
+from model_store.bf16 import bf16_is_faster
 from model_store.network import RelevanceNetwork
 from model_store.pair_tokens import PairTokenizer
 from training.configuration import TrainingConfiguration
@@ -39,24 +38,6 @@ def make_accelerator(precision: str) -> Accelerator:
     [faster] = broadcast_object_list([bf16_is_faster()])
     mixed = {"float32": "no", "bf16": "bf16"}.get(precision) or ("bf16" if faster else "no")
     return Accelerator(cpu=cpu, mixed_precision=mixed)
-
-
-@functools.cache
-def bf16_is_faster() -> bool:
-    """Whether the device multiplies bf16 matrices natively: on a CPU measured, since emulation also exists."""
-    if torch.cuda.is_available():
-        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
-    return _product_seconds(torch.bfloat16) < 0.6 * _product_seconds(torch.float32)
-
-
-def _product_seconds(dtype: torch.dtype) -> float:
-    left, right = torch.ones(256, 384, dtype=dtype), torch.ones(1536, 384, dtype=dtype)
-    times = []
-    for _ in range(12):
-        started = time.perf_counter()
-        torch.nn.functional.linear(left, right)
-        times.append(time.perf_counter() - started)
-    return min(times)
 
 
 def prepare_environment(

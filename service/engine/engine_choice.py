@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import Literal
 
 import torch
 
+from model_store.bf16 import bf16_is_faster
 from model_store.errors import ConfigurationError
 
 BackendSetting = Literal["auto", "torch", "onnxruntime"]
@@ -53,9 +53,9 @@ _ONNX_INT8 = EngineChoice("onnxruntime", "int8")
 def engine_choices(options: EngineOptions, device: torch.device) -> list[EngineChoice]:
     """The forms that the settings allow, the one to be preferred first.
 
-    `auto` on a GPU is torch in bf16; on a CPU it is ONNX Runtime with int8 weights, then in float32, where the
-    packages are installed. Torch in float32 comes last: it always works. bf16 on a CPU, ONNX Runtime on a GPU
-    are for those who ask for them.
+    `auto` is torch in bf16 on a GPU, and on a CPU that multiplies bf16 natively; then ONNX Runtime with int8
+    weights on a CPU, where the packages are installed. Torch in float32 comes last: it always works. The other
+    forms are for those who ask for them.
 
     Raises:
         ConfigurationError: no form has this backend and precision, or its package is not installed.
@@ -65,13 +65,16 @@ def engine_choices(options: EngineOptions, device: torch.device) -> list[EngineC
         raise ConfigurationError(
             "setting BACKEND: onnxruntime or onnx is not installed: pip install onnxruntime onnx"
         )
-    if device.type == "cuda":
-        known, on_request = [_TORCH_BF16, TORCH_FLOAT32], [_ONNX_FLOAT32]
-    elif onnx_runtime_is_installed():
-        known, on_request = [_ONNX_INT8, _ONNX_FLOAT32, TORCH_FLOAT32], [_TORCH_BF16]
-    else:
-        known, on_request = [TORCH_FLOAT32], [_TORCH_BF16]
-    found = _matching(known, backend, precision) or _matching(on_request, backend, precision)
+    onnx = [_ONNX_INT8, _ONNX_FLOAT32] if onnx_runtime_is_installed() else []
+    on_cpu = device.type == "cpu"
+    native = [_TORCH_BF16] if not on_cpu or bf16_is_faster() else []
+    known = [*native, *(onnx[:1] if on_cpu else []), TORCH_FLOAT32]
+    on_request = [choice for choice in (_TORCH_BF16, *onnx[1:]) if choice not in known]
+    found = [
+        choice
+        for choice in (*known, *on_request)
+        if backend in ("auto", choice.backend) and precision in ("auto", choice.precision)
+    ]
     if not found:
         possible = ", ".join(f"{choice.backend} {choice.precision}" for choice in (*known, *on_request))
         raise ConfigurationError(
@@ -79,16 +82,6 @@ def engine_choices(options: EngineOptions, device: torch.device) -> list[EngineC
             f"there are: {possible}"
         )
     return found
-
-
-def _matching(
-    choices: Sequence[EngineChoice], backend: BackendSetting, precision: PrecisionSetting
-) -> list[EngineChoice]:
-    return [
-        choice
-        for choice in choices
-        if backend in ("auto", choice.backend) and precision in ("auto", choice.precision)
-    ]
 
 
 def onnx_runtime_is_installed() -> bool:

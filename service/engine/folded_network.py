@@ -8,11 +8,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+from transformers.activations import GELUActivation
 
 from model_store.encoder_layers import attention_bias
 from model_store.network import RelevanceNetwork
 from model_store.pair_batch import TextBatch
 from model_store.pair_network import AttentionMaps, PairNetwork, Route
+from service.engine.fast_linear import FastLinear
 from service.engine.fold import FoldedLayer, fold_layer
 
 
@@ -46,6 +48,13 @@ class FoldedNetwork(PairNetwork):
     def device(self) -> torch.device:
         """Where the weights are."""
         return next(self.layers.parameters()).device
+
+    def pack(self) -> FoldedNetwork:
+        """Lay out the weights for the fastest products; the network can then neither be moved nor exported."""
+        for module in self.layers.modules():
+            if isinstance(module, FastLinear):
+                module.pack()
+        return self
 
     def embed(self, texts: TextBatch) -> Tensor:
         """As in `PairNetwork`."""
@@ -101,19 +110,20 @@ class FoldedEncoderLayer(nn.Module):
         projections = [layer.attention.self.query, layer.attention.self.key, layer.attention.self.value]
         self.heads = heads
         self.activation = layer.intermediate.intermediate_act_fn
-        self.projection = _linear(
+        self._is_gelu = isinstance(self.activation, GELUActivation | nn.GELU)
+        self.projection = FastLinear.of(
             torch.cat([linear.weight for linear in projections]),
             torch.cat([linear.bias for linear in projections]),
         )
-        self.attended = copy.deepcopy(layer.attention.output.dense)
+        self.attended = FastLinear.of(layer.attention.output.dense.weight, layer.attention.output.dense.bias)
         self.attended_norm = copy.deepcopy(layer.attention.output.LayerNorm)
-        self.wide = copy.deepcopy(layer.intermediate.dense)
-        self.narrow = copy.deepcopy(layer.output.dense)
+        self.wide = FastLinear.of(layer.intermediate.dense.weight, layer.intermediate.dense.bias)
+        self.narrow = FastLinear.of(layer.output.dense.weight, layer.output.dense.bias)
         self.norm = copy.deepcopy(layer.output.LayerNorm)
         self.adapters = folded.adapters if folded else 0
         if folded:
-            self.inner = _linear(folded.inner_weight, folded.inner_bias)
-            self.outer = _linear(folded.outer_weight, folded.outer_bias)
+            self.inner = FastLinear.of(folded.inner_weight, folded.inner_bias)
+            self.outer = FastLinear.of(folded.outer_weight, folded.outer_bias)
             self.fused = folded.outer_bias is None
 
     def forward(
@@ -121,16 +131,13 @@ class FoldedEncoderLayer(nn.Module):
     ) -> tuple[Tensor, Tensor | None]:
         """(texts, tokens, hidden) to the same, and the log attention over the adapters if asked for."""
         attended = self._attended(hidden, bias)
-        total = self.narrow(self.activation(self.wide(attended))).add_(attended)
+        total = self.narrow.added_to(attended, self._widened(attended))
         normed: Tensor = self.norm(total)
         if not self.adapters:
             return normed, None
         inner = self.inner(normed)
-        if not self.fused:
-            mixed, logits = self.outer(inner.relu_()), None
-        else:
-            mixed, logits = self._fused(inner)
-        normed = self.norm(total.add_(mixed))
+        weighted, logits = self._fused(inner) if self.fused else (inner.relu_(), None)
+        normed = self.norm(self.outer.added_to(total, weighted))
         if not with_attention:
             return normed, None
         if logits is None:
@@ -142,9 +149,15 @@ class FoldedEncoderLayer(nn.Module):
         projected = self.projection(hidden).view(texts, tokens, 3, self.heads, -1).transpose(1, 3)
         query, key, value = projected.unbind(2)
         context = functional.scaled_dot_product_attention(query, key, value, bias)
-        output = self.attended(context.transpose(1, 2).reshape(texts, tokens, size))
-        normed: Tensor = self.attended_norm(output.add_(hidden))
+        context = context.transpose(1, 2).reshape(texts, tokens, size)
+        normed: Tensor = self.attended_norm(self.attended.added_to(hidden, context))
         return normed
+
+    def _widened(self, attended: Tensor) -> Tensor:
+        if self._is_gelu:
+            return self.wide.gelu(attended)
+        widened: Tensor = self.activation(self.wide(attended))
+        return widened
 
     def _fused(self, inner: Tensor) -> tuple[Tensor, Tensor]:
         units = (inner.shape[-1] - self.adapters) // 2
@@ -154,14 +167,4 @@ class FoldedEncoderLayer(nn.Module):
         logits = agreement + inner[..., 2 * units :]
         attention = torch.softmax(logits, dim=-1)
         weighted = torch.cat([(activations * attention.unsqueeze(-1)).flatten(-2), attention], dim=-1)
-        mixed: Tensor = self.outer(weighted)
-        return mixed, logits
-
-
-def _linear(weight: Tensor, bias: Tensor | None) -> nn.Linear:
-    linear = nn.Linear(weight.shape[1], weight.shape[0], bias=bias is not None, device=weight.device)
-    with torch.no_grad():
-        linear.weight.copy_(weight)
-        if bias is not None:
-            linear.bias.copy_(bias)
-    return linear
+        return weighted, logits

@@ -79,7 +79,7 @@ class Scorer:
         self._tokenizer, self._route = loaded.tokenizer, loaded.route
         self._encoded_texts = EncodedTexts(encoded_text_bytes)
         self.choice = choice
-        self._network = network or FoldedNetwork(loaded.network, loaded.route)
+        self._network = network or FoldedNetwork(loaded.network, loaded.route).pack()
         self._interaction = self._chosen_interaction()
         self._heads = dict(zip(manifest.names, loaded.head_numbers(manifest.names).tolist(), strict=True))
         self._thresholds = {name: manifest.threshold(name) for name in manifest.names}

@@ -76,7 +76,7 @@ class _Loading:
 
     def _network(self, choice: EngineChoice) -> PairNetwork:
         if choice == TORCH_FLOAT32:
-            return self._folded
+            return self._folded.pack()
         known = self._files.read(choice)
         if known is not None:
             check, graphs = known
@@ -107,7 +107,7 @@ class _Loading:
 
     def _built(self, choice: EngineChoice, graphs: dict[LayerRange, bytes]) -> PairNetwork:
         if choice.backend == "torch":
-            return FoldedNetwork(self._loaded.network, self._loaded.route, torch.bfloat16)
+            return FoldedNetwork(self._loaded.network, self._loaded.route, torch.bfloat16).pack()
         from service.engine.onnx_network import OnnxNetwork
 
         return OnnxNetwork(self._folded, graphs, torch.get_num_threads())

@@ -52,6 +52,8 @@ def test_folding_changes_no_logit(tiny_encoder_folder: Path, adapters: int, inte
     found = logits(FoldedNetwork(network, route), tiny_encoder_folder, route)
     assert expected.std() > 0.05
     np.testing.assert_allclose(found, expected, atol=1e-4)
+    packed = logits(FoldedNetwork(network, route).pack(), tiny_encoder_folder, route)
+    np.testing.assert_allclose(packed, expected, atol=1e-4)
 
 
 def test_without_adapters_it_is_the_plain_encoder(tiny_encoder_folder: Path) -> None:

@@ -14,7 +14,7 @@ from model_store.pair_network import Route
 from model_store.product import Product, QueryProductPair
 from model_store.store import ModelStore
 from model_store.version_files import write_network
-from service.engine import scorer_loading
+from service.engine import engine_choice, scorer_loading
 from service.engine.engine_choice import EngineOptions
 from service.engine.scorer_loading import load_scorer
 from tests.service.running import exact_scorer
@@ -88,6 +88,12 @@ def test_a_form_is_made_once_and_kept(store: Path, options: EngineOptions, toler
     assert again.score(pairs()) == first.score(pairs())
 
 
+@pytest.fixture(autouse=True)
+def plain_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same choices on every machine."""
+    monkeypatch.setattr(engine_choice, "bf16_is_faster", lambda: False)
+
+
 def test_auto_is_int8_where_it_ranks_as_well(store: Path) -> None:
     scorer = load_scorer(store, options=EngineOptions("cpu", token_budget=512))
     assert scorer.choice.name == "onnxruntime-int8"
@@ -109,7 +115,7 @@ def test_int8_that_ranks_worse_is_refused_and_the_refusal_kept(
     monkeypatch.setattr("service.engine.quality.AUC_TOLERANCE", -1.0)
     with caplog.at_level(logging.INFO):
         scorer = load_scorer(copy, options=EngineOptions("cpu", token_budget=512))
-    assert scorer.choice.name == "onnxruntime-float32"
+    assert scorer.choice.name == "torch-float32"
     assert "not served by onnxruntime-int8: validation ROC-AUC by marketplace" in caplog.text
     monkeypatch.undo()
     with pytest.raises(

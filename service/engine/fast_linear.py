@@ -1,0 +1,75 @@
+"""A linear layer on the fastest product that torch has on this machine.
+
+On a CPU `torch.nn.functional.linear` in float32 goes to MKL, which on processors that are not Intel's leaves
+half of the machine idle; oneDNN, which torch has as well, does not, takes the activation or the residual along,
+and can lay out the weights once instead of at every call (measured: docs/performance.md). All of them are exact
+float32 products.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+_PACKED_FOR_TOKENS = 512
+"""The layout for this many rows is as good for any number from 64 on."""
+
+
+class FastLinear(nn.Linear):
+    """`nn.Linear` for inference, on a CPU by oneDNN where torch was built with it."""
+
+    _packed: Tensor | None = None
+
+    @classmethod
+    def of(cls, weight: Tensor, bias: Tensor | None) -> FastLinear:
+        """A layer with these weights, (outputs, inputs) and (outputs), copied."""
+        linear = cls(weight.shape[1], weight.shape[0], bias=bias is not None, device=weight.device)
+        with torch.no_grad():
+            linear.weight.copy_(weight)
+            if bias is not None:
+                linear.bias.copy_(bias)
+        return linear
+
+    def pack(self) -> None:
+        """Lay out the weights for oneDNN and drop the plain ones; nothing happens where it is not used."""
+        if self._packed is None and _ONEDNN_WORKS and self.weight.device.type == "cpu":
+            self._packed = torch.ops.mkldnn._reorder_linear_weight(self.weight.detach(), _PACKED_FOR_TOKENS)
+            self.register_parameter("weight", None)
+
+    def forward(self, input: Tensor) -> Tensor:  # noqa: A002 - the base class's name
+        """(..., inputs) to (..., outputs)."""
+        if self._packed is None:
+            return functional.linear(input, self.weight, self.bias)
+        output: Tensor = torch.ops.mkldnn._linear_pointwise(input, self._packed, self.bias, "none", [], "")
+        return output
+
+    def gelu(self, hidden: Tensor) -> Tensor:
+        """GELU (exact, not the tanh form) of the layer's output."""
+        if self._packed is None:
+            return functional.gelu(functional.linear(hidden, self.weight, self.bias))
+        output: Tensor = torch.ops.mkldnn._linear_pointwise(hidden, self._packed, self.bias, "gelu", [], "none")
+        return output
+
+    def added_to(self, residual: Tensor, hidden: Tensor) -> Tensor:
+        """The layer's output for `hidden`, plus a residual (..., outputs)."""
+        if self._packed is None:
+            return functional.linear(hidden, self.weight, self.bias).add_(residual)
+        pointwise = torch.ops.mkldnn._linear_pointwise.binary
+        output: Tensor = pointwise(hidden, residual, self._packed, self.bias, "add")
+        return output
+
+
+def _onednn_works() -> bool:
+    hidden, weight, bias = torch.ones(2, 3), torch.ones(4, 3), torch.ones(4)
+    try:
+        packed = torch.ops.mkldnn._reorder_linear_weight(weight, _PACKED_FOR_TOKENS)
+        found = torch.ops.mkldnn._linear_pointwise(hidden, packed, bias, "none", [], "")
+        added = torch.ops.mkldnn._linear_pointwise.binary(hidden, found, packed, bias, "add")
+    except (AttributeError, NotImplementedError, RuntimeError):
+        # Another version or build of torch: the public function gives the same numbers.
+        return False
+    return bool((found == 4).all() and (added == 8).all())
+
+
+_ONEDNN_WORKS = _onednn_works()
