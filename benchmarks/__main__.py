@@ -1,48 +1,133 @@
-"""`python -m benchmarks engine`."""
+"""`python -m benchmarks engine|end-to-end|interactions|training`."""
 
 from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, cast
 
+import torch
 import typer
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.encoders import Size
+from benchmarks.end_to_end import end_to_end_benchmark
 from benchmarks.engine import engine_benchmark
+from benchmarks.interactions import interactions_benchmark, quality_rows
+from benchmarks.training_step import training_benchmark
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="Measurements side by side with peers.")
 console = Console()
 
-
-@app.callback()
-def main() -> None:
-    """Measurements side by side with peers."""
+SizeOption = Annotated[str, typer.Option(help="mbert (its shape, random weights) or packaged (e5-small)")]
+DataOption = Annotated[Path, typer.Option(help="flat ESCI sample: whose texts are scored", exists=True)]
+OutputOption = Annotated[Path | None, typer.Option(help="also write JSON here")]
+CountsOption = Annotated[str, typer.Option(help="numbers of adapters")]
 
 
 @app.command()
 def engine(
-    size: Annotated[str, typer.Option(help="mbert or e5-small")] = "mbert",
-    adapters: Annotated[str, typer.Option(help="numbers of adapters")] = "1,2,4,8,16,32",
+    data: DataOption,
+    size: SizeOption = "mbert",
+    adapters: CountsOption = "1,2,4,8,16,32",
     pairs: Annotated[int, typer.Option(help="pairs of a call")] = 256,
-    token_budget: Annotated[int, typer.Option(help="tokens of a batch")] = 1024,
-    rounds: Annotated[int, typer.Option(help="measurements of each, in turn")] = 5,
-    output: Annotated[Path | None, typer.Option(help="also write JSON here")] = None,
+    token_budget: Annotated[int, typer.Option(help="tokens of a batch")] = 512,
+    rounds: Annotated[int, typer.Option(help="measurements of each, in turn")] = 3,
+    device: Annotated[str, typer.Option(help="cpu or cuda")] = "cpu",
+    output: OutputOption = None,
 ) -> None:
-    """Forward passes: folded, unfolded, the adapters library and the plain encoder."""
-    result = engine_benchmark(size, [int(count) for count in adapters.split(",")], pairs, token_budget, rounds)
-    rows = result["pairs_per_second"]
-    assert isinstance(rows, list)
-    table = Table(title=f"pairs a second ({size}, {result['tokens']} tokens in {pairs} pairs)")
-    for name in rows[0]:
-        table.add_column(name, justify="right")
-    for row in rows:
-        table.add_row(*(f"{value:,.1f}" if isinstance(value, float) else str(value) for value in row.values()))
-    console.print(table)
-    console.print(
-        f"plain encoder: {result['plain_share_of_matrix_rate']:.0%} of the measured float32 matrix rate"
+    """Forward passes: folded in every form, unfolded, the adapters library, the plain encoder."""
+    result = engine_benchmark(
+        cast("Size", size), _counts(adapters), pairs, token_budget, rounds, data, torch.device(device)
     )
+    _show(f"pairs a second ({size}, {result['tokens']} tokens in {pairs} pairs)", result["pairs_per_second"])
+    _show("billion operations a second", [{name: rate / 1e9 for name, rate in result["matrix_rates"].items()}])
+    for name, share in result["shares_of_matrix_rate"].items():
+        console.print(f"{name}: {share:.0%}")
+    _write(result, output)
+
+
+@app.command("end-to-end")
+def end_to_end(
+    data: DataOption,
+    size: SizeOption = "mbert",
+    adapters: Annotated[int, typer.Option(help="adapters of ours; peers have none")] = 4,
+    rounds: Annotated[int, typer.Option(help="measurements of each, in turn")] = 5,
+    output: OutputOption = None,
+) -> None:
+    """Strings in, scores out: against sentence-transformers' CrossEncoder."""
+    result = end_to_end_benchmark(cast("Size", size), adapters, rounds, data)
+    _show(f"calls of 1, 32 and 256 pairs ({size})", result["rows"])
+    _write(result, output)
+
+
+@app.command()
+def interactions(
+    data: DataOption,
+    size: SizeOption = "mbert",
+    adapters: Annotated[int, typer.Option(help="number of adapters")] = 4,
+    queries: Annotated[int, typer.Option()] = 200,
+    products: Annotated[int, typer.Option()] = 500,
+    store: Annotated[
+        list[str] | None, typer.Option(help="INTERACTION=FOLDER of a trained store; repeatable")
+    ] = None,
+    output: OutputOption = None,
+) -> None:
+    """What pairs over shared texts cost with cross, late(3) and two_tower."""
+    result = interactions_benchmark(cast("Size", size), adapters, queries, products, data)
+    _show(f"{queries} queries x {products} products ({size})", result["rows"])
+    stores = dict(item.split("=", 1) for item in store or [])
+    if stores:
+        result["auc"] = quality_rows({name: Path(folder) for name, folder in stores.items()}, data)
+        _show("ROC-AUC on us", result["auc"])
+    _write(result, output)
+
+
+@app.command()
+def training(
+    data: DataOption,
+    size: SizeOption = "mbert",
+    adapters: CountsOption = "2,4,8",
+    pairs: Annotated[int, typer.Option(help="pairs of a step")] = 32,
+    rounds: Annotated[int, typer.Option(help="measurements of each, in turn")] = 5,
+    output: OutputOption = None,
+) -> None:
+    """One fusion step, forward and backward, against the library's fusion."""
+    result = training_benchmark(cast("Size", size), _counts(adapters), pairs, rounds, data)
+    _show(f"a step of {pairs} pairs ({size})", result["rows"])
+    _write(result, output)
+
+
+def _counts(text: str) -> list[int]:
+    return [int(count) for count in text.split(",")]
+
+
+def _show(title: str, rows: list[dict[str, Any]]) -> None:
+    """Rows as a table, the wide ones turned."""
+    table = Table(title=title)
+    names = list(rows[0])
+    if len(names) <= len(rows) + 4:
+        for name in names:
+            table.add_column(name, justify="right")
+        for row in rows:
+            table.add_row(*(_text(row[name]) for name in names))
+    else:
+        table.add_column(names[0])
+        for row in rows:
+            table.add_column(_text(row[names[0]]), justify="right")
+        for name in names[1:]:
+            table.add_row(name, *(_text(row[name]) for row in rows))
+    console.print(table)
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, float):
+        return str(value)
+    return f"{value:,.1f}" if abs(value) >= 10 else f"{value:.3g}"
+
+
+def _write(result: dict[str, Any], output: Path | None) -> None:
     if output:
         output.parent.mkdir(parents=True, exist_ok=True)
         output.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")

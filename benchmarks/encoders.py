@@ -1,79 +1,94 @@
-"""Networks of a given size with random weights, ours and the `adapters` library's over the same encoder."""
+"""Networks to measure: ours and the `adapters` library's over one encoder."""
 
 from __future__ import annotations
 
 import copy
 from dataclasses import dataclass
+from typing import Any, Literal
 
 import adapters
 import torch
 from adapters.composition import Fuse
-from transformers import BertConfig, BertModel
+from transformers import BertConfig, BertModel, PreTrainedModel, PreTrainedTokenizerBase
 
+from benchmarks.texts import compact_tokenizer
+from model_store.base_encoders import parse_base_encoder
 from model_store.network import RelevanceNetwork
 from model_store.network_configuration import AdapterConfiguration, FusionConfiguration, HeadConfiguration
 from model_store.pair_encoding import PairEncoding
 from model_store.pair_network import Route
+from model_store.product import QueryProductPair
 
-VOCABULARY = 8192
-"""Small, as the embedding look-up costs the same for any size."""
+BOTTLENECK = 32
+FUSION = "step-0001"
+Size = Literal["mbert", "packaged"]
 
 
 @dataclass(frozen=True, slots=True)
-class Size:
-    """Shape of an encoder."""
+class Subject:
+    """An encoder and its tokenizer: `mbert` has mBERT's shape and random weights, `packaged` is e5-small."""
 
-    layers: int
-    hidden: int
-    heads: int
-    bottleneck: int = 32
+    encoder: PreTrainedModel
+    tokenizer: PreTrainedTokenizerBase
+
+    @property
+    def hidden_size(self) -> int:
+        """Width of the encoder."""
+        return int(self.encoder.config.hidden_size)
 
 
-SIZES = {"mbert": Size(12, 768, 12), "e5-small": Size(12, 384, 12)}
-
-
-def random_encoder(size: Size) -> BertModel:
-    """A BERT of this size in eval mode."""
+def subject_of(size: Size, pairs: list[QueryProductPair]) -> Subject:
+    """The encoder of this size, in eval mode, and a tokenizer for these pairs."""
+    if size == "packaged":
+        return Subject(*parse_base_encoder("packaged").load())
+    tokenizer = compact_tokenizer(pairs)
     torch.manual_seed(0)
-    configuration = BertConfig(
-        vocab_size=VOCABULARY,
-        hidden_size=size.hidden,
-        num_hidden_layers=size.layers,
-        num_attention_heads=size.heads,
-        intermediate_size=4 * size.hidden,
-    )
-    encoder: BertModel = BertModel(configuration, add_pooling_layer=False).eval()
-    return encoder
+    configuration = BertConfig(vocab_size=len(tokenizer), pad_token_id=tokenizer.pad_token_id)
+    encoder: PreTrainedModel = BertModel(configuration, add_pooling_layer=False).eval()
+    return Subject(encoder, tokenizer)
 
 
-def random_network(encoder: BertModel, size: Size, count: int) -> tuple[RelevanceNetwork, Route]:
-    """Our network with `count` adapters and a fusion over them (none with one adapter)."""
+def market_names(count: int) -> tuple[str, ...]:
+    """Names of as many marketplaces."""
+    return tuple(f"market{number:02d}" for number in range(count))
+
+
+def network_of(
+    subject: Subject, adapters_count: int, interaction: str = "cross"
+) -> tuple[RelevanceNetwork, Route]:
+    """Our network with random adapters and a fusion over them (none with one adapter)."""
     network = RelevanceNetwork(
-        copy.deepcopy(encoder),
-        PairEncoding(interaction="cross"),
-        AdapterConfiguration(bottleneck=size.bottleneck),
+        _sharing_embeddings(subject.encoder),
+        PairEncoding(interaction=interaction),
+        AdapterConfiguration(bottleneck=BOTTLENECK),
         FusionConfiguration(),
         HeadConfiguration(),
     )
-    names = tuple(f"market{number:02d}" for number in range(count))
+    torch.manual_seed(0)
+    names = market_names(adapters_count)
     for name in names:
         network.add_adapter(name)
-    network.add_fusion("step-0001")
+    network.add_fusion(FUSION)
     network.heads.add("shared")
-    return network.eval(), Route(names, "step-0001" if count > 1 else None)
+    return network.eval(), Route(names, FUSION if adapters_count > 1 else None)
 
 
-def library_model(encoder: BertModel, size: Size, count: int) -> BertModel:
+def library_model(subject: Subject, adapters_count: int) -> Any:
     """The library's model with as many adapters of the same kind, fused."""
-    model: BertModel = copy.deepcopy(encoder)
+    model = _sharing_embeddings(subject.encoder)
     adapters.init(model)
-    names = [f"market{number:02d}" for number in range(count)]
+    names = market_names(adapters_count)
     for name in names:
-        model.add_adapter(name, config=adapters.SeqBnConfig(reduction_factor=size.hidden / size.bottleneck))
-    if count > 1:
-        fuse = Fuse(*names, name="step-0001")
+        model.add_adapter(name, config=adapters.SeqBnConfig(reduction_factor=subject.hidden_size / BOTTLENECK))
+    if adapters_count > 1:
+        fuse = Fuse(*names, name=FUSION)
         model.add_adapter_fusion(fuse)
         model.set_active_adapters(fuse)
     else:
         model.set_active_adapters(names[0])
     return model.eval()
+
+
+def _sharing_embeddings(encoder: PreTrainedModel) -> Any:
+    """A copy whose embeddings are the original's: they are the larger part of a multilingual encoder."""
+    return copy.deepcopy(encoder, {id(encoder.embeddings): encoder.embeddings})

@@ -1,98 +1,153 @@
-"""Forward passes of the folded network against the unfolded one, the library's and the plain encoder's."""
+"""Forward passes on the same batches: folded in every form, unfolded, the library's, the plain encoder's."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
+from pathlib import Path
+from typing import Any
 
-import numpy as np
 import torch
-from transformers import BertModel
 
-from benchmarks.encoders import SIZES, VOCABULARY, Size, library_model, random_encoder, random_network
-from benchmarks.machine import machine, matrix_rate
+from benchmarks.encoders import Size, Subject, library_model, network_of, subject_of
+from benchmarks.machine import machine, matrix_rates
 from benchmarks.rounds import median_seconds
+from benchmarks.texts import sampled_pairs
 from model_store.length_batches import length_batches
-from model_store.network import RelevanceNetwork
 from model_store.pair_batch import TextBatch
-from model_store.pair_network import Route
+from model_store.pair_encoding import PairEncoding
+from model_store.pair_network import PairNetwork, Route
+from model_store.pair_tokens import PairTokenizer
 from service.engine.folded_network import FoldedNetwork
+from service.engine.onnx_graph import OnnxPrecision, layers_as_onnx
+from service.engine.onnx_network import OnnxNetwork
 
-_LENGTHS = (24.0, 9.0)
-"""Mean and standard deviation of a pair's tokens; drawn with a fixed seed, at least 8 and at most 96."""
+FEW_PAIRS = 64
+"""Pairs of a call from 16 adapters on, where the library takes a minute for 256."""
 
 
 def engine_benchmark(
-    size_name: str, adapter_counts: Sequence[int], pairs: int, token_budget: int, rounds: int
-) -> dict[str, object]:
+    size: Size,
+    adapter_counts: Sequence[int],
+    pairs: int,
+    token_budget: int,
+    rounds: int,
+    data: Path,
+    device: torch.device,
+) -> dict[str, Any]:
     """Pairs a second of every candidate for each number of adapters, all on the same batches."""
-    size = SIZES[size_name]
-    encoder = random_encoder(size)
-    batches, tokens = _batches(pairs, token_budget)
-    rows = []
+    texts = sampled_pairs(data, pairs)
+    subject = subject_of(size, texts)
+    subject.encoder.to(device)
+    rows, tokens = [], 0
     for count in adapter_counts:
-        seconds = median_seconds(_candidates(encoder, size, count, batches), rounds, f"{count} adapters")
-        rows.append({"adapters": count, **{name: pairs / value for name, value in seconds.items()}})
-    rate = matrix_rate(torch.float32)
-    plain = max(float(row["plain encoder"]) for row in rows)
+        few = texts if count < 16 else texts[:FEW_PAIRS]
+        batches = _batches(subject, few, token_budget, device)
+        tokens = max(tokens, sum(int(batch.mask.sum()) for batch in batches))
+        seconds = median_seconds(_candidates(subject, count, batches, device), rounds, f"{count} adapters")
+        rows.append({"adapters": count, **{name: len(few) / value for name, value in seconds.items()}})
+    batches = _batches(subject, texts, token_budget, device)
+    rates = matrix_rates(device)
+    operations = _encoder_operations(subject, batches)
     return {
         "benchmark": "engine",
-        "size": size_name,
+        "size": size,
         "pairs": pairs,
         "tokens": tokens,
         "token_budget": token_budget,
         "rounds": rounds,
+        "data": data.name,
         "pairs_per_second": rows,
-        "matrix_rate_float32": rate,
-        "plain_share_of_matrix_rate": plain / pairs * _encoder_operations(size, batches) / rate,
+        "matrix_rates": rates,
+        "shares_of_matrix_rate": _shares(rows, rates, operations / pairs, device),
         "machine": machine(),
     }
 
 
 def _candidates(
-    encoder: BertModel, size: Size, count: int, batches: Sequence[TextBatch]
+    subject: Subject, count: int, batches: Sequence[TextBatch], device: torch.device
 ) -> dict[str, Callable[[], object]]:
-    network, route = random_network(encoder, size, count)
-    return {
-        "folded": partial(_ours, FoldedNetwork(network, route), route, batches),
+    network, route = network_of(subject, count)
+    network.to(device)
+    folded = FoldedNetwork(network, route)
+    candidates: dict[str, Callable[[], object]] = {}
+    if device.type == "cpu":
+        for precision in ("float32", "int8"):
+            candidates[f"folded onnxruntime {precision}"] = partial(
+                _ours, _onnx(folded, precision), route, batches
+            )
+    candidates |= {
+        "folded torch float32": partial(_ours, folded.pack(), route, batches),
+        "folded torch bf16": partial(_ours, FoldedNetwork(network, route, torch.bfloat16).pack(), route, batches),
+        "no adapters, same code": partial(_ours, FoldedNetwork(network, Route()).pack(), Route(), batches),
+        "no adapters, same code, bf16": partial(
+            _ours, FoldedNetwork(network, Route(), torch.bfloat16).pack(), Route(), batches
+        ),
         "unfolded": partial(_ours, network, route, batches),
-        "adapters library": partial(_library, library_model(encoder, size, count), batches),
-        "plain encoder": partial(_library, encoder, batches),
-        "plain encoder, folded code": partial(_ours, FoldedNetwork(network, Route()), Route(), batches),
+        "adapters library": partial(_library, library_model(subject, count).to(device), batches),
+        "plain encoder (transformers)": partial(_library, subject.encoder, batches),
     }
+    return candidates
+
+
+def _onnx(folded: FoldedNetwork, precision: OnnxPrecision) -> OnnxNetwork:
+    graph = layers_as_onnx(folded.encoder_layers, folded.hidden_size, precision).SerializeToString()
+    return OnnxNetwork(folded, {(0, folded.depth): graph}, torch.get_num_threads())
 
 
 @torch.inference_mode()
-def _ours(network: FoldedNetwork | RelevanceNetwork, route: Route, batches: Sequence[TextBatch]) -> None:
+def _ours(network: PairNetwork, route: Route, batches: Sequence[TextBatch]) -> None:
     for batch in batches:
-        network.encode_texts(batch, route)
+        result = network.encode_texts(batch, route)
+    result[0, 0, 0].item()  # a GPU has finished
 
 
 @torch.inference_mode()
-def _library(model: BertModel, batches: Sequence[TextBatch]) -> None:
+def _library(model: Any, batches: Sequence[TextBatch]) -> None:
     for batch in batches:
-        model(input_ids=batch.token_ids, attention_mask=batch.mask.long(), token_type_ids=batch.token_types)
+        types = torch.zeros_like(batch.token_ids)
+        output = model(
+            input_ids=batch.token_ids, attention_mask=batch.mask.long(), token_type_ids=types
+        ).last_hidden_state
+    output[0, 0, 0].item()
 
 
-def _batches(pairs: int, token_budget: int) -> tuple[list[TextBatch], int]:
-    generator = np.random.default_rng(0)
-    lengths = np.clip(generator.normal(*_LENGTHS, pairs).round().astype(np.int64), 8, 96)
-    batches = []
-    for rows in length_batches(lengths, token_budget):
-        width = int(lengths[rows].max())
-        mask = torch.from_numpy(np.arange(width)[None, :] < lengths[rows][:, None])
-        ids = torch.from_numpy(generator.integers(1, VOCABULARY, (len(rows), width))) * mask
-        padded = not bool(mask.all())
-        batches.append(TextBatch(ids, torch.zeros_like(ids), mask, mask.long(), padded))
-    return batches, int(lengths.sum())
+def _batches(subject: Subject, pairs: Sequence[Any], token_budget: int, device: torch.device) -> list[TextBatch]:
+    tokenizer = PairTokenizer(subject.tokenizer, PairEncoding(interaction="cross"))
+    tokenized = tokenizer.tokenize(list(pairs))
+    return [
+        tokenizer.joint_texts([tokenized.texts(row) for row in rows]).to(device)
+        for rows in length_batches(tokenized.lengths(), token_budget)
+    ]
 
 
-def _encoder_operations(size: Size, batches: Sequence[TextBatch]) -> float:
+def _encoder_operations(subject: Subject, batches: Sequence[TextBatch]) -> float:
     """Floating point operations of the plain encoder's matrix products, padding left out."""
+    hidden, layers = subject.hidden_size, int(subject.encoder.config.num_hidden_layers)
+    wide = int(subject.encoder.config.intermediate_size)
     total = 0.0
     for batch in batches:
         lengths = batch.mask.sum(1).double()
-        dense = 24.0 * size.hidden**2 * float(lengths.sum())
-        attention = 4.0 * size.hidden * float((lengths * lengths).sum())
-        total += size.layers * (dense + attention)
+        dense = (8.0 * hidden**2 + 4.0 * hidden * wide) * float(lengths.sum())
+        total += layers * (dense + 4.0 * hidden * float((lengths * lengths).sum()))
     return total
+
+
+def _shares(
+    rows: Sequence[dict[str, float]],
+    rates: dict[str, float],
+    operations_per_pair: float,
+    device: torch.device,
+) -> dict[str, float]:
+    """Of the networks without adapters: token operations a second over the measured rate of matrix products."""
+    best = {
+        name: max(row[name] for row in rows) * operations_per_pair for name in rows[0] if "no adapters" in name
+    }
+    if device.type == "cuda":
+        best = {name: value for name, value in best.items() if "bf16" in name}
+    return {
+        f"{name} / {rate_name}": value / rate
+        for name, value in best.items()
+        for rate_name, rate in rates.items()
+        if ("bf16" in name) == ("bf16" in rate_name)
+    }

@@ -7,11 +7,15 @@ import os
 import platform
 import subprocess
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
 
-_LIBRARIES = ("torch", "transformers", "adapters")
+from service.engine.fast_linear import FastLinear
+
+_LIBRARIES = ("torch", "transformers", "adapters", "onnxruntime", "sentence-transformers", "infinity-emb")
+_SIZE = 1024
 
 
 def machine() -> dict[str, object]:
@@ -22,20 +26,42 @@ def machine() -> dict[str, object]:
         "threads": torch.get_num_threads(),
         "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
         "python": platform.python_version(),
-        "versions": {name: importlib.metadata.version(name) for name in _LIBRARIES},
+        "versions": {name: _version(name) for name in _LIBRARIES},
         "commit": _commit(),
     }
 
 
-def matrix_rate(dtype: torch.dtype, size: int = 1024, seconds: float = 1.0) -> float:
-    """The best rate of a square matrix product seen in `seconds`, in floating point operations a second."""
-    left, right = torch.randn(size, size, dtype=dtype), torch.randn(size, size, dtype=dtype)
+@torch.inference_mode()
+def matrix_rates(device: torch.device) -> dict[str, float]:
+    """Best rates of a 1024 (GPU: 8192) square product, in floating point operations a second, by library."""
+    if device.type == "cuda":
+        left = torch.randn(8192, 8192, dtype=torch.bfloat16, device=device)
+        return {"torch.mm bf16": _rate(lambda: (left @ left)[0, 0].item(), 8192)}
+    rates = {}
+    for name, dtype in (("float32", torch.float32), ("bf16", torch.bfloat16)):
+        left, right = torch.randn(_SIZE, _SIZE, dtype=dtype), torch.randn(_SIZE, _SIZE)
+        packed = FastLinear.of(right, None).to(dtype)
+        packed.pack()
+        plain = right.to(dtype)
+        rates[f"torch.mm {name}"] = _rate(lambda left=left, plain=plain: torch.mm(left, plain), _SIZE)  # type: ignore[misc]
+        rates[f"oneDNN {name}"] = _rate(lambda left=left, packed=packed: packed(left), _SIZE)  # type: ignore[misc]
+    return rates
+
+
+def _rate(product: Callable[[], object], size: int, seconds: float = 1.0) -> float:
     best, end = float("inf"), time.perf_counter() + seconds
     while time.perf_counter() < end:
         started = time.perf_counter()
-        torch.mm(left, right)
+        product()
         best = min(best, time.perf_counter() - started)
     return 2 * size**3 / best
+
+
+def _version(name: str) -> str | None:
+    try:
+        return importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return None
 
 
 def _processor() -> str:

@@ -1,4 +1,7 @@
-"""Command line of the training side: `python -m training continual|add|evaluate|predict|...`."""
+"""Command line of the training side: `python -m training continual|add|evaluate|predict|...`.
+
+A command imports what it runs: `--help` and the small ones do not wait for torch.
+"""
 
 from __future__ import annotations
 
@@ -7,15 +10,14 @@ from typing import Annotated
 
 import typer
 
-from training.commands.add import add_marketplace
-from training.commands.candidates import write_candidates
-from training.commands.continual import train_continually
-from training.commands.evaluate import evaluate_version
-from training.commands.predict import predict_file
-from training.commands.sequential import finetune_sequentially
 from training.overrides import parse_overrides
 
-app = typer.Typer(no_args_is_help=True, add_completion=False, help=__doc__, pretty_exceptions_enable=False)
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    help="Learn marketplaces one after another, compare, publish.",
+    pretty_exceptions_enable=False,
+)
 
 Data = Annotated[
     str,
@@ -48,6 +50,8 @@ def continual(
     settings: Overrides = None,
 ) -> None:
     """Learn marketplaces one after another; publish a model version after each."""
+    from training.commands.continual import train_continually
+
     overrides = parse_overrides(settings or [], translation=translation, seed=seed)
     train_continually(data, sequence.split(","), preset, overrides, store, run)
 
@@ -63,6 +67,8 @@ def add(
     settings: Overrides = None,
 ) -> None:
     """Put one more marketplace on top of the newest version, with that version's configuration."""
+    from training.commands.add import add_marketplace
+
     overrides = parse_overrides(settings or [], translation=translation, seed=seed)
     add_marketplace(data, marketplace, overrides, store, run)
 
@@ -77,6 +83,8 @@ def sequential(
     settings: Overrides = None,
 ) -> None:
     """Fine-tune the whole encoder on one marketplace after another: the baseline that forgets."""
+    from training.commands.sequential import finetune_sequentially
+
     overrides = parse_overrides(settings or [], translation="none", seed=seed)
     finetune_sequentially(data, sequence.split(","), preset, overrides, output)
 
@@ -89,6 +97,8 @@ def evaluate(
     as_json: Annotated[bool, typer.Option("--json", help="print JSON")] = False,
 ) -> None:
     """Print ROC-AUC with its 95 % bootstrap interval, average precision and counts per marketplace."""
+    from training.commands.evaluate import evaluate_version
+
     evaluate_version(data, version, store, as_json)
 
 
@@ -102,6 +112,8 @@ def predict(
     store: Store = None,
 ) -> None:
     """Write a score for every row of a file."""
+    from training.commands.predict import predict_file
+
     predict_file(file, output, marketplace, mapping, version, store)
 
 
@@ -115,4 +127,6 @@ def candidates(
     seed: Seed = None,
 ) -> None:
     """Write a file of unlabelled candidate pairs, for trying the batch fill."""
+    from training.commands.candidates import write_candidates
+
     write_candidates(data, marketplace, output, queries, products, seed or 0)

@@ -1,0 +1,124 @@
+"""Strings in, scores out: the scorer with adapters against peers' plain encoders, in one process, in turn."""
+
+from __future__ import annotations
+
+import statistics
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from rich.progress import track
+
+from benchmarks.encoders import Size, subject_of
+from benchmarks.loaded import loaded_version
+from benchmarks.machine import machine
+from benchmarks.peers import ScoreTexts, cross_encoders, write_cross_encoder
+from benchmarks.texts import sampled_pairs
+from model_store.product import QueryProductPair
+from service.engine.engine_choice import EngineChoice
+from service.engine.folded_network import FoldedNetwork
+from service.engine.onnx_graph import OnnxPrecision, layers_as_onnx
+from service.engine.onnx_network import OnnxNetwork
+from service.engine.scorer import Scorer
+from service.engine.token_budget import calibrated_token_budget
+
+BATCHES = (1, 32, 256)
+_SMALL_CALLS = {1: 24, 32: 3, 256: 1}
+"""Calls of each size in a round."""
+
+Score = Callable[[Sequence[QueryProductPair]], object]
+
+
+def end_to_end_benchmark(size: Size, adapters_count: int, rounds: int, data: Path) -> dict[str, Any]:
+    """Pairs a second, and median and 99th percentile of the time of a call, for calls of 1, 32 and 256 pairs."""
+    texts = sampled_pairs(data, 2048)
+    subject = subject_of(size, texts)
+    candidates = dict(_own(subject, adapters_count))
+    with tempfile.TemporaryDirectory() as folder:
+        candidates |= {
+            name: _as_texts(predict)
+            for name, predict in cross_encoders(write_cross_encoder(subject, Path(folder))).items()
+        }
+        times = _timed(candidates, texts, rounds)
+    rows = [
+        {
+            "engine": name,
+            **{
+                f"{batch} pairs: {figure}": value
+                for batch in BATCHES
+                for figure, value in _figures(times[name][batch], batch).items()
+            },
+        }
+        for name in candidates
+    ]
+    return {
+        "benchmark": "end_to_end",
+        "size": size,
+        "adapters": adapters_count,
+        "rounds": rounds,
+        "data": data.name,
+        "rows": rows,
+        "machine": machine(),
+    }
+
+
+def _own(subject: Any, adapters_count: int) -> list[tuple[str, Score]]:
+    loaded = loaded_version(subject, adapters_count)
+    folded = FoldedNetwork(loaded.network, loaded.route)
+    networks: list[tuple[EngineChoice, Any]] = []
+    precisions: tuple[OnnxPrecision, ...] = ("float32", "int8")
+    for precision in precisions:
+        graph = layers_as_onnx(folded.encoder_layers, folded.hidden_size, precision)
+        graphs = {(0, folded.depth): graph.SerializeToString()}
+        choice = EngineChoice("onnxruntime", precision)
+        networks.append((choice, OnnxNetwork(folded, graphs, torch.get_num_threads())))
+    networks.append((EngineChoice("torch", "float32"), folded.pack()))
+    half = FoldedNetwork(loaded.network, loaded.route, torch.bfloat16).pack()
+    networks.append((EngineChoice("torch", "bf16"), half))
+    return [
+        (
+            f"ours, {adapters_count} adapters, {choice.name}",
+            Scorer(
+                loaded,
+                network,
+                choice,
+                token_budget=calibrated_token_budget(network, loaded.route, choice),
+            ).score,
+        )
+        for choice, network in networks
+    ]
+
+
+def _as_texts(predict: ScoreTexts) -> Score:
+    return lambda pairs: predict([(pair.query, pair.product.title) for pair in pairs])
+
+
+def _timed(
+    candidates: dict[str, Score], texts: list[QueryProductPair], rounds: int
+) -> dict[str, dict[int, list[float]]]:
+    times: dict[str, dict[int, list[float]]] = {name: {batch: [] for batch in BATCHES} for name in candidates}
+    for score in candidates.values():
+        score(texts[:32])  # warm
+    place = 0
+    for _ in track(range(rounds), description="rounds"):
+        for batch in BATCHES:
+            for _ in range(_SMALL_CALLS[batch]):
+                asked = [texts[(place + number) % len(texts)] for number in range(batch)]
+                place += batch
+                for name, score in candidates.items():
+                    started = time.perf_counter()
+                    score(asked)
+                    times[name][batch].append(time.perf_counter() - started)
+    return times
+
+
+def _figures(seconds: list[float], batch: int) -> dict[str, float]:
+    ordered = sorted(seconds)
+    return {
+        "pairs/s": batch / statistics.median(ordered),
+        "p50 ms": 1000 * statistics.median(ordered),
+        "p99 ms": 1000 * ordered[min(len(ordered) - 1, int(0.99 * len(ordered)))],
+    }

@@ -1,0 +1,63 @@
+"""A version in memory that was never stored: random adapters over an encoder to measure."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from benchmarks.encoders import BOTTLENECK, FUSION, Subject, market_names, network_of
+from model_store.loading import LoadedVersion
+from model_store.manifest import BaseEncoderReference, Manifest, MarketplaceEntry, PromotionDecision
+from model_store.network_configuration import AdapterConfiguration, FusionConfiguration, HeadConfiguration
+from model_store.pair_encoding import PairEncoding
+from model_store.pair_tokens import PairTokenizer
+
+
+def loaded_version(subject: Subject, adapters_count: int, interaction: str = "cross") -> LoadedVersion:
+    """What a scorer takes, with `adapters_count` marketplaces."""
+    network, route = network_of(subject, adapters_count, interaction)
+    encoding = PairEncoding(interaction=interaction)
+    manifest = Manifest(
+        number=1,
+        created_at=datetime.now(UTC),
+        promotion=PromotionDecision(promoted=True, reason="measured only", tolerance=0.01),
+        files={},
+        parent=None,
+        marketplaces=tuple(_entry(name, step) for step, name in enumerate(market_names(adapters_count), start=1)),
+        base_encoder=BaseEncoderReference(
+            source="in memory",
+            digest="",
+            model_type=subject.encoder.config.model_type,
+            hidden_size=subject.hidden_size,
+            layers=network.depth,
+        ),
+        pair_encoding=encoding,
+        adapter=AdapterConfiguration(bottleneck=BOTTLENECK),
+        fusion=FusionConfiguration(),
+        fusion_name=FUSION,
+        head=HeadConfiguration(),
+        metric_matrix=(),
+        test_matrix=(),
+        zero_shot={},
+        run="",
+        evaluation={},
+        training_configuration={},
+        library_versions={},
+        score_histograms={},
+        probe_pairs=(),
+    )
+    positions = int(subject.encoder.config.max_position_embeddings)
+    return LoadedVersion(manifest, network, PairTokenizer(subject.tokenizer, encoding, positions), route)
+
+
+def _entry(name: str, step: int) -> MarketplaceEntry:
+    return MarketplaceEntry(
+        name=name,
+        language="en",
+        step=step,
+        adapter_folder=f"adapters/{name}",
+        bottleneck=BOTTLENECK,
+        head="shared",
+        threshold=None,
+        validation_auc=None,
+        trainable_parameters={},
+    )

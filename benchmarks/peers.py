@@ -1,0 +1,78 @@
+"""What a user would otherwise take: cross-encoders of `sentence-transformers` on the same encoder."""
+
+from __future__ import annotations
+
+import importlib.util
+import warnings
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import BertConfig, BertForSequenceClassification
+
+from benchmarks.encoders import Subject
+
+BATCH_SIZE = 32
+"""The library's default."""
+
+ScoreTexts = Callable[[Sequence[tuple[str, str]]], object]
+
+
+def write_cross_encoder(subject: Subject, folder: Path) -> Path:
+    """The plain encoder with a classification head of random weights, as `sentence-transformers` loads it."""
+    configuration = BertConfig(**{**subject.encoder.config.to_dict(), "num_labels": 1})
+    torch.manual_seed(0)
+    model = BertForSequenceClassification(configuration)
+    model.bert.embeddings.load_state_dict(subject.encoder.embeddings.state_dict())
+    model.bert.encoder.load_state_dict(subject.encoder.encoder.state_dict())
+    model.save_pretrained(folder)
+    subject.tokenizer.save_pretrained(folder)
+    return folder
+
+
+def cross_encoders(folder: Path) -> dict[str, ScoreTexts]:
+    """`CrossEncoder` in torch (float32, bf16), ONNX and its int8, by name; none where it is not installed."""
+    if importlib.util.find_spec("sentence_transformers") is None:
+        return {}
+    from sentence_transformers import CrossEncoder
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        torch_float32 = CrossEncoder(str(folder), device="cpu", max_length=128)
+        torch_bf16 = CrossEncoder(
+            str(folder), device="cpu", max_length=128, model_kwargs={"torch_dtype": torch.bfloat16}
+        )
+        onnx = CrossEncoder(
+            str(folder),
+            device="cpu",
+            max_length=128,
+            backend="onnx",
+            model_kwargs={"provider": "CPUExecutionProvider", "export": True},
+        )
+        onnx.save_pretrained(str(folder / "onnx-model"))
+        quantized = _quantized(onnx, folder)
+    return {
+        "CrossEncoder torch float32": _predict(torch_float32),
+        "CrossEncoder torch bf16": _predict(torch_bf16),
+        "CrossEncoder ONNX float32": _predict(onnx),
+        "CrossEncoder ONNX int8": _predict(quantized),
+    }
+
+
+def _quantized(onnx: Any, folder: Path) -> Any:
+    from sentence_transformers import CrossEncoder
+    from sentence_transformers.backend import export_dynamic_quantized_onnx_model
+
+    export_dynamic_quantized_onnx_model(onnx, "avx512_vnni", str(folder / "onnx-model"))
+    return CrossEncoder(
+        str(folder / "onnx-model"),
+        device="cpu",
+        max_length=128,
+        backend="onnx",
+        model_kwargs={"provider": "CPUExecutionProvider", "file_name": "model_qint8_avx512_vnni.onnx"},
+    )
+
+
+def _predict(model: Any) -> ScoreTexts:
+    return lambda pairs: model.predict(list(pairs), batch_size=BATCH_SIZE, show_progress_bar=False)

@@ -1,0 +1,87 @@
+"""Real query-product texts for measurements, and a tokenizer that holds just their pieces."""
+
+from __future__ import annotations
+
+import copy
+import csv
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from tokenizers import Tokenizer
+from transformers import PreTrainedTokenizerBase, PreTrainedTokenizerFast
+
+from model_store.base_encoders import parse_base_encoder
+from model_store.product import Product, QueryProductPair
+
+MARKETPLACE = "market00"
+
+
+@dataclass(frozen=True, slots=True)
+class JudgedPairs:
+    """Pairs with labels: 1 where judged E or S."""
+
+    pairs: list[QueryProductPair]
+    labels: np.ndarray
+
+
+def judged_pairs(path: Path, locale: str | None = None) -> JudgedPairs:
+    """Rows of the flat ESCI sample, of one locale or of all."""
+    with path.open(encoding="utf-8", newline="") as file:
+        rows = [
+            row
+            for row in csv.DictReader(file, delimiter="\t", quoting=csv.QUOTE_NONE)
+            if locale in (None, row["product_locale"])
+        ]
+    pairs = [
+        QueryProductPair(MARKETPLACE, row["query"], Product(row["product_id"], row["product_title"]))
+        for row in rows
+    ]
+    return JudgedPairs(pairs, np.array([int(row["esci_label"] in "ES") for row in rows]))
+
+
+def sampled_pairs(path: Path, count: int) -> list[QueryProductPair]:
+    """Pairs drawn with a fixed seed: the realistic mix of lengths."""
+    pairs = judged_pairs(path).pairs
+    return [pairs[place] for place in np.random.default_rng(0).permutation(len(pairs))[:count]]
+
+
+def compact_tokenizer(pairs: Sequence[QueryProductPair]) -> PreTrainedTokenizerFast:
+    """The packaged encoder's tokenizer with only those pieces that the pairs consist of.
+
+    It cuts these texts exactly as the whole one does (the best segmentation stays the best), and an encoder with
+    random weights then needs an embedding of some thousand rows instead of 250,000.
+    """
+    whole = _packaged_tokenizer()
+    texts = [text for pair in pairs for text in (pair.query, pair.product.title)]
+    used = {token for ids in whole(texts)["input_ids"] for token in ids} | set(whole.all_special_ids)
+    content = json.loads(whole.backend_tokenizer.to_str())
+    pieces = content["model"]["vocab"]
+    kept = [place for place in range(len(pieces)) if place in used or pieces[place][0] == whole.unk_token]
+    numbers = {pieces[place][0]: number for number, place in enumerate(kept)}
+    content["model"]["vocab"] = [pieces[place] for place in kept]
+    content["model"]["unk_id"] = numbers[whole.unk_token]
+    for token in content["added_tokens"]:
+        token["id"] = numbers.get(token["content"], token["id"])
+    content["added_tokens"] = [token for token in content["added_tokens"] if token["content"] in numbers]
+    processor = content["post_processor"]
+    for name, special in processor.get("special_tokens", {}).items():
+        special["ids"] = [numbers[name]]
+    compact = copy.copy(Tokenizer.from_str(json.dumps(content)))
+    return PreTrainedTokenizerFast(
+        tokenizer_object=compact,
+        bos_token=whole.bos_token,
+        eos_token=whole.eos_token,
+        unk_token=whole.unk_token,
+        pad_token=whole.pad_token,
+        cls_token=whole.cls_token,
+        sep_token=whole.sep_token,
+        model_max_length=512,
+        model_input_names=["input_ids", "attention_mask"],
+    )
+
+
+def _packaged_tokenizer() -> PreTrainedTokenizerBase:
+    return parse_base_encoder("packaged").load()[1]
