@@ -1,4 +1,5 @@
-# make demo | make serve | make test | make test-long. Everything is installed into .venv.
+# make demo | make serve | make test | make test-long | make test-gpu | make bench | make bench-gpu.
+# Everything is installed into .venv.
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
 BIN := $(VENV)/bin
@@ -9,11 +10,13 @@ DATA ?= catalogue
 SEQUENCE ?= us,es,jp
 TRANSLATION ?= catalogue
 SEED ?= 0
+# Whose texts the benchmarks score: a flat ESCI sample.
+BENCH_DATA ?= ../shared/data/esci_sample/esci_sample.tsv
 # What the demo published and cached; `make serve MODEL_STORE=... CACHE_FOLDER=...` serves another store.
 MODEL_STORE ?= demo/model-store
 CACHE_FOLDER ?= demo/cache
 
-.PHONY: setup demo serve test test-long lint types imports unit clean
+.PHONY: setup demo serve test test-long test-gpu lint types imports unit bench bench-gpu clean
 
 setup: $(STAMP)
 
@@ -47,6 +50,23 @@ unit: $(STAMP)
 
 test-long: $(STAMP)
 	$(BIN)/python -m pytest -m long
+
+# On a machine with an NVIDIA GPU, with torch for CUDA installed in the environment that PYTHON names.
+test-gpu:
+	$(PYTHON) -m pytest -m gpu
+
+bench-gpu:
+	$(PYTHON) -m benchmarks engine --device cuda --size mbert --data '$(BENCH_DATA)' --adapters 1,4,16 --pairs 4096 --token-budget 16384 --rounds 5 --output var/benchmarks/gpu-mbert.json
+	$(PYTHON) -m benchmarks engine --device cuda --size packaged --data '$(BENCH_DATA)' --adapters 1,4,16 --pairs 4096 --token-budget 16384 --rounds 5 --output var/benchmarks/gpu-packaged.json
+
+bench: $(STAMP)
+	$(PIP) install -c constraints.txt -e '.[benchmarks]'
+	$(BIN)/python -m benchmarks engine --data '$(BENCH_DATA)' --output var/benchmarks/engine-mbert.json
+	$(BIN)/python -m benchmarks engine --data '$(BENCH_DATA)' --size packaged --output var/benchmarks/engine-packaged.json
+	$(BIN)/python -m benchmarks end-to-end --data '$(BENCH_DATA)' --output var/benchmarks/end-to-end-mbert.json
+	$(BIN)/python -m benchmarks end-to-end --data '$(BENCH_DATA)' --size packaged --output var/benchmarks/end-to-end-packaged.json
+	$(BIN)/python -m benchmarks interactions --data '$(BENCH_DATA)' --output var/benchmarks/interactions.json
+	$(BIN)/python -m benchmarks training --data '$(BENCH_DATA)' --output var/benchmarks/training.json
 
 clean:
 	rm -rf $(VENV) demo var .mypy_cache .ruff_cache .pytest_cache

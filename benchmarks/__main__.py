@@ -58,7 +58,8 @@ def end_to_end(
 ) -> None:
     """Strings in, scores out: against sentence-transformers' CrossEncoder."""
     result = end_to_end_benchmark(cast("Size", size), adapters, rounds, data)
-    _show(f"calls of 1, 32 and 256 pairs ({size})", result["rows"])
+    for calls, rows in result["rows"].items():
+        _show(f"calls of {calls} ({size})", rows)
     _write(result, output)
 
 

@@ -43,17 +43,10 @@ def end_to_end_benchmark(size: Size, adapters_count: int, rounds: int, data: Pat
             for name, predict in cross_encoders(write_cross_encoder(subject, Path(folder))).items()
         }
         times = _timed(candidates, texts, rounds)
-    rows = [
-        {
-            "engine": name,
-            **{
-                f"{batch} pairs: {figure}": value
-                for batch in BATCHES
-                for figure, value in _figures(times[name][batch], batch).items()
-            },
-        }
-        for name in candidates
-    ]
+    rows = {
+        f"{batch} pairs": [{"engine": name, **_figures(times[name][batch], batch)} for name in candidates]
+        for batch in BATCHES
+    }
     return {
         "benchmark": "end_to_end",
         "size": size,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
@@ -76,6 +77,14 @@ def _candidates(
             candidates[f"folded onnxruntime {precision}"] = partial(
                 _ours, _onnx(folded, precision), route, batches
             )
+    else:
+        from service.engine.graphed_network import GraphedNetwork
+
+        candidates["folded torch bf16, CUDA graphs"] = partial(
+            _ours, GraphedNetwork(network, route), route, batches
+        )
+        half = copy.deepcopy(library_model(subject, count)).to(device, torch.bfloat16)
+        candidates["adapters library bf16"] = partial(_library, half, batches)
     candidates |= {
         "folded torch float32": partial(_ours, folded.pack(), route, batches),
         "folded torch bf16": partial(_ours, FoldedNetwork(network, route, torch.bfloat16).pack(), route, batches),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import logging
 import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -37,6 +38,8 @@ def cross_encoders(folder: Path) -> dict[str, ScoreTexts]:
         return {}
     from sentence_transformers import CrossEncoder
 
+    # Each of five loadings says the same about a tokenizer of another model.
+    logging.disable(logging.WARNING)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         torch_float32 = CrossEncoder(str(folder), device="cpu", max_length=128)
@@ -52,6 +55,7 @@ def cross_encoders(folder: Path) -> dict[str, ScoreTexts]:
         )
         onnx.save_pretrained(str(folder / "onnx-model"))
         quantized = _quantized(onnx, folder)
+    logging.disable(logging.NOTSET)
     return {
         "CrossEncoder torch float32": _predict(torch_float32),
         "CrossEncoder torch bf16": _predict(torch_bf16),

@@ -107,6 +107,10 @@ class _Loading:
 
     def _built(self, choice: EngineChoice, graphs: dict[LayerRange, bytes]) -> PairNetwork:
         if choice.backend == "torch":
+            if self._folded.device.type == "cuda":
+                from service.engine.graphed_network import GraphedNetwork
+
+                return GraphedNetwork(self._loaded.network, self._loaded.route)
             return FoldedNetwork(self._loaded.network, self._loaded.route, torch.bfloat16).pack()
         from service.engine.onnx_network import OnnxNetwork
 
