@@ -20,9 +20,12 @@ async def interrupted_by(number: signal.Signals, cleaned_up: list[str]) -> None:
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_stopped_command_cleans_up_and_ends_as_interrupted(
-    number: signal.Signals, capsys: pytest.CaptureFixture[str]
+    number: signal.Signals, capsys: pytest.CaptureFixture[str], request: pytest.FixtureRequest
 ) -> None:
     cleaned_up: list[str] = []
+    # Where the tests run in the background of a shell, it is ignored from the start.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    request.addfinalizer(lambda: signal.signal(signal.SIGINT, before))
     with pytest.raises(typer.Exit) as ended:
         run_to_end(interrupted_by(number, cleaned_up))
     assert ended.value.exit_code == 130
