@@ -80,8 +80,8 @@ def interactions(
     _show(f"{queries} queries x {products} products ({size})", result["rows"])
     stores = dict(item.split("=", 1) for item in store or [])
     if stores:
-        result["auc"] = quality_rows({name: Path(folder) for name, folder in stores.items()}, data)
-        _show("ROC-AUC on us", result["auc"])
+        result["auc"] = quality_rows({name: Path(folder) for name, folder in stores.items()})
+        _show("ROC-AUC on kept test rows", result["auc"])
     _write(result, output)
 
 

@@ -13,6 +13,7 @@ from benchmarks.encoders import Size, subject_of
 from benchmarks.loaded import loaded_version
 from benchmarks.machine import machine
 from benchmarks.texts import MARKETPLACE, judged_pairs
+from model_store.evaluation_rows import read_evaluation_rows
 from model_store.product import QueryProductPair
 from service.engine.engine_choice import TORCH_FLOAT32, EngineOptions
 from service.engine.folded_network import FoldedNetwork
@@ -79,14 +80,16 @@ def crossed(pairs: Sequence[QueryProductPair], queries: int, products: int) -> l
     return [both[place] for place in np.random.default_rng(0).permutation(len(both))]
 
 
-def quality_rows(stores: dict[str, Path], data: Path) -> list[dict[str, Any]]:
-    """ROC-AUC on the validation rows of trained versions, by interaction, in torch and float32."""
+def quality_rows(stores: dict[str, Path]) -> list[dict[str, Any]]:
+    """ROC-AUC of trained stores' newest versions on the test rows kept with them, in torch and float32."""
     rows = []
     for interaction, store in stores.items():
         scorer = load_scorer(store, options=EngineOptions("cpu", "torch", "float32"))
-        judged = judged_pairs(data, "us")
-        pairs = [QueryProductPair("us", pair.query, pair.product) for pair in judged.pairs]
-        rows.append({"interaction": interaction, "auc": roc_auc(judged.labels, np.array(scorer.score(pairs)))})
+        for marketplace, sets in scorer.manifest.evaluation.items():
+            test = read_evaluation_rows(store, sets["test"])
+            auc = roc_auc(test.labels, np.array(scorer.score(test.pairs)))
+            row = {"interaction": interaction, "marketplace": marketplace, "rows": len(test.pairs), "auc": auc}
+            rows.append({**row, "untrained_cosine": scorer.manifest.zero_shot_test.get(marketplace)})
     return rows
 
 
