@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from model_store.fast_products import FastProducts
 from model_store.length_batches import length_batches
 from model_store.pair_batch import PRODUCT_SEGMENT, QUERY_SEGMENT
 from model_store.pair_network import PairNetwork, Route
@@ -50,7 +51,7 @@ def score_tokenized(
     was_training = network.training
     network.eval()
     try:
-        with torch.inference_mode():
+        with torch.inference_mode(), FastProducts():
             if network.pair_encoding.kind == "two_tower":
                 return _two_tower_logits(network, tokenizer, tokenized, route, heads, token_budget, progress)
             return _pairwise_logits(network, tokenizer, tokenized, route, heads, token_budget, progress)

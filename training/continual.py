@@ -86,6 +86,7 @@ class ContinualRun:
             name: EvaluationTokens.of(rows, self.environment.tokenizer) for name, rows in kept.items()
         }
         self.rows: dict[str, Mapping[str, Sequence[RelevancePair]]] = dict(kept)
+        self._validation_logits: dict[str, np.ndarray] = {}
 
     @property
     def environment(self) -> TrainingEnvironment:
@@ -186,17 +187,16 @@ class ContinualRun:
         """Add a row to both matrices: all marketplaces, learnt or still to come."""
         validation, test = {}, {}
         for marketplace, data in self.evaluation.items():
-            validation[marketplace] = roc_auc(
-                data.validation.labels, self.learner.logits(marketplace, data.validation)
-            )
+            logits = self.learner.logits(marketplace, data.validation)
+            self._validation_logits[marketplace] = logits
+            validation[marketplace] = roc_auc(data.validation.labels, logits)
             test[marketplace] = roc_auc(data.test.labels, self.learner.logits(marketplace, data.test))
         self.state.validation_matrix.append(validation)
         self.state.test_matrix.append(test)
 
     def validation_scores(self, marketplace: str) -> tuple[LabelledTokens, np.ndarray]:
-        """The marketplace's validation rows and their scores in [0, 1]."""
-        data = self.evaluation[marketplace].validation
-        return data, probabilities(self.learner.logits(marketplace, data))
+        """The marketplace's validation rows and their scores in [0, 1] after the newest step."""
+        return self.evaluation[marketplace].validation, probabilities(self._validation_logits[marketplace])
 
     def threshold(self, marketplace: str) -> Threshold:
         """Where "highly relevant" begins, on validation data."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
+from model_store.fast_products import FastProducts
 from model_store.network import RelevanceNetwork
 from model_store.pair_batch import PRODUCT_SEGMENT, QUERY_SEGMENT
 from model_store.pair_network import Route
@@ -17,7 +18,7 @@ def zero_shot_cosine(network: RelevanceNetwork, tokenizer: PairTokenizer, data: 
     """(N) cosine of the mean-pooled query and product, each encoded on its own without any adapter."""
     was_training = network.training
     network.eval()
-    with torch.inference_mode():
+    with torch.inference_mode(), FastProducts():
         queries = encoded_texts(network, tokenizer, data.tokenized.queries, QUERY_SEGMENT, Route())
         products = encoded_texts(network, tokenizer, data.tokenized.products, PRODUCT_SEGMENT, Route())
         queries = torch.nn.functional.normalize(queries, dim=-1).cpu()

@@ -1,0 +1,53 @@
+"""Exact float32 linear layers on oneDNN, for inference on a CPU.
+
+`torch.nn.functional.linear` goes to MKL there, which on processors that are not Intel's leaves half of the
+machine idle (measured: docs/performance.md).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+from torch.overrides import TorchFunctionMode
+
+
+class FastProducts(TorchFunctionMode):
+    """While it lasts, linear layers that no gradient goes through are computed by oneDNN where torch has it."""
+
+    def __torch_function__(
+        self,
+        func: Callable[..., Any],
+        types: Sequence[type],
+        args: Sequence[Any] = (),
+        kwargs: Mapping[str, Any] | None = None,
+    ) -> Any:
+        """Take `linear` to oneDNN, everything else to torch."""
+        if func is functional.linear and not kwargs and _is_plain(args[0]) and _ONEDNN_WORKS:
+            return _linear(*args)
+        return func(*args, **(kwargs or {}))
+
+
+def _is_plain(hidden: Tensor) -> bool:
+    in_float32 = hidden.dtype == torch.float32 and not torch.is_autocast_enabled(hidden.device.type)
+    return in_float32 and hidden.device.type == "cpu" and not torch.is_grad_enabled()
+
+
+def _linear(hidden: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+    output: Tensor = torch.ops.mkldnn._linear_pointwise(hidden, weight, bias, "none", [], "")
+    return output
+
+
+def _onednn_works() -> bool:
+    try:
+        found = _linear(torch.ones(2, 3), torch.ones(4, 3), torch.ones(4))
+    except (AttributeError, NotImplementedError, RuntimeError):
+        # Another version or build of torch: the public function gives the same numbers.
+        return False
+    return bool((found == 4).all())
+
+
+_ONEDNN_WORKS = _onednn_works()
