@@ -72,10 +72,14 @@ def demo(
     with _timed(report, "service"), _service(environment) as address, httpx.Client(base_url=address) as client:
         served = _served(report, client)
         _score(report, client, folder, run, served)
-        for entry in report.marketplaces:
-            # Where no score reaches the target precision, nothing is cached: the report says so.
-            if entry["name"] in served and entry["threshold"] is not None:
-                _fill(report, environment, folder, data, str(entry["name"]), seed)
+        # Where no score reaches the target precision, nothing is cached: the report says so.
+        filled = [
+            str(entry["name"])
+            for entry in report.marketplaces
+            if entry["name"] in served and entry["threshold"] is not None
+        ]
+        if filled:
+            _fill(report, environment, folder, data, filled, seed)
         _look_up(report, client, folder)
     report.places = _places(folder, run)
     _write(folder / "report.json", asdict(report))
@@ -186,19 +190,27 @@ def _score(report: DemoReport, client: httpx.Client, folder: Path, run: str, ser
 
 
 def _fill(
-    report: DemoReport, environment: dict[str, str], folder: Path, data: str, marketplace: str, seed: int
+    report: DemoReport,
+    environment: dict[str, str],
+    folder: Path,
+    data: str,
+    marketplaces: Sequence[str],
+    seed: int,
 ) -> None:
-    candidates = folder / "candidates" / f"{marketplace}.tsv"
-    summary = folder / "fill" / f"{marketplace}.json"
+    summary = folder / "fill.json"
     numbers = ["--queries", str(CANDIDATE_QUERIES), "--products", str(CANDIDATES_PER_QUERY), "--seed", str(seed)]
-    _python(
-        environment, "training", "candidates", "--data", data, "--marketplace", marketplace,
-        "--output", str(candidates), *numbers,
-    )  # fmt: skip
-    _python(
-        environment, "service", "fill", str(candidates), "--marketplace", marketplace, "--report", str(summary)
-    )
-    report.fills.append(json.loads(summary.read_text(encoding="utf-8")))
+    files, options = [], []
+    for name in marketplaces:
+        candidates = folder / "candidates" / f"{name}.tsv"
+        _python(
+            environment, "training", "candidates", "--data", data, "--marketplace", name,
+            "--output", str(candidates), *numbers,
+        )  # fmt: skip
+        files.append(str(candidates))
+        options += ["--marketplace", name]
+    _python(environment, "service", "fill", *files, *options, "--report", str(summary))
+    found = json.loads(summary.read_text(encoding="utf-8"))
+    report.fills = found if isinstance(found, list) else [found]
 
 
 def _look_up(report: DemoReport, client: httpx.Client, folder: Path) -> None:

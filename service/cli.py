@@ -53,12 +53,15 @@ def score(
 @app.command()
 def fill(
     candidates: Annotated[list[Path], typer.Argument(help="TSV, CSV, JSON lines (also .gz) or Parquet files")],
-    marketplace: Marketplace,
+    marketplace: Annotated[list[str], typer.Option(help="as us, es or jp; repeat it to fill several in turn")],
     store: Store = None,
     version: Version = None,
     report: Annotated[Path | None, typer.Option(help="also write the JSON report to this file")] = None,
 ) -> None:
-    """Score candidates into a new generation of the cache and let readers see it; print a JSON report."""
+    """Score candidates into a new generation of the cache and let readers see it; print a JSON report.
+
+    Of several marketplaces each gets its own generation, and its own entry of the report, which is then a list.
+    """
     from service.scoring_commands import fill_files
 
     settings = load_settings(model_store=store, model_version=version)

@@ -40,18 +40,20 @@ def score_titles(
 
 
 async def fill_files(
-    settings: ServiceSettings, marketplace: str, paths: Sequence[Path], report_file: Path | None
+    settings: ServiceSettings, marketplaces: Sequence[str], paths: Sequence[Path], report_file: Path | None
 ) -> None:
-    """Run a fill and print its report, also to a file if there is one.
+    """Fill one marketplace after another and print the report, also to a file if there is one.
 
     Raises:
-        ConfigurationError: the report cannot be written there; known before the fill begins.
+        ConfigurationError: the report cannot be written there, or a marketplace has no threshold; known before
+            the first fill begins.
     """
     _check_report_file(report_file)
     scorer = load_scorer(settings.model_store, settings.model_version, settings.engine)
     async with opened_cache(settings) as cache:
-        report = await FillJob(FillTarget(marketplace, scorer, cache, settings), paths).run()
-    text = report.model_dump_json(indent=2)
+        jobs = [FillJob(FillTarget(name, scorer, cache, settings), paths) for name in dict.fromkeys(marketplaces)]
+        reports = [(await job.run()).model_dump(mode="json") for job in jobs]
+    text = json.dumps(reports if len(reports) > 1 else reports[0], indent=2, ensure_ascii=False)
     typer.echo(text)
     if report_file is not None:
         report_file.write_text(text + "\n", encoding="utf-8")

@@ -170,6 +170,17 @@ def test_a_redis_that_is_away_has_an_exit_code_of_its_own(here: Here) -> None:
     assert "127.0.0.1:1 did not answer" in finished.errors
 
 
+def test_several_marketplaces_are_filled_in_turn(shop: Shop) -> None:
+    rows = ["query\tproduct_id\tproduct_title\tmarketplace"]
+    rows += [f"q{n}\tp{n}\t{title_of(n)}\t{name}" for n in range(30) for name in ("us", "es")]
+    candidates = shop.folder / "both.tsv"
+    candidates.write_text("\n".join(rows) + "\n", encoding="utf-8")
+    filled = shop.run("fill", str(candidates), "--marketplace", "es", "--marketplace", "us")
+    reports = json.loads(filled.output)
+    assert [report["marketplace"] for report in reports] == ["es", "us"]
+    assert [report["counts"]["scored"] for report in reports] == [30, 30]
+
+
 def test_a_marketplace_without_threshold_is_not_filled(shop: Shop, client: httpx.Client) -> None:
     candidates = write_candidates(shop.folder / "jp.tsv", 2, 2)
     finished = shop.run("fill", str(candidates), "--marketplace", "jp")
