@@ -6,7 +6,6 @@ import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
-from model_store.fast_dropout import fast_dropout, replace_dropout
 from model_store.pair_batch import TextBatch
 
 
@@ -19,7 +18,6 @@ class EncoderLayers(nn.Module):
 
     def __init__(self, encoder: PreTrainedModel) -> None:
         super().__init__()
-        replace_dropout(encoder)
         self.encoder = encoder
         self.depth: int = len(encoder.encoder.layer)
         self.hidden_size: int = int(encoder.config.hidden_size)
@@ -84,8 +82,8 @@ def written_out_attention(
     scores = query @ key.transpose(-1, -2) * query.shape[-1] ** -0.5
     if bias is not None:
         scores = scores.masked_fill(~bias, torch.finfo(scores.dtype).min)
-    weights = fast_dropout(torch.softmax(scores.float(), -1).to(value.dtype), dropout)
-    return weights @ value
+    weights = nn.functional.dropout(torch.softmax(scores.float(), -1), dropout)
+    return weights.to(value.dtype) @ value
 
 
 def attention_bias(mask: Tensor, padded: bool) -> Tensor | None:
