@@ -179,11 +179,12 @@ class ContinualLearner:
         return counts
 
     def logits(self, marketplace: str, data: LabelledTokens) -> np.ndarray:
-        """(N) logits of the marketplace's rows with the network as it is now."""
+        """(N) logits of the marketplace's rows with the network as it is now, in the training's own precision."""
         environment = self.environment
         budget = environment.configuration.token_budget
         head = self.head_number(marketplace)
-        return data.logits(environment.network, environment.tokenizer, self.route, head, budget)
+        with environment.accelerator.autocast():
+            return data.logits(environment.network, environment.tokenizer, self.route, head, budget)
 
 
 def _kept_result(folder: Path) -> StageResult | None:

@@ -17,7 +17,6 @@ from training.adapter_stage import calibrate_cosine, task_losses, validation_auc
 from training.batches import Batch, epoch_batches
 from training.configuration import StageConfiguration
 from training.environment import TrainingEnvironment, seed_stage
-from training.evaluation import roc_auc
 from training.labelled_tokens import LabelledTokens
 from training.loop import run_stage
 from training.marketplace_data import EvaluationTokens
@@ -96,15 +95,7 @@ class SequentialFinetuning:
 
     def test_auc(self, data: Mapping[str, EvaluationTokens]) -> dict[str, float]:
         """ROC-AUC on the test rows of every marketplace with the weights as they are."""
-        environment = self._environment
-        budget = environment.configuration.token_budget
-        return {
-            name: roc_auc(
-                tokens.test.labels,
-                tokens.test.logits(environment.network, environment.tokenizer, Route(), 0, budget),
-            )
-            for name, tokens in data.items()
-        }
+        return {name: validation_auc(self._environment, tokens.test, Route(), 0) for name, tokens in data.items()}
 
     @property
     def trainable_parameters(self) -> int:
