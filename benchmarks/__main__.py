@@ -35,11 +35,12 @@ def engine(
     token_budget: Annotated[int, typer.Option(help="tokens of a batch")] = 512,
     rounds: Annotated[int, typer.Option(help="measurements of each, in turn")] = 3,
     device: Annotated[str, typer.Option(help="cpu or cuda")] = "cpu",
+    only: Annotated[str, typer.Option(help="regular expression: which candidates")] = "",
     output: OutputOption = None,
 ) -> None:
     """Forward passes: folded in every form, unfolded, the adapters library, the plain encoder."""
     result = engine_benchmark(
-        cast("Size", size), _counts(adapters), pairs, token_budget, rounds, data, torch.device(device)
+        cast("Size", size), _counts(adapters), pairs, token_budget, rounds, data, torch.device(device), only
     )
     _show(f"pairs a second ({size}, {result['tokens']} tokens in {pairs} pairs)", result["pairs_per_second"])
     _show("billion operations a second", [{name: rate / 1e9 for name, rate in result["matrix_rates"].items()}])

@@ -70,6 +70,9 @@ def network_of(
         network.add_adapter(name)
     network.add_fusion(FUSION)
     network.heads.add("shared")
+    for parameter in network.heads.parameters():
+        # As it starts, the head gives every pair the same score.
+        torch.nn.init.normal_(parameter, std=0.1)
     return network.eval(), Route(names, FUSION if adapters_count > 1 else None)
 
 

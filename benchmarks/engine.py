@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import re
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
@@ -14,7 +15,6 @@ from benchmarks.encoders import Size, Subject, library_model, network_of, subjec
 from benchmarks.machine import machine, matrix_rates
 from benchmarks.rounds import median_seconds
 from benchmarks.texts import sampled_pairs
-from model_store.length_batches import length_batches
 from model_store.pair_batch import TextBatch
 from model_store.pair_encoding import PairEncoding
 from model_store.pair_network import PairNetwork, Route
@@ -22,6 +22,7 @@ from model_store.pair_tokens import PairTokenizer
 from service.engine.folded_network import FoldedNetwork
 from service.engine.onnx_graph import OnnxPrecision, layers_as_onnx
 from service.engine.onnx_network import OnnxNetwork
+from service.engine.tight_batches import tight_batches
 
 FEW_PAIRS = 64
 """Pairs of a call from 16 adapters on, where the library takes a minute for 256."""
@@ -35,8 +36,13 @@ def engine_benchmark(
     rounds: int,
     data: Path,
     device: torch.device,
+    only: str = "",
 ) -> dict[str, Any]:
-    """Pairs a second of every candidate for each number of adapters, all on the same batches."""
+    """Pairs a second of every candidate for each number of adapters, all on the same batches.
+
+    Args:
+        only: a regular expression that the names of the candidates match.
+    """
     texts = sampled_pairs(data, pairs)
     subject = subject_of(size, texts)
     subject.encoder.to(device)
@@ -45,7 +51,12 @@ def engine_benchmark(
         few = texts if count < 16 else texts[:FEW_PAIRS]
         batches = _batches(subject, few, token_budget, device)
         tokens = max(tokens, sum(int(batch.mask.sum()) for batch in batches))
-        seconds = median_seconds(_candidates(subject, count, batches, device), rounds, f"{count} adapters")
+        candidates = {
+            name: call
+            for name, call in _candidates(subject, count, batches, device).items()
+            if re.search(only, name)
+        }
+        seconds = median_seconds(candidates, rounds, f"{count} adapters")
         rows.append({"adapters": count, **{name: len(few) / value for name, value in seconds.items()}})
     batches = _batches(subject, texts, token_budget, device)
     rates = matrix_rates(device)
@@ -126,7 +137,7 @@ def _batches(subject: Subject, pairs: Sequence[Any], token_budget: int, device: 
     tokenized = tokenizer.tokenize(list(pairs))
     return [
         tokenizer.joint_texts([tokenized.texts(row) for row in rows]).to(device)
-        for rows in length_batches(tokenized.lengths(), token_budget)
+        for rows in tight_batches(tokenized.lengths(), token_budget)
     ]
 
 

@@ -86,7 +86,7 @@ class ContinualRun:
             name: EvaluationTokens.of(rows, self.environment.tokenizer) for name, rows in kept.items()
         }
         self.rows: dict[str, Mapping[str, Sequence[RelevancePair]]] = dict(kept)
-        self._validation_logits: dict[str, np.ndarray] = {}
+        self._validation_scores: dict[str, np.ndarray] = {}
 
     @property
     def environment(self) -> TrainingEnvironment:
@@ -184,19 +184,25 @@ class ContinualRun:
         return translated, time.monotonic() - started
 
     def _evaluate(self) -> None:
-        """Add a row to both matrices: all marketplaces, learnt or still to come."""
+        """Add a row to both matrices: all marketplaces, learnt or not, in the training's own precision."""
         validation, test = {}, {}
-        for marketplace, data in self.evaluation.items():
-            logits = self.learner.logits(marketplace, data.validation)
-            self._validation_logits[marketplace] = logits
-            validation[marketplace] = roc_auc(data.validation.labels, logits)
-            test[marketplace] = roc_auc(data.test.labels, self.learner.logits(marketplace, data.test))
+        with self.environment.accelerator.autocast():
+            for marketplace, data in self.evaluation.items():
+                validation[marketplace] = self._auc(marketplace, data.validation)
+                test[marketplace] = self._auc(marketplace, data.test)
         self.state.validation_matrix.append(validation)
         self.state.test_matrix.append(test)
+        self._validation_scores.clear()
+
+    def _auc(self, marketplace: str, data: LabelledTokens) -> float:
+        return roc_auc(data.labels, self.learner.logits(marketplace, data))
 
     def validation_scores(self, marketplace: str) -> tuple[LabelledTokens, np.ndarray]:
-        """The marketplace's validation rows and their scores in [0, 1] after the newest step."""
-        return self.evaluation[marketplace].validation, probabilities(self._validation_logits[marketplace])
+        """The marketplace's validation rows and their exact scores in [0, 1] after the newest step."""
+        data = self.evaluation[marketplace].validation
+        if marketplace not in self._validation_scores:
+            self._validation_scores[marketplace] = probabilities(self.learner.logits(marketplace, data))
+        return data, self._validation_scores[marketplace]
 
     def threshold(self, marketplace: str) -> Threshold:
         """Where "highly relevant" begins, on validation data."""

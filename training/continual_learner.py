@@ -179,12 +179,11 @@ class ContinualLearner:
         return counts
 
     def logits(self, marketplace: str, data: LabelledTokens) -> np.ndarray:
-        """(N) logits of the marketplace's rows with the network as it is now, in the training's own precision."""
+        """(N) logits of the marketplace's rows with the network as it is now; float32 unless autocast is on."""
         environment = self.environment
         budget = environment.configuration.token_budget
         head = self.head_number(marketplace)
-        with environment.accelerator.autocast():
-            return data.logits(environment.network, environment.tokenizer, self.route, head, budget)
+        return data.logits(environment.network, environment.tokenizer, self.route, head, budget)
 
 
 def _kept_result(folder: Path) -> StageResult | None:

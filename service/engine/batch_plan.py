@@ -8,6 +8,7 @@ from typing import Generic, TypeVar
 import numpy as np
 
 from model_store.length_batches import SPECIAL_TOKENS
+from service.engine.tight_batches import rows_of_batch
 
 Key = TypeVar("Key")
 
@@ -56,25 +57,39 @@ class BatchPlan(Generic[Key]):
         """Row numbers by call, at least one row; they wait no longer."""
         width = int(self._lengths[self._turns[0]][0])
         room = max(1, self._token_budget // (width + SPECIAL_TOKENS))
-        batch = []
-        for key in self.waiting():
-            rows = self._take(key, width, room)
-            if len(rows):
-                batch.append((key, rows))
-                room -= len(rows)
+        offered: dict[Key, slice] = {}
+        for key in self._turns:
+            found = self._offered(key, width, room)
+            if found.stop > found.start:
+                offered[key] = found
+                room -= found.stop - found.start
             if room == 0:
                 break
+        shortest = self._shortest(offered)
+        batch = [(key, self._take(key, rows, shortest)) for key, rows in offered.items()]
         self._turns.rotate(-1)
-        for key, _ in batch:
+        for key in offered:
             if len(self._rows[key]) == 0:
                 self.drop(key)
-        return batch
+        return [(key, rows) for key, rows in batch if len(rows)]
 
-    def _take(self, key: Key, width: int, room: int) -> np.ndarray:
-        rows, lengths = self._rows[key], self._lengths[key]
+    def _offered(self, key: Key, width: int, room: int) -> slice:
+        """Where the call's longest rows stand that are not wider."""
+        lengths = self._lengths[key]
         # Lengths fall: the first that is not too long.
         first = int(np.searchsorted(-lengths, -width))
-        taken = rows[first : first + room]
-        self._rows[key] = np.delete(rows, slice(first, first + room))
-        self._lengths[key] = np.delete(lengths, slice(first, first + room))
+        return slice(first, min(first + room, len(lengths)))
+
+    def _shortest(self, offered: dict[Key, slice]) -> int:
+        """The length from which rows are better left to another batch: they would be mostly padding."""
+        lengths = np.concatenate([self._lengths[key][rows] for key, rows in offered.items()])
+        falling = -np.sort(-lengths)
+        return int(falling[rows_of_batch(falling, self._token_budget) - 1])
+
+    def _take(self, key: Key, rows: slice, shortest: int) -> np.ndarray:
+        lengths = self._lengths[key]
+        stop = min(rows.stop, int(np.searchsorted(-lengths, -shortest, side="right")))
+        taken = self._rows[key][rows.start : stop]
+        self._rows[key] = np.delete(self._rows[key], slice(rows.start, stop))
+        self._lengths[key] = np.delete(lengths, slice(rows.start, stop))
         return taken

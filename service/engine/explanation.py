@@ -8,10 +8,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from model_store.length_batches import length_batches
 from model_store.pair_batch import PairBatch
 from model_store.pair_network import AttentionMaps, PairNetwork, Route
 from model_store.pair_tokens import PairTokenizer, TokenizedPairs
+from service.engine.tight_batches import tight_batches
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +37,7 @@ def explain(
 ) -> list[PairExplanation]:
     """One explanation for each of the tokenized pairs; the pairs go through the network once more."""
     found: list[PairExplanation | None] = [None] * len(tokenized)
-    for rows in length_batches(tokenized.lengths(), token_budget):
+    for rows in tight_batches(tokenized.lengths(), token_budget):
         batch = tokenizer.batch(tokenized, rows, [0] * len(rows)).to(network.device)
         maps = AttentionMaps()
         network.pair_features(batch, route, maps)

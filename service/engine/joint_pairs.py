@@ -9,12 +9,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from model_store.length_batches import length_batches
 from model_store.pair_batch import PRODUCT_SEGMENT, QUERY_SEGMENT, PairBatch
 from model_store.pair_network import PairNetwork, Route
 from model_store.pair_tokens import PairTokenizer, TokenIds, TokenizedPairs
 from service.engine.encoded_texts import EncodedTexts, TextKey, text_key
 from service.engine.row_work import Interaction, RowWork
+from service.engine.tight_batches import tight_batches
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +82,7 @@ class LatePairs(CrossPairs):
         states = {key: self._known.find(key) for key in texts}
         missing = [key for key, found in states.items() if found is None]
         lengths = np.array([len(texts[key]) for key in missing], dtype=np.int64)
-        for rows in length_batches(lengths, self._token_budget) if missing else []:
+        for rows in tight_batches(lengths, self._token_budget) if missing else []:
             batch = self.tokenizer.single_texts([texts[missing[row]] for row in rows], QUERY_SEGMENT)
             batch = batch.to(self.network.device)
             encoded = self.network.encode_texts(batch, self.route, layers=self._lower)

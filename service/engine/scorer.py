@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import torch
 
-from model_store.length_batches import length_batches
 from model_store.pair_network import PairNetwork
 from model_store.pair_tokens import TokenizedPairs
 from model_store.product import QueryProductPair
@@ -20,6 +19,7 @@ from service.engine.explanation import PairExplanation, explain
 from service.engine.folded_network import FoldedNetwork
 from service.engine.joint_pairs import CrossPairs, LatePairs
 from service.engine.row_work import Interaction, RowWork, compute_parts
+from service.engine.tight_batches import tight_batches
 from service.engine.two_towers import TwoTowers
 
 if TYPE_CHECKING:
@@ -161,7 +161,7 @@ class Scorer:
         """
         prepared = self.prepare(pairs)
         work = self.begin(prepared)
-        for rows in length_batches(work.lengths, self.token_budget):
+        for rows in tight_batches(work.lengths, self.token_budget):
             self.compute([(work, rows)])
             if progress:
                 progress(len(rows))

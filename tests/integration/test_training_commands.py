@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from model_store.evaluation_rows import read_evaluation_rows
 from model_store.loading import load_version
 from model_store.store import ModelStore
 from tests.integration.commands import run, small_settings, start, write_table
@@ -30,7 +31,7 @@ def glossary(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def continual(table: Path, glossary: Path, encoder: Path, sequence: str = "us,es") -> list[str]:
     return [
         "continual", "--data", f"table:{table}", "--sequence", sequence, "--translation", f"glossary:{glossary}",
-        "--run", "toy", *small_settings(encoder, checkpoint_seconds="0"),
+        "--run", "toy", *small_settings(encoder, checkpoint_seconds="0", promotion_tolerance="0.5"),
     ]  # fmt: skip
 
 
@@ -65,6 +66,23 @@ def test_a_loaded_version_gives_the_scores_it_was_published_with(trained: Path) 
     pairs = [QueryProductPair(p.marketplace, p.query, Product(p.product_id, p.product_title)) for p in probes]
     assert len(probes) == 8
     np.testing.assert_allclose(score_pairs(loaded, pairs), [probe.score for probe in probes], atol=1e-5)
+
+
+def test_a_trained_version_is_folded_exactly(trained: Path) -> None:
+    import numpy as np
+
+    from model_store.scoring import score_tokenized
+    from service.engine.folded_network import FoldedNetwork
+
+    loaded = load_version(trained, 2)
+    rows = read_evaluation_rows(trained, loaded.manifest.evaluation["es"]["test"])
+    tokenized = loaded.tokenizer.tokenize(rows.pairs)
+    heads = np.zeros(len(rows.pairs), dtype=np.int64)
+    folded = FoldedNetwork(loaded.network, loaded.route).pack()
+    exact = score_tokenized(loaded.network, loaded.tokenizer, tokenized, loaded.route, heads)
+    found = score_tokenized(folded, loaded.tokenizer, tokenized, loaded.route, heads)
+    assert np.abs(exact).max() > 0.1
+    np.testing.assert_allclose(found, exact, atol=1e-4)
 
 
 def test_the_same_command_again_publishes_nothing_twice(

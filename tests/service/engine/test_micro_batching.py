@@ -73,9 +73,9 @@ async def test_calls_that_come_during_a_batch_share_the_next(tiny_store: Path, b
     await asyncio.gather(*(asyncio.to_thread(scorer.prepare, pairs("x", 1)) for _ in range(5)))
     scorer.go.set()
     await asyncio.gather(first, *others)
+    # The others' queries and products may be too different in length for one batch.
     assert scorer.calls_per_batch[0] == 1
-    assert max(scorer.calls_per_batch) > 1
-    assert sum(scorer.calls_per_batch) == 6
+    assert set(scorer.calls_per_batch[1:]) == {5}
 
 
 async def test_a_flood_is_refused_at_once_and_the_rest_is_answered(
