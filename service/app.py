@@ -2,23 +2,46 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from importlib.metadata import PackageNotFoundError, version
 
 from fastapi import FastAPI
+from fastapi_offline import FastAPIOffline
+from starlette.middleware.cors import CORSMiddleware
 
-from service.api import cache, health, model, score
+from service.api import cache, compare, console, health, metrics, model, model_versions, rank, score, score_stream
+from service.api.compatible import predict, rerank
 from service.api.errors import install_error_handlers
+from service.api.keys import KeyMiddleware, check_keys
+from service.api.observation import ObservationMiddleware
 from service.api.request_id import RequestIdMiddleware
 from service.cache.opening import opened_cache
+from service.engine.comparison import Comparison
 from service.engine.micro_batching import MicroBatching
 from service.engine.served_model import ServedModel
 from service.engine.worker_thread import WorkerThread
+from service.metrics import ServiceMetrics
 from service.settings import ServiceSettings
 from service.state import ServiceState
+from service.tracing import Tracing
 
 _DISTRIBUTION = "continual-relevance"
+_ROUTES = (
+    score,
+    rank,
+    score_stream,
+    cache,
+    model,
+    model_versions,
+    compare,
+    rerank,
+    predict,
+    health,
+    metrics,
+    console,
+)
 
 
 def _unannounced(model: ServedModel) -> None:
@@ -29,37 +52,63 @@ def create_app(settings: ServiceSettings, announce: Callable[[ServedModel], None
     """The application; model and cache are opened when its lifespan begins and closed when it ends.
 
     `announce` is called after every attempt to load a model.
+
+    Raises:
+        ConfigurationError: others could reach the service and there is no key; traces without their packages.
     """
-    app = FastAPI(
+    check_keys(settings)
+    figures, tracing = ServiceMetrics(), Tracing(settings.otlp_endpoint)
+    app = FastAPIOffline(
         title="Search relevance",
         summary="Scores query-product pairs and serves the offline cache of highly relevant products.",
         version=_version(),
-        lifespan=lambda app: _lifespan(app, settings, announce),
+        redoc_url=None,
+        static_url="/docs/files",
+        lifespan=lambda app: _lifespan(app, settings, figures, tracing, announce),
         strict_content_type=False,
     )
+    # The last one added is the first one to see a request.
+    if settings.cors_origins:
+        app.add_middleware(
+            CORSMiddleware, allow_origins=list(settings.cors_origins), allow_methods=["*"], allow_headers=["*"]
+        )
+    app.add_middleware(KeyMiddleware, settings=settings)
+    app.add_middleware(ObservationMiddleware, metrics=figures, tracing=tracing)
     app.add_middleware(RequestIdMiddleware)
     install_error_handlers(app)
-    for router in (score.router, cache.router, health.router, model.router):
-        app.include_router(router)
+    for module in _ROUTES:
+        app.include_router(module.router)
     return app
 
 
 @asynccontextmanager
 async def _lifespan(
-    app: FastAPI, settings: ServiceSettings, announce: Callable[[ServedModel], None]
+    app: FastAPI,
+    settings: ServiceSettings,
+    figures: ServiceMetrics,
+    tracing: Tracing,
+    announce: Callable[[ServedModel], None],
 ) -> AsyncIterator[None]:
     thread = WorkerThread()
-    batching = MicroBatching(settings.max_waiting_pairs)
+    batching = MicroBatching(settings.max_waiting_tokens, settings.max_wait_seconds, figures)
     served = ServedModel(settings, thread, announce)
+    comparison = Comparison(settings, thread, served)
     try:
         async with opened_cache(settings) as offline_cache:
-            app.state.service = ServiceState(settings, batching, served, offline_cache)
+            state = ServiceState(settings, figures, batching, served, comparison, offline_cache)
+            app.state.service = state
+            figures.watch(state)
             served.begin_loading()
+            watching = asyncio.create_task(served.watch())
             yield
+            watching.cancel()
+            with suppress(asyncio.CancelledError):
+                await watching
             await served.close()
     finally:
         batching.close()
         thread.close()
+        tracing.close()
 
 
 def _version() -> str:

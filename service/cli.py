@@ -1,4 +1,4 @@
-"""Command line of the serving side: `python -m service serve|score|fill|lookup|rollback`.
+"""Command line of the serving side: `python -m service serve|settings|score|fill|lookup|rollback`.
 
 What scores is imported by the commands that score: torch takes seconds, a look-up milliseconds.
 """
@@ -33,6 +33,14 @@ def serve(
     from service.serving import serve as run_server
 
     run_server(load_settings(host=host, port=port, model_store=store, model_version=version))
+
+
+@app.command()
+def settings(as_json: AsJson = False) -> None:
+    """Print the settings in force and where each comes from; secrets are masked."""
+    from service.settings_report import print_settings
+
+    print_settings(load_settings(), as_json)
 
 
 @app.command()

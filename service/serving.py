@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import signal
 import socket
 import sys
@@ -11,11 +10,11 @@ from contextlib import suppress
 import uvicorn
 
 from model_store.errors import ConfigurationError
+from service.api.keys import check_keys
 from service.app import create_app
 from service.engine.served_model import ServedModel
+from service.logs import configure_logs
 from service.settings import ServiceSettings
-
-_SHUTDOWN_SECONDS = 30
 
 
 def serve(settings: ServiceSettings) -> None:
@@ -27,7 +26,9 @@ def serve(settings: ServiceSettings) -> None:
     Raises:
         ConfigurationError: the address is taken or is not ours.
     """
-    logging.basicConfig(level=settings.log_level.upper(), format="%(levelname)s %(name)s: %(message)s")
+    configure_logs(settings.log_level, settings.log_format)
+    # Before anything listens.
+    check_keys(settings)
     with _listening_socket(settings) as listener:
         host, port = listener.getsockname()[:2]
         address = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
@@ -38,7 +39,7 @@ def serve(settings: ServiceSettings) -> None:
             # uvicorn's own configuration writes requests to standard output, which has another reader.
             log_config=None,
             log_level=settings.log_level,
-            timeout_graceful_shutdown=_SHUTDOWN_SECONDS,
+            timeout_graceful_shutdown=settings.shutdown_seconds,
         )
         server = uvicorn.Server(configuration)
         # uvicorn raises the signal again once it has shut down in order.

@@ -2,19 +2,45 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field, StringConstraints, ValidationError
-from pydantic_settings import BaseSettings, SettingsConfigDict
+import yaml
+from pydantic import BeforeValidator, Field, SecretStr, StringConstraints, ValidationError
+from pydantic_settings import (
+    BaseSettings,
+    NoDecode,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    YamlConfigSettingsSource,
+)
 
 from model_store.errors import ConfigurationError
 from model_store.text import MAX_TEXT_CHARACTERS
 from service.engine.engine_choice import BackendSetting, EngineOptions, PrecisionSetting
 
+SETTINGS_FILE = "SETTINGS_FILE"
+MIN_KEY_CHARACTERS = 16
+
+
+def _separated(value: object) -> object:
+    """ "a, b" as ("a", "b"): lists in the environment are separated by commas."""
+    if not isinstance(value, str):
+        return value
+    return tuple(part.strip() for part in value.split(",") if part.strip())
+
+
+Names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_separated)]
+Keys = Annotated[
+    tuple[Annotated[SecretStr, Field(min_length=MIN_KEY_CHARACTERS)], ...], NoDecode, BeforeValidator(_separated)
+]
+
 
 class ServiceSettings(BaseSettings):
-    """Read once at the edge, from the environment and `.env`: a field is the variable of its name in capitals.
+    """Read once at the edge: from the environment, `.env`, and the YAML file that SETTINGS_FILE names.
+
+    A field is the variable of its name in capitals; in the file it has its own name.
 
     `model_version` is a number or `latest`. Without `redis_url` an embedded Valkey keeps its data in
     `cache_folder`. `device` is `auto` (a GPU where there is one), `cpu`, `cuda` or `cuda:N`.
@@ -43,13 +69,44 @@ class ServiceSettings(BaseSettings):
 
     max_pairs: int = Field(default=10_000, ge=1)
     max_explained_pairs: int = Field(default=100, ge=1)
-    max_waiting_pairs: int = Field(default=50_000, ge=1)
+    max_waiting_tokens: int | None = Field(default=None, ge=1)
+    max_wait_seconds: float = Field(default=1.0, gt=0)
     max_body_bytes: int = Field(default=32 * 1024 * 1024, ge=1024)
     max_text_characters: int = Field(default=20_000, ge=1, le=MAX_TEXT_CHARACTERS)
+    body_seconds: float = Field(default=30.0, gt=0)
+    request_seconds: float = Field(default=120.0, gt=0)
+    shutdown_seconds: int = Field(default=8, ge=1)
+    stream_chunk_pairs: int = Field(default=512, ge=1)
+
+    default_marketplace: str | None = None
+    served_model_name: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._/-]{1,100}$")] = "relevance"
+
+    api_keys: Keys = ()
+    admin_keys: Keys = ()
+    cors_origins: Names = ()
+
+    reload_interval_seconds: float = Field(default=10.0, gt=0)
+    log_format: Literal["json", "text"] = "json"
+    log_queries: bool = False
+    otlp_endpoint: str | None = None
 
     fill_folder: Path = Path("var/fills")
     fill_chunk_pairs: int = Field(default=1024, ge=1)
     fill_bad_row_share: float = Field(default=0.05, ge=0, le=1)
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - the base class's
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """What is given in the call comes first, then the environment, `.env` and the file."""
+        sources = (init_settings, env_settings, dotenv_settings)
+        path = os.environ.get(SETTINGS_FILE)
+        return (*sources, YamlConfigSettingsSource(settings_cls, path)) if path else sources
 
     @property
     def engine(self) -> EngineOptions:
@@ -60,15 +117,38 @@ class ServiceSettings(BaseSettings):
 
 
 def load_settings(**overrides: object) -> ServiceSettings:
-    """Settings from the environment and `.env`; an override that is None counts as not given.
+    """Settings from the environment, `.env` and the settings file; an override that is None counts as not given.
 
     Raises:
         ConfigurationError: names the first variable that is wrong.
     """
+    check_settings_file()
     given = {name: value for name, value in overrides.items() if value is not None}
     try:
         return ServiceSettings(**given)  # type: ignore[arg-type] # pydantic checks them
     except ValidationError as error:
-        first = error.errors(include_url=False)[0]
+        first = error.errors(include_url=False, include_input=False)[0]
         name = ".".join(map(str, first["loc"])).upper()
-        raise ConfigurationError(f"setting {name}: {first['msg']}; correct the environment or .env") from error
+        raise ConfigurationError(
+            f"setting {name}: {first['msg']}; correct the environment, .env or the settings file"
+        ) from error
+
+
+def check_settings_file() -> None:
+    """Whether the file that SETTINGS_FILE names, if any, can be read and holds settings only.
+
+    Raises:
+        ConfigurationError: says what is wrong with it.
+    """
+    path = os.environ.get(SETTINGS_FILE)
+    if not path:
+        return
+    try:
+        content = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise ConfigurationError(f"{SETTINGS_FILE} {path}: cannot be read ({error})") from error
+    if not isinstance(content, dict):
+        raise ConfigurationError(f"{SETTINGS_FILE} {path}: write one `name: value` a line")
+    unknown = sorted(str(name) for name in content if name not in ServiceSettings.model_fields)
+    if unknown:
+        raise ConfigurationError(f"{SETTINGS_FILE} {path}: there is no setting {', '.join(unknown)}")

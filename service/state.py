@@ -1,4 +1,4 @@
-"""What lives as long as the service: settings, batching, model, cache."""
+"""What lives as long as the service: settings, metrics, batching, models, cache."""
 
 from __future__ import annotations
 
@@ -7,8 +7,10 @@ from typing import Annotated, cast
 from fastapi import Depends, FastAPI, Request
 
 from service.cache.offline_cache import OfflineCache
+from service.engine.comparison import Comparison
 from service.engine.micro_batching import MicroBatching
 from service.engine.served_model import ServedModel
+from service.metrics import ServiceMetrics
 from service.settings import ServiceSettings
 
 
@@ -16,11 +18,19 @@ class ServiceState:
     """One per application."""
 
     def __init__(
-        self, settings: ServiceSettings, batching: MicroBatching, model: ServedModel, cache: OfflineCache
+        self,
+        settings: ServiceSettings,
+        metrics: ServiceMetrics,
+        batching: MicroBatching,
+        model: ServedModel,
+        comparison: Comparison,
+        cache: OfflineCache,
     ) -> None:
         self.settings = settings
+        self.metrics = metrics
         self.batching = batching
         self.model = model
+        self.comparison = comparison
         self.cache = cache
 
 

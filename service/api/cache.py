@@ -29,7 +29,9 @@ async def look_up(
     """
     name = _checked_name(state, marketplace)
     text = checked_limited_text(query, "query", state.settings.max_text_characters)
-    return _answer(name, query, normalised_query(text), await state.cache.read(name, text))
+    found = await state.cache.read(name, text)
+    state.metrics.looked_up(name, found.status)
+    return _answer(name, query, normalised_query(text), found)
 
 
 def _checked_name(state: ServiceState, marketplace: str) -> str:

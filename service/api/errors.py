@@ -12,7 +12,17 @@ from pydantic import BaseModel, ConfigDict
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
 
-from model_store.errors import CacheUnavailableError, InputError, OverloadedError, RelevanceError, StoreError
+from model_store.errors import (
+    CacheUnavailableError,
+    DeadlineExceededError,
+    InputError,
+    OverloadedError,
+    RelevanceError,
+    ShuttingDownError,
+    StoreError,
+)
+from service.api.observation import ERROR_KEY
+from service.api.presence import ClientLeftError
 from service.api.request_id import HEADER, request_id_of
 
 RETRY_AFTER_SECONDS = 5
@@ -21,6 +31,8 @@ _CODES = {
     400: "malformed_request",
     404: "not_found",
     405: "method_not_allowed",
+    408: "body_too_slow",
+    409: "conflict",
     413: "body_too_large",
     415: "unsupported_media_type",
     422: "invalid_field",
@@ -65,6 +77,7 @@ def install_error_handlers(app: FastAPI) -> None:
     app.add_exception_handler(HTTPException, _http_error)
     app.add_exception_handler(RequestValidationError, _validation_error)
     app.add_exception_handler(RelevanceError, _relevance_error)
+    app.add_exception_handler(ClientLeftError, _client_left)
     app.add_exception_handler(Exception, _unexpected_error)
 
 
@@ -77,6 +90,7 @@ def error_answer(
     headers: Mapping[str, str] | None = None,
 ) -> Response:
     """An answer in the one shape; characters that UTF-8 cannot hold are replaced."""
+    request.scope[ERROR_KEY] = code
     body = ErrorAnswer(
         error=code,
         detail=detail.encode("utf-8", "replace").decode(),
@@ -107,18 +121,34 @@ def _validation_error(request: Request, error: Exception) -> Response:
     return error_answer(request, 422, _CODES[422], detail, type(error).__name__)
 
 
+_STATUSES: tuple[tuple[type[RelevanceError], int, str], ...] = (
+    (InputError, 422, _CODES[422]),
+    (OverloadedError, 429, "overloaded"),
+    (DeadlineExceededError, 503, "deadline_exceeded"),
+    (ShuttingDownError, 503, "shutting_down"),
+    (CacheUnavailableError, 503, "cache_unavailable"),
+    (StoreError, 503, "model_unavailable"),
+)
+
+
 def _relevance_error(request: Request, error: Exception) -> Response:
-    status, code = 500, "internal_error"
-    if isinstance(error, InputError):
-        status, code = 422, _CODES[422]
-    elif isinstance(error, CacheUnavailableError):
-        status, code = 503, "cache_unavailable"
-    elif isinstance(error, OverloadedError):
-        status, code = 503, "overloaded"
-    elif isinstance(error, StoreError):
-        status, code = 503, "model_unavailable"
-    headers = {"Retry-After": str(RETRY_AFTER_SECONDS)} if status == 503 else None
-    return error_answer(request, status, code, str(error), type(error).__name__, headers)
+    status, code = next(
+        ((status, code) for kind, status, code in _STATUSES if isinstance(error, kind)), (500, "internal_error")
+    )
+    return error_answer(request, status, code, str(error), type(error).__name__, retry_headers(status, error))
+
+
+def retry_headers(status: int, error: Exception | None = None) -> dict[str, str]:
+    """When to come back, for the statuses that say so."""
+    if status not in (429, 503):
+        return {}
+    seconds = error.retry_after_seconds if isinstance(error, OverloadedError) else RETRY_AFTER_SECONDS
+    return {"Retry-After": str(seconds)}
+
+
+def _client_left(request: Request, error: Exception) -> Response:
+    # Nobody reads it: the status is for metrics and log.
+    return error_answer(request, 499, "client_left", "the client is gone", type(error).__name__)
 
 
 def _unexpected_error(request: Request, error: Exception) -> Response:

@@ -29,7 +29,10 @@ async def readyz(request: Request, state: State) -> ReadyAnswer | Response:
     if scorer is None:
         headers = {"Retry-After": str(RETRY_AFTER_SECONDS)}
         return error_answer(request, 503, "not_ready", "; ".join(missing), "VersionNotFoundError", headers)
-    return ReadyAnswer(model_version=scorer.model_version, missing=missing)
+    refused = state.model.refused
+    return ReadyAnswer(
+        model_version=scorer.model_version, missing=missing, refused=refused.problem if refused else None
+    )
 
 
 async def _missing_cache(state: ServiceState) -> list[str]:

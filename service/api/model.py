@@ -27,6 +27,8 @@ async def model(state: State) -> ModelAnswer:
         interaction=manifest.pair_encoding.interaction,
         product_fields=list(manifest.pair_encoding.product_fields),
         marketplaces=[_marketplace(entry) for entry in manifest.marketplaces],
+        roc_auc=list(manifest.metric_matrix),
+        untrained_roc_auc=manifest.zero_shot,
     )
 
 

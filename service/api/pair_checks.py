@@ -7,7 +7,7 @@ from collections.abc import Collection, Sequence
 from model_store.errors import InputError
 from model_store.product import Product, QueryProductPair
 from model_store.text import checked_marketplace, checked_optional_text, checked_text
-from service.api.schemas import PairBody, ProductBody
+from service.api.schemas import PairBody, ProductBody, RankRequest
 from service.settings import ServiceSettings
 
 MAX_ID_CHARACTERS = 512
@@ -21,15 +21,42 @@ def checked_pairs(
     Raises:
         InputError: none or too many pairs, an unknown marketplace, a text that is empty, over-long or broken.
     """
-    if not bodies:
-        raise InputError("there is no pair; send at least one", field="pairs")
-    if len(bodies) > settings.max_pairs:
-        raise InputError(
-            f"{len(bodies)} pairs; at most {settings.max_pairs} (MAX_PAIRS) go into one request; send several",
-            field="pairs",
-        )
+    check_count(len(bodies), "pairs", settings)
     limit = settings.max_text_characters
-    return [_checked_pair(body, f"pairs[{place}]", marketplaces, limit) for place, body in enumerate(bodies)]
+    return [checked_pair(body, f"pairs[{place}].", marketplaces, limit) for place, body in enumerate(bodies)]
+
+
+def checked_ranking(
+    body: RankRequest, marketplaces: Collection[str], settings: ServiceSettings
+) -> list[QueryProductPair]:
+    """The pairs of a query and its products.
+
+    Raises:
+        InputError: as `checked_pairs`.
+    """
+    check_count(len(body.products), "products", settings)
+    limit = settings.max_text_characters
+    marketplace = checked_known_marketplace(body.marketplace, marketplaces)
+    query = checked_limited_text(body.query, "query", limit)
+    return [
+        QueryProductPair(marketplace, query, _checked_product(product, f"products[{place}]", limit))
+        for place, product in enumerate(body.products)
+    ]
+
+
+def check_count(count: int, field: str, settings: ServiceSettings) -> None:
+    """Whether so many pairs may be asked for at once.
+
+    Raises:
+        InputError: none, or more than MAX_PAIRS.
+    """
+    if not count:
+        raise InputError(f"there is nothing to score; send at least one of {field}", field=field)
+    if count > settings.max_pairs:
+        raise InputError(
+            f"{count} {field}; at most {settings.max_pairs} (MAX_PAIRS) go into one request; send several",
+            field=field,
+        )
 
 
 def checked_known_marketplace(name: str, known: Collection[str], field: str = "marketplace") -> str:
@@ -56,11 +83,16 @@ def checked_limited_text(value: str, field: str, limit: int) -> str:
     return checked_text(_limited(value, field, limit), field=field)
 
 
-def _checked_pair(body: PairBody, place: str, known: Collection[str], limit: int) -> QueryProductPair:
+def checked_pair(body: PairBody, place: str, known: Collection[str], limit: int) -> QueryProductPair:
+    """One pair; `place` stands before the names of its fields, as `pairs[3].`.
+
+    Raises:
+        InputError: as `checked_pairs`.
+    """
     return QueryProductPair(
-        marketplace=checked_known_marketplace(body.marketplace, known, f"{place}.marketplace"),
-        query=checked_limited_text(body.query, f"{place}.query", limit),
-        product=_checked_product(body.product, f"{place}.product", limit),
+        marketplace=checked_known_marketplace(body.marketplace, known, f"{place}marketplace"),
+        query=checked_limited_text(body.query, f"{place}query", limit),
+        product=_checked_product(body.product, f"{place}product", limit),
     )
 
 

@@ -43,6 +43,26 @@ class ScoreRequest(_Request):
     pairs: list[PairBody]
     write_cache: bool = Field(default=True, description="write highly relevant pairs to the offline cache")
     explain: bool = Field(default=False, description="tell which marketplaces' adapters the scores came from")
+    raw_scores: bool = Field(default=False, description="also give the logits that the scores came from")
+
+
+class RankRequest(_Request):
+    """A query and the products to put in order."""
+
+    marketplace: str = Field(examples=["us"])
+    query: str = Field(examples=["usb c cable"])
+    products: list[ProductBody]
+    top_n: int | None = Field(default=None, ge=1, description="give at most so many; all without it")
+    only_highly_relevant: bool = Field(default=False, description="leave the others out")
+    write_cache: bool = Field(default=True, description="write highly relevant pairs to the offline cache")
+    raw_scores: bool = Field(default=False, description="also give the logits that the scores came from")
+
+
+class CompareRequest(_Request):
+    """Pairs to score with several stored versions; nothing is cached."""
+
+    pairs: list[PairBody]
+    versions: list[int] = Field(min_length=1, max_length=4, examples=[[2, 3]])
 
 
 class Explanation(_Answer):
@@ -63,6 +83,7 @@ class PairScore(_Answer):
     truncated: list[Literal["query", "product"]] = Field(
         description="texts that were longer than the model reads", examples=[[]]
     )
+    raw_score: float | None = Field(default=None, description="only where `raw_scores` was asked for")
     explanation: Explanation | None = Field(default=None, description="only where `explain` was asked for")
 
 
@@ -79,6 +100,51 @@ class ScoreAnswer(_Answer):
     model_version: int = Field(examples=[3])
     results: list[PairScore]
     cache: CacheWriting
+
+
+class RankedProduct(PairScore):
+    """A product in its place: `index` is where it stood in the request."""
+
+    index: int = Field(ge=0, examples=[0])
+    id: str = Field(examples=["B000IYZNFK"])
+
+
+class RankAnswer(_Answer):
+    """Products, the best first; equal scores keep the request's order."""
+
+    model_version: int = Field(examples=[3])
+    results: list[RankedProduct]
+    cache: CacheWriting
+
+
+class StreamedScore(PairScore):
+    """A line of a streamed answer; `line` counts from 1, blank lines too."""
+
+    line: int = Field(ge=1)
+    model_version: int = Field(examples=[3])
+
+
+class StreamedError(_Answer):
+    """A line that could not be scored; the others are."""
+
+    line: int = Field(ge=0, description="0 where the stream ended early: `error` is `stream_ended` then")
+    error: str = Field(examples=["invalid_field"])
+    detail: str
+    type: str
+
+
+class VersionScores(_Answer):
+    """Scores of one version; null where it does not know the pair's marketplace."""
+
+    model_version: int
+    scores: list[float | None]
+    highly_relevant: list[bool]
+
+
+class CompareAnswer(_Answer):
+    """The same pairs as several versions score them."""
+
+    versions: list[VersionScores]
 
 
 class CachedProductAnswer(_Answer):
@@ -117,6 +183,9 @@ class ReadyAnswer(_Answer):
     ready: bool = True
     model_version: int = Field(examples=[3])
     missing: list[str] = Field(examples=[[]])
+    refused: str | None = Field(
+        default=None, description="why a newer version is not served; the older one goes on", examples=[None]
+    )
 
 
 class MarketplaceAnswer(_Answer):
@@ -143,3 +212,35 @@ class ModelAnswer(_Answer):
     interaction: str = Field(examples=["two_tower"])
     product_fields: list[str] = Field(examples=[["title"]])
     marketplaces: list[MarketplaceAnswer]
+    roc_auc: list[dict[str, float]] = Field(
+        description="R on validation rows: a row for each step, ROC-AUC by marketplace",
+        examples=[[{"us": 0.81}, {"us": 0.81, "es": 0.79}]],
+    )
+    untrained_roc_auc: dict[str, float] = Field(description="of the untrained encoder's cosine")
+
+
+class VersionAnswer(_Answer):
+    """A stored version."""
+
+    model_version: int = Field(examples=[3])
+    created_at: datetime
+    marketplaces: list[str] = Field(examples=[["us", "es"]])
+    promoted: bool = Field(description="whether the promotion rule let it through when it was published")
+    promotion_reason: str
+    newest: bool = Field(description="what the store's pointer names")
+    served: bool = Field(description="what scores now")
+
+
+class VersionsAnswer(_Answer):
+    """The stored versions, newest first; a damaged one is named in `damaged` instead."""
+
+    versions: list[VersionAnswer]
+    damaged: list[str] = Field(examples=[[]])
+
+
+class ReloadAnswer(_Answer):
+    """What is served after an attempt to load the store's newest version."""
+
+    model_version: int = Field(examples=[3])
+    previous_version: int = Field(examples=[2])
+    refused: str | None = Field(description="why the newest version is not the one that is served")

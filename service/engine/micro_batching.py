@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import threading
+import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-from model_store.errors import OverloadedError
+import numpy as np
+
+from model_store.errors import ShuttingDownError
+from model_store.length_batches import SPECIAL_TOKENS
 from model_store.product import QueryProductPair
+from model_store.scoring import probabilities
+from service.engine.admission import Admission, Ticket, TokenRate
 from service.engine.batch_plan import BatchPlan
+from service.engine.observer import BatchFigures, EngineObserver
 from service.engine.row_work import RowWork
 from service.engine.scorer import PreparedPairs, Scorer, TextSide
 
@@ -22,69 +30,92 @@ _Result = TypeVar("_Result")
 
 @dataclass(frozen=True, slots=True)
 class ScoredPairs:
-    """Scores in the order of the pairs, and what of each was cut off."""
+    """Logits in the order of the pairs, what of each was cut off, and how many tokens the distinct ones have."""
 
-    scores: list[float]
+    logits: np.ndarray  # (pairs) float64
     truncated: list[tuple[TextSide, ...]]
+    tokens: int
+
+    @property
+    def scores(self) -> list[float]:
+        """In [0, 1]."""
+        scores: list[float] = probabilities(self.logits).clip(0.0, 1.0).tolist()
+        return scores
 
 
 @dataclass(eq=False, slots=True)
 class _Call:
     scorer: Scorer
     prepared: PreparedPairs
+    ticket: Ticket
+    handed_over: float = field(default_factory=time.perf_counter)
     work: RowWork[Any, Any] | None = None
+    waits_for_its_first_batch: bool = True
     # Stays pending until there is an answer, so that it can be cancelled at any moment.
-    future: Future[list[float]] = field(default_factory=Future)
+    future: Future[np.ndarray] = field(default_factory=Future)
 
 
 class MicroBatching:
     """Continuous batching: what arrives while a batch is computed goes into the next one.
 
-    The computing thread gets tokens and gives scores; it waits neither for tokenizing nor for JSON. The queue
-    is bounded by pairs, so that a flood is refused at once instead of answered too late.
+    The computing thread gets tokens and gives logits; it waits neither for tokenizing nor for JSON. The queue
+    is bounded by tokens, so that a flood is refused at once instead of answered too late.
 
     Args:
-        max_waiting_pairs: pairs that may be in work; a call that comes to an idle service is never refused.
+        max_waiting_tokens: tokens that may be ahead of a call; None takes what is computed in `max_wait_seconds`.
+        max_wait_seconds: how long a call may wait.
+        observer: is told of the work.
     """
 
-    def __init__(self, max_waiting_pairs: int) -> None:
-        self._max_waiting_pairs = max_waiting_pairs
-        self._waiting_pairs = 0
+    def __init__(
+        self,
+        max_waiting_tokens: int | None = None,
+        max_wait_seconds: float = math.inf,
+        observer: EngineObserver | None = None,
+    ) -> None:
+        rate = TokenRate()
+        self._observer = observer or EngineObserver()
+        self.admission = Admission(max_waiting_tokens, max_wait_seconds, rate)
         self._tokenizing = ThreadPoolExecutor(TOKENIZING_THREADS, thread_name_prefix="tokenizing")
-        self._computing = _ComputingThread()
+        self._computing = _ComputingThread(rate, self._observer)
 
-    @property
-    def waiting_pairs(self) -> int:
-        """Pairs of the calls that are not answered yet."""
-        return self._waiting_pairs
-
-    async def score(self, scorer: Scorer, pairs: Sequence[QueryProductPair]) -> ScoredPairs:
+    async def score(
+        self, scorer: Scorer, pairs: Sequence[QueryProductPair], *, patient: bool = False
+    ) -> ScoredPairs:
         """Scores of pairs. Cancelling the caller drops what was not computed yet.
 
+        Args:
+            patient: wait for room instead of being refused.
+
         Raises:
-            OverloadedError: too many pairs wait already, or the service is being shut down.
+            OverloadedError: too much waits already.
+            ShuttingDownError: the service ends.
         """
-        if self._waiting_pairs and self._waiting_pairs + len(pairs) > self._max_waiting_pairs:
-            raise OverloadedError(
-                f"{self._waiting_pairs} pairs are being scored and {len(pairs)} more would exceed "
-                f"{self._max_waiting_pairs} (MAX_WAITING_PAIRS); ask again in a moment"
-            )
-        self._waiting_pairs += len(pairs)
+        tokens = scorer.estimated_tokens(pairs)
+        admission = self.admission
+        ticket = await admission.enter_patiently(tokens) if patient else admission.enter(tokens)
         try:
-            loop = asyncio.get_running_loop()
-            prepared = await loop.run_in_executor(self._tokenizing, scorer.prepare, pairs)
-            call = _Call(scorer, prepared)
+            prepared = await asyncio.get_running_loop().run_in_executor(
+                self._tokenizing, self._prepared, scorer, pairs
+            )
+            call = _Call(scorer, prepared, ticket)
             self._computing.hand_over(call)
-            scores = await asyncio.wrap_future(call.future)
+            logits = await asyncio.wrap_future(call.future)
         finally:
-            self._waiting_pairs -= len(pairs)
-        return ScoredPairs(scores, prepared.truncated())
+            admission.leave(ticket)
+        return ScoredPairs(logits, prepared.truncated(), int(prepared.tokenized.lengths().sum()))
+
+    def _prepared(self, scorer: Scorer, pairs: Sequence[QueryProductPair]) -> PreparedPairs:
+        started = time.perf_counter()
+        prepared = scorer.prepare(pairs)
+        self._observer.tokenized(len(pairs), time.perf_counter() - started)
+        return prepared
 
     async def run(self, function: Callable[[], _Result]) -> _Result:
         """The result of a function that needs a scorer for itself, called between two batches.
 
         Raises:
-            OverloadedError: the service is being shut down.
+            ShuttingDownError: the service ends.
         """
         future: Future[_Result] = Future()
         self._computing.hand_over(lambda: _settle(future, function))
@@ -97,7 +128,8 @@ class MicroBatching:
 
 
 class _ComputingThread:
-    def __init__(self) -> None:
+    def __init__(self, rate: TokenRate, observer: EngineObserver) -> None:
+        self._rate, self._observer = rate, observer
         self._wake = threading.Condition()
         self._arrived: list[_Call | Callable[[], None]] = []
         self._closed = False
@@ -108,7 +140,7 @@ class _ComputingThread:
     def hand_over(self, item: _Call | Callable[[], None]) -> None:
         with self._wake:
             if self._closed:
-                raise OverloadedError("the service is being shut down; ask again in a moment")
+                raise ShuttingDownError("the service is being shut down; ask again in a moment")
             self._arrived.append(item)
             self._wake.notify()
 
@@ -146,6 +178,7 @@ class _ComputingThread:
         except Exception as error:  # noqa: BLE001 - the caller gets it
             _fail(call, error)
             return
+        call.ticket.tokens = _tokens(call.work.lengths)
         if len(call.work.lengths) == 0:
             _answer(call)
             return
@@ -158,6 +191,7 @@ class _ComputingThread:
         if not plan:
             return
         batch = plan.next_batch()
+        started = time.perf_counter()
         try:
             scorer.compute([(call.work, rows) for call, rows in batch if call.work is not None])
         except Exception as error:  # noqa: BLE001 - the callers get it
@@ -165,9 +199,30 @@ class _ComputingThread:
                 plan.drop(call)
                 _fail(call, error)
             return
+        self._note(batch, started, time.perf_counter() - started)
         for call, _ in batch:
             if not plan.has_rows(call):
                 _answer(call)
+
+    def _note(self, batch: Sequence[tuple[_Call, np.ndarray]], started: float, seconds: float) -> None:
+        rows = tokens = longest = 0
+        for call, places in batch:
+            assert call.work is not None
+            lengths = call.work.lengths[places]
+            call.ticket.tokens -= _tokens(lengths)
+            rows += len(places)
+            tokens += _tokens(lengths)
+            longest = max(longest, int(lengths.max()))
+            if call.waits_for_its_first_batch:
+                call.waits_for_its_first_batch = False
+                self._observer.queued(started - call.handed_over)
+        padding = rows * (longest + SPECIAL_TOKENS) - tokens
+        self._rate.note(tokens, seconds)
+        self._observer.computed(BatchFigures(rows, tokens, padding, seconds))
+
+
+def _tokens(lengths: np.ndarray) -> int:
+    return int(lengths.sum()) + SPECIAL_TOKENS * len(lengths)
 
 
 def _answer(call: _Call) -> None:

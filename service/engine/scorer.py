@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import torch
 
+from model_store.length_batches import SPECIAL_TOKENS
 from model_store.pair_network import PairNetwork
 from model_store.pair_tokens import TokenizedPairs
 from model_store.product import QueryProductPair
@@ -27,6 +28,9 @@ if TYPE_CHECKING:
 
 
 DEFAULT_ENCODED_TEXT_BYTES = 256 * 1024 * 1024
+
+_CHARACTERS_PER_TOKEN = 4
+"""Of European languages; Japanese has about 1.5, so its calls are underrated until they are tokenized."""
 
 TextSide = Literal["query", "product"]
 _SIDES: dict[tuple[bool, bool], tuple[TextSide, ...]] = {
@@ -77,6 +81,7 @@ class Scorer:
         self.manifest = manifest
         self.token_budget = token_budget
         self._tokenizer, self._route = loaded.tokenizer, loaded.route
+        self._longest = manifest.pair_encoding.max_query_tokens + manifest.pair_encoding.max_product_tokens
         self._encoded_texts = EncodedTexts(encoded_text_bytes)
         self.choice = choice
         self._network = network or FoldedNetwork(loaded.network, loaded.route).pack()
@@ -144,12 +149,20 @@ class Scorer:
         compute_parts(self._interaction, parts)
 
     @torch.inference_mode()
-    def finish(self, prepared: PreparedPairs, work: RowWork[Any, Any]) -> list[float]:
-        """Scores in [0, 1] in the order of the pairs, once all rows are computed."""
+    def finish(self, prepared: PreparedPairs, work: RowWork[Any, Any]) -> np.ndarray:
+        """(pairs) float64 logits in the order of the pairs, once all rows are computed."""
         if not prepared.index:
-            return []
-        distinct: list[float] = probabilities(work.logits()).astype(np.float64).clip(0.0, 1.0).tolist()
-        return [distinct[place] for place in prepared.index]
+            return np.zeros(0)
+        return work.logits().astype(np.float64)[prepared.index]
+
+    def estimated_tokens(self, pairs: Sequence[QueryProductPair]) -> int:
+        """About how many tokens the pairs have, from the number of their characters."""
+        fields, limit = self._tokenizer.encoding.product_fields, self._longest
+        return sum(
+            min(limit, (len(pair.query) + len(pair.product.text(fields))) // _CHARACTERS_PER_TOKEN)
+            + SPECIAL_TOKENS
+            for pair in pairs
+        )
 
     def score(
         self, pairs: Sequence[QueryProductPair], progress: Callable[[int], None] | None = None
@@ -165,7 +178,8 @@ class Scorer:
             self.compute([(work, rows)])
             if progress:
                 progress(len(rows))
-        return self.finish(prepared, work)
+        scores: list[float] = probabilities(self.finish(prepared, work)).clip(0.0, 1.0).tolist()
+        return scores
 
     @torch.inference_mode()
     def explain(self, pairs: Sequence[QueryProductPair]) -> list[PairExplanation]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-import sys
 import time
 from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Sequence
@@ -120,7 +119,7 @@ class FillJob:
 
     async def _scored_chunks(self) -> AsyncGenerator[tuple[list[QueryProductPair], list[float]], None]:
         """Chunks in their order; the next ones are read and tokenized while one is computed."""
-        batching = MicroBatching(max_waiting_pairs=sys.maxsize)
+        batching = MicroBatching()
         waiting: deque[tuple[list[QueryProductPair], asyncio.Task[ScoredPairs]]] = deque()
         try:
             for chunk in self._chunks():

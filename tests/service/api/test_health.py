@@ -13,7 +13,7 @@ async def test_a_loaded_service_is_ready(service: RunningService) -> None:
     assert (await service.client.get("/healthz")).json() == {"status": "ok"}
     ready = await service.client.get("/readyz")
     assert ready.status_code == 200
-    assert ready.json() == {"ready": True, "model_version": 1, "missing": []}
+    assert ready.json() == {"ready": True, "model_version": 1, "missing": [], "refused": None}
 
 
 async def test_without_a_model_it_lives_but_is_not_ready(tmp_path: Path) -> None:

@@ -124,13 +124,13 @@ async def test_too_many_explanations_are_refused(tiny_store: Path, tmp_path: Pat
 
 
 async def test_a_flood_is_refused_and_may_come_again(tiny_store: Path, tmp_path: Path) -> None:
-    async with running_service(settings_for(tiny_store, tmp_path, max_waiting_pairs=1)) as service:
+    async with running_service(settings_for(tiny_store, tmp_path, max_waiting_tokens=1)) as service:
         bodies = [
             {"pairs": [pair(title=f"{n} {k} " * 30) for k in range(40)], "write_cache": False} for n in range(8)
         ]
         answers = await asyncio.gather(*(service.client.post("/score", json=body) for body in bodies))
-        refused = [answer for answer in answers if answer.status_code == 503]
-        assert {answer.status_code for answer in answers} == {200, 503}
+        refused = [answer for answer in answers if answer.status_code == 429]
+        assert {answer.status_code for answer in answers} == {200, 429}
         assert refused[0].json()["error"] == "overloaded"
-        assert refused[0].headers["retry-after"] == "5"
+        assert int(refused[0].headers["retry-after"]) >= 1
         assert (await service.client.post("/score", json=bodies[0])).status_code == 200

@@ -9,10 +9,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from model_store.errors import OverloadedError
+from model_store.errors import OverloadedError, ShuttingDownError
 from model_store.loading import load_version
 from model_store.product import Product, QueryProductPair
 from service.engine.micro_batching import MicroBatching
+from service.engine.observer import BatchFigures, EngineObserver
 from service.engine.row_work import RowWork
 from service.engine.scorer import Scorer
 from tests.service.running import exact_scorer
@@ -37,9 +38,25 @@ class HeldScorer(Scorer):
         super().compute(parts)
 
 
+class Noted(EngineObserver):
+    def __init__(self) -> None:
+        self.pairs: list[int] = []
+        self.queue_seconds: list[float] = []
+        self.batches: list[BatchFigures] = []
+
+    def tokenized(self, pairs: int, seconds: float) -> None:
+        self.pairs.append(pairs)
+
+    def queued(self, seconds: float) -> None:
+        self.queue_seconds.append(seconds)
+
+    def computed(self, batch: BatchFigures) -> None:
+        self.batches.append(batch)
+
+
 @pytest.fixture
 def batching() -> Iterator[MicroBatching]:
-    batching = MicroBatching(max_waiting_pairs=100)
+    batching = MicroBatching(max_waiting_tokens=2500)
     yield batching
     batching.close()
 
@@ -59,7 +76,7 @@ async def test_concurrent_calls_get_their_own_scores(
     found = await asyncio.gather(*(batching.score(shared, call) for call in calls))
     for call, result in zip(calls, found, strict=True):
         assert result.scores == pytest.approx(alone.score(call), abs=1e-4)
-    assert batching.waiting_pairs == 0
+    assert batching.admission.waiting_calls == 0
 
 
 async def test_calls_that_come_during_a_batch_share_the_next(tiny_store: Path, batching: MicroBatching) -> None:
@@ -67,7 +84,7 @@ async def test_calls_that_come_during_a_batch_share_the_next(tiny_store: Path, b
     first = asyncio.create_task(batching.score(scorer, pairs("first", 2)))
     await asyncio.to_thread(scorer.begun.wait)
     others = [asyncio.create_task(batching.score(scorer, pairs(f"other {n}", 2))) for n in range(5)]
-    while batching.waiting_pairs < 12:
+    while batching.admission.waiting_calls < 6:
         await asyncio.sleep(0)
     # They are tokenized by then: a function that is handed over comes after them.
     await asyncio.gather(*(asyncio.to_thread(scorer.prepare, pairs("x", 1)) for _ in range(5)))
@@ -82,13 +99,32 @@ async def test_a_flood_is_refused_at_once_and_the_rest_is_answered(
     tiny_store: Path, batching: MicroBatching
 ) -> None:
     scorer = HeldScorer(tiny_store)
-    first = asyncio.create_task(batching.score(scorer, pairs("first", 90)))
+    first = asyncio.create_task(batching.score(scorer, pairs("first", 200)))
     await asyncio.to_thread(scorer.begun.wait)
-    with pytest.raises(OverloadedError, match=r"90 pairs are being scored and 11 more .*MAX_WAITING_PAIRS"):
-        await batching.score(scorer, pairs("more", 11))
+    with pytest.raises(OverloadedError, match=r"tokens are ahead of this request, and at most 2500"):
+        await batching.score(scorer, pairs("more", 600))
+    small = asyncio.create_task(batching.score(scorer, pairs("small", 5)))
+    patient = asyncio.create_task(batching.score(scorer, pairs("patient", 600), patient=True))
     scorer.go.set()
-    assert len((await first).scores) == 90
-    assert len((await batching.score(scorer, pairs("large", 101))).scores) == 101
+    assert len((await first).scores) == 200
+    assert len((await small).scores) == 5
+    assert len((await patient).scores) == 600
+
+
+async def test_the_work_is_told_to_the_observer(tiny_store: Path) -> None:
+    noted = Noted()
+    batching = MicroBatching(observer=noted)
+    scorer = exact_scorer(tiny_store, token_budget=64)
+    asked = pairs("noted", 20)
+    await batching.score(scorer, asked)
+    batching.close()
+    assert noted.pairs == [20]
+    assert len(noted.queue_seconds) == 1
+    tokenized = scorer.prepare(asked).tokenized
+    texts = len(tokenized.queries) + len(tokenized.products)
+    assert sum(batch.rows for batch in noted.batches) == texts
+    assert all(batch.tokens + batch.padding_tokens <= 64 or batch.rows == 1 for batch in noted.batches)
+    assert all(batch.padding_tokens >= 0 < batch.seconds for batch in noted.batches)
 
 
 async def test_a_cancelled_call_is_computed_no_further(tiny_store: Path, batching: MicroBatching) -> None:
@@ -101,7 +137,7 @@ async def test_a_cancelled_call_is_computed_no_further(tiny_store: Path, batchin
     scorer.go.set()
     assert len((await batching.score(scorer, pairs("next", 1))).scores) == 1
     assert len(scorer.calls_per_batch) <= 3
-    assert batching.waiting_pairs == 0
+    assert batching.admission.waiting_tokens == 0
 
 
 async def test_an_error_reaches_its_caller_and_the_thread_lives_on(
@@ -123,7 +159,7 @@ async def test_an_error_reaches_its_caller_and_the_thread_lives_on(
 
 
 async def test_closing_cancels_what_waits_and_refuses_what_comes(tiny_store: Path) -> None:
-    batching = MicroBatching(100)
+    batching = MicroBatching()
     scorer = HeldScorer(tiny_store, token_budget=64)
     job = asyncio.create_task(batching.score(scorer, pairs("long", 80)))
     await asyncio.to_thread(scorer.begun.wait)
@@ -132,7 +168,7 @@ async def test_closing_cancels_what_waits_and_refuses_what_comes(tiny_store: Pat
     await closing
     with pytest.raises(asyncio.CancelledError):
         await job
-    with pytest.raises(OverloadedError, match="shut down"):
+    with pytest.raises(ShuttingDownError, match="shut down"):
         await batching.run(lambda: 1)
 
 

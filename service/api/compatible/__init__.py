@@ -1,0 +1,1 @@
+"""Routes that speak what clients of other servers already speak."""

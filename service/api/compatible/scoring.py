@@ -1,0 +1,63 @@
+"""Scores for routes of other servers' shapes: texts instead of products, and nothing is cached."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from fastapi import Request
+
+from model_store.product import Product, QueryProductPair
+from model_store.text import checked_text
+from service.api.compatible.marketplace import chosen_marketplace
+from service.api.pair_checks import check_count
+from service.api.scoring import verdicts_for_client
+from service.state import ServiceState
+
+
+@dataclass(frozen=True, slots=True)
+class NamedText:
+    """A text and the field it came in."""
+
+    text: str
+    field: str
+
+
+@dataclass(frozen=True, slots=True)
+class TextScores:
+    """In the order of the texts."""
+
+    model: str
+    scores: list[float]
+    tokens: int
+
+
+async def text_scores(
+    request: Request,
+    state: ServiceState,
+    model: str | None,
+    pairs: Sequence[tuple[NamedText, NamedText]],
+    *,
+    raw: bool,
+) -> TextScores:
+    """Scores of (query, document) texts; over-long ones are cut as these servers do.
+
+    Raises:
+        InputError: none or too many, a blank or broken text, no marketplace.
+    """
+    scorer = state.model.required_scorer()
+    settings = state.settings
+    marketplace = chosen_marketplace(request, model, scorer.marketplaces, settings)
+    check_count(len(pairs), pairs[0][1].field.partition("[")[0] if pairs else "documents", settings)
+    limit = settings.max_text_characters
+    checked: dict[NamedText, str] = {}
+    for named in (named for pair in pairs for named in pair):
+        if named not in checked:
+            checked[named] = checked_text(named.text[:limit], field=named.field)
+    asked = [
+        QueryProductPair(marketplace, checked[query], Product(str(place), checked[document]))
+        for place, (query, document) in enumerate(pairs)
+    ]
+    found = await verdicts_for_client(request, state, scorer, asked)
+    scores = found.scored.logits.tolist() if raw else found.scored.scores
+    return TextScores(f"{settings.served_model_name}:{marketplace}", scores, found.scored.tokens)

@@ -1,0 +1,1 @@
+"""The page for people: static files, no framework, nothing from elsewhere."""

@@ -1,0 +1,207 @@
+// Talks to the service's own API; every text reaches the page as text, never as markup.
+
+const find = (id) => document.getElementById(id);
+const LOAD_EVERY_MS = 2000;
+let model = null;
+
+async function ask(path, body) {
+  const headers = { "content-type": "application/json" };
+  const key = find("key").value.trim();
+  if (key) headers.authorization = `Bearer ${key}`;
+  const answer = await fetch(path, { method: body ? "POST" : "GET", headers, body: body && JSON.stringify(body) });
+  const text = await answer.text();
+  if (answer.ok) return path === "metrics" ? text : JSON.parse(text);
+  let detail = text;
+  try { detail = JSON.parse(text).detail; } catch { /* not of this service: shown as it came */ }
+  if (answer.status === 401 || answer.status === 403) find("access").open = true;
+  throw new Error(`${answer.status}: ${detail}`);
+}
+
+function element(name, properties = {}, ...children) {
+  const made = document.createElement(name);
+  for (const [property, value] of Object.entries(properties)) {
+    if (property === "class") made.className = value;
+    else made.setAttribute(property, value);
+  }
+  made.append(...children);
+  return made;
+}
+
+function say(problem) {
+  find("problem").hidden = !problem;
+  find("problem").textContent = problem || "";
+}
+
+async function attempt(form, work) {
+  const button = form.querySelector("button");
+  button.disabled = true;
+  say("");
+  try { await work(); } catch (error) { say(error.message); } finally { button.disabled = false; }
+}
+
+function choose(select, names, chosen) {
+  select.replaceChildren(...names.map((name) => element("option", { value: name }, String(name))));
+  if (chosen !== undefined && names.map(String).includes(String(chosen))) select.value = chosen;
+}
+
+async function showModel() {
+  model = await ask("model");
+  const names = model.marketplaces.map((entry) => entry.name);
+  find("model").textContent = `Version ${model.model_version} · ${names.join(", ")} · ${model.engine} on ${model.device}`;
+  for (const id of ["marketplace", "cache-marketplace"]) choose(find(id), names, find(id).value);
+  showQuality();
+}
+
+function heat(value, low, high) {
+  const cell = element("td", { class: "heat" }, value.toFixed(3));
+  cell.style.setProperty("--weight", (0.75 * Math.max(0, Math.min(1, (value - low) / (high - low)))).toFixed(3));
+  return cell;
+}
+
+function showQuality() {
+  const names = model.marketplaces.map((entry) => entry.name);
+  const head = element("tr", {}, element("td"), ...names.map((name) => element("th", { scope: "col" }, name)));
+  const rows = [["untrained encoder", model.untrained_roc_auc, names.length]];
+  model.roc_auc.forEach((row, step) => rows.push([`after ${names[step] ?? step + 1}`, row, step + 1]));
+  const body = rows.map(([title, row, learnt]) => element("tr", {}, element("th", { scope: "row" }, title),
+    ...names.map((name, place) => {
+      if (row[name] === undefined) return element("td", {}, "–");
+      const cell = heat(row[name], 0.5, 1);
+      if (place >= learnt) cell.classList.add("future");
+      return cell;
+    })));
+  const caption = element("caption", { class: "note" },
+    "ROC-AUC on validation queries after each step; italic: not learnt yet");
+  find("quality").replaceChildren(element("table", {}, caption, element("thead", {}, head), element("tbody", {}, ...body)));
+}
+
+function bar(score, threshold, label) {
+  const filled = element("i");
+  filled.style.width = `${100 * score}%`;
+  const made = element("div", { class: "bar", role: "img", "aria-label": label }, filled);
+  if (threshold !== null) {
+    const mark = element("b");
+    mark.style.left = `${100 * threshold}%`;
+    made.append(mark);
+  }
+  return made;
+}
+
+function listening(explanation) {
+  const names = Object.keys(explanation.adapters);
+  const rows = explanation.layers.map((layer, number) => element("tr", {},
+    element("th", { scope: "row" }, `layer ${number + 1}`), ...names.map((name) => heat(layer[name], 0, 1))));
+  rows.push(element("tr", {}, element("th", { scope: "row" }, "all"),
+    ...names.map((name) => heat(explanation.adapters[name], 0, 1))));
+  const head = element("tr", {}, element("td"), ...names.map((name) => element("th", { scope: "col" }, name)));
+  return element("details", {}, element("summary", {}, "Which adapter was listened to"),
+    element("div", { class: "scrolling", tabindex: "0", role: "region", "aria-label": "attention over adapters" },
+      element("table", {}, element("thead", {}, head), element("tbody", {}, ...rows))));
+}
+
+function scored(title, result, threshold, others) {
+  const verdict = result.highly_relevant ? "highly relevant" : "";
+  const value = result.score.toFixed(3);
+  const limit = threshold === null ? "" : `, threshold ${threshold.toFixed(3)}`;
+  const item = element("li", {},
+    element("div", { class: "title" }, element("span", {}, title),
+      element("span", { class: "value" }, `${value} `, element("span", { class: "relevant" }, verdict))),
+    bar(result.score, threshold, `score ${value}${limit}`));
+  for (const other of others) {
+    const text = other.score === null ? "does not know the marketplace" : other.score.toFixed(3);
+    item.append(element("div", { class: "note value" }, `version ${other.version}: ${text}`),
+      bar(other.score ?? 0, null, `version ${other.version}: ${text}`));
+  }
+  if (result.truncated.length) item.append(element("p", { class: "note" }, `cut: ${result.truncated.join(", ")}`));
+  if (result.explanation) item.append(listening(result.explanation));
+  return item;
+}
+
+async function score() {
+  const marketplace = find("marketplace").value;
+  const titles = find("products").value.split("\n").map((line) => line.trim()).filter(Boolean);
+  const pairs = titles.map((title, place) => ({
+    marketplace, query: find("query").value, product: { id: `console-${place}`, title },
+  }));
+  const answer = await ask("score", { pairs, write_cache: false, explain: find("explain").checked });
+  let compared = [];
+  if (find("compare").checked) {
+    const version = Number(find("other-version").value);
+    compared = (await ask("compare", { pairs, versions: [version] })).versions;
+  }
+  const threshold = model.marketplaces.find((entry) => entry.name === marketplace).threshold;
+  const order = titles.map((_, place) => place).sort((a, b) => answer.results[b].score - answer.results[a].score);
+  find("scores").replaceChildren(...order.map((place) => scored(titles[place], answer.results[place], threshold,
+    compared.map((entry) => ({ version: entry.model_version, score: entry.scores[place] })))));
+  find("threshold-note").textContent = threshold === null
+    ? `${marketplace} has no threshold: nothing of it is highly relevant.`
+    : `The mark is the threshold of ${marketplace}, ${threshold.toFixed(3)}. Nothing of this was cached.`;
+}
+
+async function lookUp() {
+  const marketplace = encodeURIComponent(find("cache-marketplace").value);
+  const query = encodeURIComponent(find("cache-query").value);
+  const answer = await ask(`cache/${marketplace}?query=${query}`);
+  const told = {
+    relevant: `${answer.products.length} highly relevant products`,
+    nothing_relevant: "Scored: nothing is highly relevant",
+    never_scored: "Never scored",
+  }[answer.status];
+  const from = answer.generation === null ? "" : ` (generation ${answer.generation}, model version ${answer.model_version})`;
+  find("cache-answer").replaceChildren(element("p", {}, told + from),
+    element("ol", {}, ...answer.products.map((product) => element("li", {},
+      element("code", {}, product.id), ` ${product.score.toFixed(4)}`))));
+}
+
+async function offerVersions() {
+  const select = find("other-version");
+  select.disabled = !find("compare").checked;
+  if (select.disabled) return;
+  const { versions } = await ask("model/versions");
+  const others = versions.map((entry) => entry.model_version).filter((number) => number !== model.model_version);
+  choose(select, others.length ? others : [model.model_version]);
+}
+
+async function showLoad() {
+  const figures = new Map();
+  for (const line of (await ask("metrics")).split("\n")) {
+    const parts = /^relevance_(\w+)(?:\{.*\})? ([-+.\deE]+)$/.exec(line);
+    if (parts) figures.set(parts[1], (figures.get(parts[1]) ?? 0) + Number(parts[2]));
+  }
+  const mean = (name) => figures.get(`${name}_count`) ? figures.get(`${name}_sum`) / figures.get(`${name}_count`) : 0;
+  const rows = [
+    ["Requests answered", figures.get("requests_total") ?? 0],
+    ["Errors", figures.get("errors_total") ?? 0],
+    ["Waiting requests", figures.get("waiting_requests") ?? 0],
+    ["Waiting tokens", figures.get("waiting_tokens") ?? 0],
+    ["Mean time to compute a batch", `${(1000 * mean("compute_seconds")).toFixed(1)} ms`],
+    ["Mean padding of a batch", `${(100 * mean("batch_padding_share")).toFixed(1)} %`],
+  ];
+  find("load").replaceChildren(...rows.flatMap(([name, value]) => [element("dt", {}, name), element("dd", {}, String(value))]));
+}
+
+async function watchLoad() {
+  try {
+    if (!document.hidden) {
+      if (!model) await showModel();
+      await showLoad();
+    }
+  } catch (error) {
+    find("model").textContent = error.message;
+  }
+  setTimeout(watchLoad, LOAD_EVERY_MS);
+}
+
+for (const [id, work] of [["score-form", score], ["cache-form", lookUp]]) {
+  find(id).addEventListener("submit", (event) => {
+    event.preventDefault();
+    attempt(event.target, work);
+  });
+}
+find("compare").addEventListener("change", () => attempt(find("score-form"), offerVersions));
+find("key").value = sessionStorage.getItem("key") ?? "";
+find("key").addEventListener("change", () => {
+  sessionStorage.setItem("key", find("key").value);
+  attempt(find("score-form"), showModel);
+});
+watchLoad();
