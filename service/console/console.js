@@ -33,10 +33,11 @@ function say(problem) {
 }
 
 async function attempt(form, work) {
-  const button = form.querySelector("button");
-  button.disabled = true;
+  // Not by disabling the button: that would take the keyboard's focus away.
+  if (form.getAttribute("aria-busy") === "true") return;
+  form.setAttribute("aria-busy", "true");
   say("");
-  try { await work(); } catch (error) { say(error.message); } finally { button.disabled = false; }
+  try { await work(); } catch (error) { say(error.message); } finally { form.setAttribute("aria-busy", "false"); }
 }
 
 function choose(select, names, chosen) {

@@ -128,7 +128,7 @@ def test_the_cache_is_looked_up(page: Page) -> None:
 def test_quality_and_load_are_shown(page: Page) -> None:
     table = page.locator("#quality table")
     assert table.locator("thead th").all_inner_texts() == ["us", "es"]
-    assert page.locator("#load dt").count() == 6
+    page.locator("#load dt").nth(5).wait_for()
 
 
 def test_everything_can_be_done_by_keyboard(page: Page) -> None:

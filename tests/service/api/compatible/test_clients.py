@@ -24,7 +24,7 @@ Found = list[tuple[int, float]]
 def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     folder = tmp_path_factory.mktemp("clients")
     shop = Shop.in_folder(folder, build_tiny_store(folder, ("us", "es")))
-    shop = Shop(shop.folder, {**shop.settings, "API_KEYS": KEY})
+    shop = Shop(shop.folder, {**shop.settings, "API_KEYS": KEY, "DEFAULT_MARKETPLACE": "us"})
     with shop.serving() as server:
         assert server.first_line.startswith("ready: ")
         yield server.address
@@ -110,15 +110,15 @@ def haystack_jina(url: str) -> Found:
     from haystack.utils import Secret
     from haystack_integrations.components.rankers.jina import JinaRanker
 
-    return haystack(JinaRanker(model=MODEL, api_key=Secret.from_token(KEY), base_url=f"{url}/v1"))
+    return haystack(JinaRanker(model=MODEL, api_key=Secret.from_token(KEY), base_url=f"{url}/v1/rerank"))
 
 
 def rerankers(provider: str) -> Callable[[str], Found]:
     def rerank(url: str) -> Found:
-        from rerankers import Reranker
+        from rerankers.models.api_rankers import APIRanker
 
-        path = "/rerank" if provider == "tei" else "/v1/rerank"
-        ranker = Reranker(MODEL, model_type="api", api_key=KEY, api_provider=provider, url=url + path)
+        path = "/rerank" if provider == "text-embeddings-inference" else "/v1/rerank"
+        ranker = APIRanker(MODEL, KEY, provider, url=url + path)
         found = ranker.rank(QUERY, TEXTS, doc_ids=list(range(len(TEXTS))))
         return [(item.document.doc_id, item.score) for item in found.results]
 
@@ -136,7 +136,7 @@ CLIENTS: dict[str, Callable[[str], Found]] = {
     "Haystack Jina": haystack_jina,
     "rerankers cohere": rerankers("cohere"),
     "rerankers jina": rerankers("jina"),
-    "rerankers tei": rerankers("tei"),
+    "rerankers TEI": rerankers("text-embeddings-inference"),
 }
 
 
