@@ -48,7 +48,9 @@ imports: $(STAMP)
 unit: $(STAMP)
 	$(BIN)/python -m pytest -m 'not long and not gpu'
 
+# The page is tested where Debian's chromium is installed.
 test-long: $(STAMP)
+	$(PIP) install -c constraints.txt -e '.[clients,browser]'
 	$(BIN)/python -m pytest -m long
 
 # On a machine with an NVIDIA GPU, with torch for CUDA installed in the environment that PYTHON names.
