@@ -27,6 +27,8 @@ STREAM = "/score/stream"
 def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     folder = tmp_path_factory.mktemp("schema")
     shop = Shop.in_folder(folder, build_tiny_store(folder, ("us", "es")))
+    # Nobody reads its log here, and a full pipe would hold it up.
+    shop = Shop(shop.folder, {**shop.settings, "LOG_LEVEL": "warning"})
     with shop.serving() as server:
         assert server.first_line.startswith("ready: ")
         yield server.address
