@@ -18,11 +18,14 @@ from benchmarks.machine import machine
 from benchmarks.peers import ScoreTexts, cross_encoders, write_cross_encoder
 from benchmarks.texts import sampled_pairs
 from model_store.product import QueryProductPair
-from service.engine.engine_choice import EngineChoice
+from service.engine.engine_choice import TORCH_FLOAT32, TORCH_INT8, EngineChoice
 from service.engine.folded_network import FoldedNetwork
+from service.engine.int8_network import Int8Network, watched_inputs
+from service.engine.int8_products import int8_is_exact
 from service.engine.onnx_graph import OnnxPrecision, layers_as_onnx
 from service.engine.onnx_network import OnnxNetwork
 from service.engine.scorer import Scorer
+from service.engine.scorer_loading import CALIBRATION_ROWS
 from service.engine.token_budget import calibrated_token_budget
 
 BATCHES = (1, 32, 256)
@@ -36,7 +39,7 @@ def end_to_end_benchmark(size: Size, adapters_count: int, rounds: int, data: Pat
     """Pairs a second, and median and 99th percentile of the time of a call, for calls of 1, 32 and 256 pairs."""
     texts = sampled_pairs(data, 2048)
     subject = subject_of(size, texts)
-    candidates = dict(_own(subject, adapters_count))
+    candidates = dict(_own(subject, adapters_count, texts))
     with tempfile.TemporaryDirectory() as folder:
         candidates |= {
             name: _as_texts(predict)
@@ -58,7 +61,7 @@ def end_to_end_benchmark(size: Size, adapters_count: int, rounds: int, data: Pat
     }
 
 
-def _own(subject: Any, adapters_count: int) -> list[tuple[str, Score]]:
+def _own(subject: Any, adapters_count: int, texts: Sequence[QueryProductPair]) -> list[tuple[str, Score]]:
     loaded = loaded_version(subject, adapters_count)
     folded = FoldedNetwork(loaded.network, loaded.route)
     networks: list[tuple[EngineChoice, Any]] = []
@@ -68,7 +71,11 @@ def _own(subject: Any, adapters_count: int) -> list[tuple[str, Score]]:
         graphs = {(0, folded.depth): graph.SerializeToString()}
         choice = EngineChoice("onnxruntime", precision)
         networks.append((choice, OnnxNetwork(folded, graphs, torch.get_num_threads())))
-    networks.append((EngineChoice("torch", "float32"), folded.pack()))
+    if int8_is_exact():
+        with watched_inputs(folded) as ranges:
+            Scorer(loaded, folded, TORCH_FLOAT32).score(texts[-CALIBRATION_ROWS:])
+        networks.append((TORCH_INT8, Int8Network(loaded.network, loaded.route, ranges)))
+    networks.append((TORCH_FLOAT32, folded.pack()))
     half = FoldedNetwork(loaded.network, loaded.route, torch.bfloat16).pack()
     networks.append((EngineChoice("torch", "bf16"), half))
     return [

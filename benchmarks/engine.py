@@ -15,11 +15,14 @@ from benchmarks.encoders import Size, Subject, library_model, network_of, subjec
 from benchmarks.machine import machine, matrix_rates
 from benchmarks.rounds import median_seconds
 from benchmarks.texts import sampled_pairs
+from model_store.network import RelevanceNetwork
 from model_store.pair_batch import TextBatch
 from model_store.pair_encoding import PairEncoding
 from model_store.pair_network import PairNetwork, Route
 from model_store.pair_tokens import PairTokenizer
 from service.engine.folded_network import FoldedNetwork
+from service.engine.int8_network import Int8Network, watched_inputs
+from service.engine.int8_products import int8_is_exact
 from service.engine.onnx_graph import OnnxPrecision, layers_as_onnx
 from service.engine.onnx_network import OnnxNetwork
 from service.engine.tight_batches import tight_batches
@@ -84,6 +87,8 @@ def _candidates(
     folded = FoldedNetwork(network, route)
     candidates: dict[str, Callable[[], object]] = {}
     if device.type == "cpu":
+        if int8_is_exact():
+            candidates["folded torch int8"] = partial(_ours, _int8(folded, network, batches), route, batches)
         for precision in ("float32", "int8"):
             candidates[f"folded onnxruntime {precision}"] = partial(
                 _ours, _onnx(folded, precision), route, batches
@@ -108,6 +113,12 @@ def _candidates(
         "plain encoder (transformers)": partial(_library, subject.encoder, batches),
     }
     return candidates
+
+
+def _int8(folded: FoldedNetwork, network: RelevanceNetwork, batches: Sequence[TextBatch]) -> Int8Network:
+    with watched_inputs(folded) as ranges:
+        _ours(folded, folded.route, batches)
+    return Int8Network(network, folded.route, ranges)
 
 
 def _onnx(folded: FoldedNetwork, precision: OnnxPrecision) -> OnnxNetwork:

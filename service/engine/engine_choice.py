@@ -10,6 +10,7 @@ import torch
 
 from model_store.bf16 import bf16_is_faster
 from model_store.errors import ConfigurationError
+from service.engine.int8_products import int8_is_exact, int8_is_faster
 
 BackendSetting = Literal["auto", "torch", "onnxruntime"]
 PrecisionSetting = Literal["auto", "float32", "bf16", "int8"]
@@ -46,6 +47,7 @@ class EngineChoice:
 
 TORCH_FLOAT32 = EngineChoice("torch", "float32")
 _TORCH_BF16 = EngineChoice("torch", "bf16")
+TORCH_INT8 = EngineChoice("torch", "int8")
 _ONNX_FLOAT32 = EngineChoice("onnxruntime", "float32")
 _ONNX_INT8 = EngineChoice("onnxruntime", "int8")
 
@@ -53,9 +55,9 @@ _ONNX_INT8 = EngineChoice("onnxruntime", "int8")
 def engine_choices(options: EngineOptions, device: torch.device) -> list[EngineChoice]:
     """The forms that the settings allow, the one to be preferred first.
 
-    `auto` is torch in bf16 on a GPU, and on a CPU that multiplies bf16 natively; then ONNX Runtime with int8
-    weights on a CPU, where the packages are installed. Torch in float32 comes last: it always works. The other
-    forms are for those who ask for them.
+    `auto` is torch in bf16 on a GPU. On a CPU it is torch in int8 where the processor has such products, then
+    torch in bf16 likewise, then ONNX Runtime with int8 weights, where the packages are installed. Torch in
+    float32 comes last: it always works. The other forms are for those who ask for them.
 
     Raises:
         ConfigurationError: no form has this backend and precision, or its package is not installed.
@@ -68,8 +70,11 @@ def engine_choices(options: EngineOptions, device: torch.device) -> list[EngineC
     onnx = [_ONNX_INT8, _ONNX_FLOAT32] if onnx_runtime_is_installed() else []
     on_cpu = device.type == "cpu"
     native = [_TORCH_BF16] if not on_cpu or bf16_is_faster() else []
+    if on_cpu and int8_is_faster():
+        native.insert(0, TORCH_INT8)
     known = [*native, *(onnx[:1] if on_cpu else []), TORCH_FLOAT32]
-    on_request = [choice for choice in (_TORCH_BF16, *onnx[1:]) if choice not in known]
+    exact_int8 = [TORCH_INT8] if on_cpu and int8_is_exact() else []
+    on_request = [choice for choice in (*exact_int8, _TORCH_BF16, *onnx[1:]) if choice not in known]
     found = [
         choice
         for choice in (*known, *on_request)

@@ -1,6 +1,7 @@
-"""What is kept beside a version for serving it: ONNX graphs with digests, and how they were checked.
+"""What is kept beside a version for serving it: files with digests, and how the form was checked.
 
     STORE/engines/0003/onnxruntime-int8/engine.json, layers-0-12.onnx
+    STORE/engines/0003/torch-int8/engine.json, input-ranges.safetensors
 
 Made anew where anything it depends on has changed: the version, this code's format, the packages.
 """
@@ -20,7 +21,6 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from model_store.atomic_files import sync_tree, temporary_folder
 from model_store.manifest import Manifest
 from service.engine.engine_choice import EngineChoice
-from service.engine.layer_ranges import LayerRange
 
 ENGINES_FOLDER = "engines"
 _FORMAT: Literal[1] = 1
@@ -61,23 +61,22 @@ class EngineFiles:
         self._folder = store / ENGINES_FOLDER / f"{manifest.number:04d}"
         self._version = hashlib.sha256(manifest.model_dump_json().encode()).hexdigest()
 
-    def read(self, choice: EngineChoice) -> tuple[EngineCheck, dict[LayerRange, bytes]] | None:
-        """The check and the graphs, if they are whole and of this version, code and packages."""
+    def read(self, choice: EngineChoice) -> tuple[EngineCheck, dict[str, bytes]] | None:
+        """The check and the files by name, if they are whole and of this version, code and packages."""
         folder = self._folder / choice.name
         try:
             record = EngineRecord.model_validate_json((folder / _RECORD).read_bytes())
-            graphs = {name: (folder / name).read_bytes() for name in record.files}
+            files = {name: (folder / name).read_bytes() for name in record.files}
         except (OSError, ValidationError):
             return None
-        digests = {name: hashlib.sha256(content).hexdigest() for name, content in graphs.items()}
+        digests = {name: hashlib.sha256(content).hexdigest() for name, content in files.items()}
         if (record.version, record.packages, record.files) != (self._version, _packages(choice), digests):
             _log.warning("%s: is of another version or was changed; it is made anew", folder)
             return None
-        return record.check, {_layers(name): content for name, content in graphs.items()}
+        return record.check, files
 
-    def write(self, choice: EngineChoice, check: EngineCheck, graphs: Mapping[LayerRange, bytes]) -> None:
-        """Keep an engine, in one step."""
-        files = {_file_name(layers): content for layers, content in graphs.items()}
+    def write(self, choice: EngineChoice, check: EngineCheck, files: Mapping[str, bytes]) -> None:
+        """Keep an engine's files by name, in one step."""
         record = EngineRecord(
             version=self._version,
             packages=_packages(choice),
@@ -101,12 +100,3 @@ class EngineFiles:
 def _packages(choice: EngineChoice) -> dict[str, str]:
     names = ("torch",) if choice.backend == "torch" else ("torch", "onnxruntime")
     return {name: importlib.metadata.version(name) for name in names}
-
-
-def _file_name(layers: LayerRange) -> str:
-    return f"layers-{layers[0]}-{layers[1]}.onnx"
-
-
-def _layers(name: str) -> LayerRange:
-    _, first, last = name.removesuffix(".onnx").split("-")
-    return int(first), int(last)

@@ -8,6 +8,8 @@ float32 products.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -19,6 +21,8 @@ _PACKED_FOR_TOKENS = 512
 class FastLinear(nn.Linear):
     """`nn.Linear` for inference, on a CPU by oneDNN where torch was built with it."""
 
+    watch: Callable[[Tensor], None] | None = None
+    """Called with every input, (..., inputs)."""
     _packed: Tensor | None = None
 
     @classmethod
@@ -39,6 +43,7 @@ class FastLinear(nn.Linear):
 
     def forward(self, input: Tensor) -> Tensor:  # noqa: A002 - the base class's name
         """(..., inputs) to (..., outputs)."""
+        self._watched(input)
         if self._packed is None:
             return functional.linear(input, self.weight, self.bias)
         output: Tensor = torch.ops.mkldnn._linear_pointwise(input, self._packed, self.bias, "none", [], "")
@@ -46,6 +51,7 @@ class FastLinear(nn.Linear):
 
     def gelu(self, hidden: Tensor) -> Tensor:
         """GELU (exact, not the tanh form) of the layer's output."""
+        self._watched(hidden)
         if self._packed is None:
             return functional.gelu(functional.linear(hidden, self.weight, self.bias))
         output: Tensor = torch.ops.mkldnn._linear_pointwise(hidden, self._packed, self.bias, "gelu", [], "none")
@@ -53,11 +59,16 @@ class FastLinear(nn.Linear):
 
     def added_to(self, residual: Tensor, hidden: Tensor) -> Tensor:
         """The layer's output for `hidden`, plus a residual (..., outputs)."""
+        self._watched(hidden)
         if self._packed is None:
             return functional.linear(hidden, self.weight, self.bias).add_(residual)
         pointwise = torch.ops.mkldnn._linear_pointwise.binary
         output: Tensor = pointwise(hidden, residual, self._packed, self.bias, "add")
         return output
+
+    def _watched(self, inputs: Tensor) -> None:
+        if self.watch is not None:
+            self.watch(inputs)
 
 
 def _onednn_works() -> bool:

@@ -7,7 +7,6 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 from transformers.activations import GELUActivation
 
 from model_store.encoder_layers import attention_bias
@@ -16,6 +15,7 @@ from model_store.pair_batch import TextBatch
 from model_store.pair_network import AttentionMaps, PairNetwork, Route
 from service.engine.fast_linear import FastLinear
 from service.engine.fold import FoldedLayer, fold_layer
+from service.engine.token_attention import token_attention
 
 
 class FoldedNetwork(PairNetwork):
@@ -102,6 +102,26 @@ class TextEmbeddings(nn.Module):
         return hidden
 
 
+class FeedForward(nn.Module):
+    """A layer's two wide products, with what they are added to."""
+
+    def __init__(self, layer: Any) -> None:
+        super().__init__()
+        self.activation = layer.intermediate.intermediate_act_fn
+        self.wide = FastLinear.of(layer.intermediate.dense.weight, layer.intermediate.dense.bias)
+        self.narrow = FastLinear.of(layer.output.dense.weight, layer.output.dense.bias)
+
+    @property
+    def is_gelu(self) -> bool:
+        """Whether the activation is the exact GELU, which products take along."""
+        return isinstance(self.activation, GELUActivation | nn.GELU)
+
+    def forward(self, attended: Tensor) -> Tensor:
+        """attended + narrow(activation(wide(attended))), (texts, tokens, hidden)."""
+        widened = self.wide.gelu(attended) if self.is_gelu else self.activation(self.wide(attended))
+        return self.narrow.added_to(attended, widened)
+
+
 class FoldedEncoderLayer(nn.Module):
     """One layer of a BERT-family encoder with the folded adapters and fusion after its feed-forward."""
 
@@ -109,16 +129,13 @@ class FoldedEncoderLayer(nn.Module):
         super().__init__()
         projections = [layer.attention.self.query, layer.attention.self.key, layer.attention.self.value]
         self.heads = heads
-        self.activation = layer.intermediate.intermediate_act_fn
-        self._is_gelu = isinstance(self.activation, GELUActivation | nn.GELU)
         self.projection = FastLinear.of(
             torch.cat([linear.weight for linear in projections]),
             torch.cat([linear.bias for linear in projections]),
         )
         self.attended = FastLinear.of(layer.attention.output.dense.weight, layer.attention.output.dense.bias)
         self.attended_norm = copy.deepcopy(layer.attention.output.LayerNorm)
-        self.wide = FastLinear.of(layer.intermediate.dense.weight, layer.intermediate.dense.bias)
-        self.narrow = FastLinear.of(layer.output.dense.weight, layer.output.dense.bias)
+        self.feed_forward: nn.Module = FeedForward(layer)
         self.norm = copy.deepcopy(layer.output.LayerNorm)
         self.adapters = folded.adapters if folded else 0
         if folded:
@@ -131,7 +148,7 @@ class FoldedEncoderLayer(nn.Module):
     ) -> tuple[Tensor, Tensor | None]:
         """(texts, tokens, hidden) to the same, and the log attention over the adapters if asked for."""
         attended = self._attended(hidden, bias)
-        total = self.narrow.added_to(attended, self._widened(attended))
+        total: Tensor = self.feed_forward(attended)
         normed: Tensor = self.norm(total)
         if not self.adapters:
             return normed, None
@@ -148,16 +165,10 @@ class FoldedEncoderLayer(nn.Module):
         texts, tokens, size = hidden.shape
         projected = self.projection(hidden).view(texts, tokens, 3, self.heads, -1).transpose(1, 3)
         query, key, value = projected.unbind(2)
-        context = functional.scaled_dot_product_attention(query, key, value, bias)
+        context = token_attention(query, key, value, bias)
         context = context.transpose(1, 2).reshape(texts, tokens, size)
         normed: Tensor = self.attended_norm(self.attended.added_to(hidden, context))
         return normed
-
-    def _widened(self, attended: Tensor) -> Tensor:
-        if self._is_gelu:
-            return self.wide.gelu(attended)
-        widened: Tensor = self.activation(self.wide(attended))
-        return widened
 
     def _fused(self, inner: Tensor) -> tuple[Tensor, Tensor]:
         units = (inner.shape[-1] - self.adapters) // 2

@@ -14,10 +14,9 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 from torch import Tensor, nn
-from transformers.activations import GELUActivation
 
 from model_store.errors import ConfigurationError
-from service.engine.folded_network import FoldedEncoderLayer
+from service.engine.folded_network import FeedForward, FoldedEncoderLayer
 
 _CONTRIBUTED = "com.microsoft"
 _OPSET = 17
@@ -134,9 +133,11 @@ def _quantized(weight: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 def _encoder_layer(graph: _Graph, layer: FoldedEncoderLayer, hidden: str) -> tuple[str, str | None]:
     context = _attention(graph, layer, hidden)
     attended, _ = _residual_norm(graph, context, hidden, layer.attended_norm, layer.attended.bias, layer.attended)
-    wide = graph.product(attended, layer.wide)
-    activated = _activated(graph, layer, wide)
-    normed, total = _residual_norm(graph, activated, attended, layer.norm, layer.narrow.bias, layer.narrow)
+    feed_forward = layer.feed_forward
+    assert isinstance(feed_forward, FeedForward)
+    activated = _activated(graph, feed_forward, graph.product(attended, feed_forward.wide))
+    narrow = feed_forward.narrow
+    normed, total = _residual_norm(graph, activated, attended, layer.norm, narrow.bias, narrow)
     if not layer.adapters:
         return normed, None
     mixed, attention = _adapters(graph, layer, normed)
@@ -173,10 +174,10 @@ def _residual_norm(
     return names[0], names[1]
 
 
-def _activated(graph: _Graph, layer: FoldedEncoderLayer, wide: str) -> str:
-    activation = layer.activation
-    bias = graph.weight(layer.wide.bias)
-    if isinstance(activation, GELUActivation | nn.GELU):
+def _activated(graph: _Graph, feed_forward: FeedForward, wide: str) -> str:
+    activation = feed_forward.activation
+    bias = graph.weight(feed_forward.wide.bias)
+    if feed_forward.is_gelu:
         return graph.contributed("BiasGelu", [wide, bias])[0]
     if isinstance(activation, nn.ReLU):
         return graph.node("Relu", [graph.node("Add", [wide, bias])])

@@ -3,25 +3,30 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 import torch
 
 from model_store.errors import ConfigurationError, VersionCorruptError
+from model_store.evaluation_rows import LabelledRows
 from model_store.loading import LoadedVersion, load_version
 from model_store.pair_network import PairNetwork
 from model_store.product import Product, QueryProductPair
 from service.engine.devices import checked_device
 from service.engine.engine_choice import (
     TORCH_FLOAT32,
+    TORCH_INT8,
     EngineChoice,
     EngineOptions,
     engine_choices,
 )
 from service.engine.engine_files import EngineCheck, EngineFiles
 from service.engine.folded_network import FoldedNetwork
-from service.engine.layer_ranges import LayerRange, layer_ranges
+from service.engine.int8_linear import InputRange
+from service.engine.int8_network import Int8Network, ranges_as_file, ranges_of_file, watched_inputs
+from service.engine.layer_ranges import layer_ranges
 from service.engine.quality import AUC_TOLERANCE, compared, validation_rows
 from service.engine.scorer import Scorer
 from service.engine.token_budget import calibrated_token_budget
@@ -29,6 +34,10 @@ from service.engine.token_budget import calibrated_token_budget
 LARGEST_EXACT_DIFFERENCE = 1e-3
 """Of scores between two float32 forms of one network: they add in another order."""
 
+CALIBRATION_ROWS = 128
+"""Validation rows of a marketplace from which an int8 form's scales are found."""
+
+_INPUT_RANGES = "input-ranges.safetensors"
 _log = logging.getLogger(__name__)
 
 
@@ -79,19 +88,22 @@ class _Loading:
             return self._folded.pack()
         known = self._files.read(choice)
         if known is not None:
-            check, graphs = known
+            check, files = known
             if not check.accepted:
                 raise _RefusedError(check.reason)
-            return self._built(choice, graphs)
-        graphs = self._graphs(choice)
-        network = self._built(choice, graphs)
+            return self._built(choice, files)
+        files = self._made(choice)
+        network = self._built(choice, files)
         check = self._checked(choice, network)
-        self._files.write(choice, check, graphs if check.accepted else {})
+        self._files.write(choice, check, files if check.accepted else {})
         if not check.accepted:
             raise _RefusedError(check.reason)
         return network
 
-    def _graphs(self, choice: EngineChoice) -> dict[LayerRange, bytes]:
+    def _made(self, choice: EngineChoice) -> dict[str, bytes]:
+        """The files that a form needs beside the version's."""
+        if choice == TORCH_INT8:
+            return {_INPUT_RANGES: ranges_as_file(self._input_ranges())}
         if choice.backend == "torch":
             return {}
         from service.engine.onnx_graph import layers_as_onnx
@@ -99,13 +111,26 @@ class _Loading:
         assert choice.precision != "bf16"
         folded = self._folded
         return {
-            (first, last): layers_as_onnx(
+            _graph_name(first, last): layers_as_onnx(
                 folded.encoder_layers[first:last], folded.hidden_size, choice.precision
             ).SerializeToString()
             for first, last in layer_ranges(folded)
         }
 
-    def _built(self, choice: EngineChoice, graphs: dict[LayerRange, bytes]) -> PairNetwork:
+    def _input_ranges(self) -> dict[str, InputRange]:
+        rows = [
+            pair
+            for found in self._validation_rows().values()
+            for pair in found.pairs[:: max(1, len(found.pairs) // CALIBRATION_ROWS)]
+        ]
+        with watched_inputs(self._folded) as ranges:
+            self._scorer_of(self._folded, TORCH_FLOAT32).score([*rows, *_probes(self._loaded)])
+        return ranges
+
+    def _built(self, choice: EngineChoice, files: Mapping[str, bytes]) -> PairNetwork:
+        if choice == TORCH_INT8:
+            ranges = ranges_of_file(files[_INPUT_RANGES])
+            return Int8Network(self._loaded.network, self._loaded.route, ranges)
         if choice.backend == "torch":
             if self._folded.device.type == "cuda":
                 from service.engine.graphed_network import GraphedNetwork
@@ -114,6 +139,7 @@ class _Loading:
             return FoldedNetwork(self._loaded.network, self._loaded.route, torch.bfloat16).pack()
         from service.engine.onnx_network import OnnxNetwork
 
+        graphs = {layers: files[_graph_name(*layers)] for layers in layer_ranges(self._folded)}
         return OnnxNetwork(self._folded, graphs, torch.get_num_threads())
 
     def _checked(self, choice: EngineChoice, network: PairNetwork) -> EngineCheck:
@@ -128,11 +154,7 @@ class _Loading:
                 largest_difference=difference,
                 auc={},
             )
-        try:
-            rows = validation_rows(self._store, self._loaded.manifest)
-        except VersionCorruptError as error:
-            raise _RefusedError(f"cannot be checked: {error}") from error
-        found = compared(rows, exact.score, faster.score)
+        found = compared(self._validation_rows(), exact.score, faster.score)
         worse = [name for name, item in found.items() if not item.holds]
         figures = ", ".join(f"{name} {item.exact:.4f} -> {item.faster:.4f}" for name, item in found.items())
         return EngineCheck(
@@ -141,6 +163,12 @@ class _Loading:
             largest_difference=difference,
             auc={name: (item.exact, item.faster) for name, item in found.items()},
         )
+
+    def _validation_rows(self) -> dict[str, LabelledRows]:
+        try:
+            return validation_rows(self._store, self._loaded.manifest)
+        except VersionCorruptError as error:
+            raise _RefusedError(f"cannot be checked: {error}") from error
 
     def _scorer_of(self, network: PairNetwork, choice: EngineChoice, budget: int | None = None) -> Scorer:
         options = {"token_budget": budget} if budget else {}
@@ -151,6 +179,10 @@ class _Loading:
             encoded_text_bytes=self._options.encoded_text_bytes,
             **options,
         )
+
+
+def _graph_name(first: int, last: int) -> str:
+    return f"layers-{first}-{last}.onnx"
 
 
 def _probes(loaded: LoadedVersion) -> list[QueryProductPair]:

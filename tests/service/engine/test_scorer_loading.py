@@ -16,6 +16,7 @@ from model_store.store import ModelStore
 from model_store.version_files import write_network
 from service.engine import engine_choice, scorer_loading
 from service.engine.engine_choice import EngineOptions
+from service.engine.int8_products import int8_is_exact
 from service.engine.scorer_loading import load_scorer
 from tests.service.running import exact_scorer
 from tests.tiny_model import build_tiny_store, random_relevance_network, tiny_draft
@@ -92,6 +93,7 @@ def test_a_form_is_made_once_and_kept(store: Path, options: EngineOptions, toler
 def plain_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
     """The same choices on every machine."""
     monkeypatch.setattr(engine_choice, "bf16_is_faster", lambda: False)
+    monkeypatch.setattr(engine_choice, "int8_is_faster", lambda: False)
 
 
 def test_auto_is_int8_where_it_ranks_as_well(store: Path) -> None:
@@ -146,6 +148,21 @@ def test_torch_in_bf16_is_checked_the_same_way(store: Path) -> None:
     record = json.loads((store / "engines" / "0002" / "torch-bf16" / "engine.json").read_text())
     assert record["check"]["accepted"]
     assert record["files"] == {}
+
+
+@pytest.mark.skipif(not int8_is_exact(), reason="this processor has no exact int8 products")
+def test_torch_in_int8_keeps_the_ranges_that_it_found(store: Path) -> None:
+    options = EngineOptions("cpu", "torch", "int8", 512)
+    scorer = load_scorer(store, options=options)
+    assert scorer.choice.name == "torch-int8"
+    assert scorer.score(pairs()) == pytest.approx(exact_scorer(store).score(pairs()), abs=0.05)
+    kept = store / "engines" / "0002" / "torch-int8" / "input-ranges.safetensors"
+    written = kept.stat().st_mtime_ns
+    again = load_scorer(store, options=options)
+    assert kept.stat().st_mtime_ns == written
+    assert again.score(pairs()) == scorer.score(pairs())
+    few = pairs()[7:8]
+    assert again.score(few) == pytest.approx(scorer.score(pairs())[7:8], abs=2e-3)
 
 
 def test_a_missing_version_is_said(tmp_path: Path) -> None:

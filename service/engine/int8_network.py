@@ -1,0 +1,124 @@
+"""The folded network with the products of its layers in int8; all else as in `FoldedNetwork`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from functools import partial
+
+import safetensors.torch
+import torch
+from torch import Tensor, nn
+
+from model_store.network import RelevanceNetwork
+from model_store.pair_network import Route
+from service.engine.fast_linear import FastLinear
+from service.engine.folded_network import FeedForward, FoldedEncoderLayer, FoldedNetwork
+from service.engine.int8_linear import InputRange, Int8Linear
+
+InputRanges = Mapping[str, InputRange]
+"""By the name of the linear layer among the network's layers, as `3.feed_forward.narrow`."""
+
+LARGE_UNITS = 32
+"""Hidden units of a feed-forward that stay in float32."""
+
+
+class Int8Network(FoldedNetwork):
+    """Scores nearly as the network that it is folded from.
+
+    Args:
+        ranges: what `watched_inputs` found of the folded network in float32 on calibration rows.
+    """
+
+    def __init__(self, network: RelevanceNetwork, route: Route, ranges: InputRanges) -> None:
+        super().__init__(network, route)
+        for number, layer in enumerate(self.encoder_layers):
+            _quantize(layer, {name: ranges[f"{number}.{name}"] for name in _linears(layer)})
+        self.pack()
+
+
+@contextmanager
+def watched_inputs(network: FoldedNetwork) -> Iterator[dict[str, InputRange]]:
+    """The ranges of the inputs of all linear layers while it lasts; filled as the network runs."""
+    ranges: dict[str, InputRange] = {}
+
+    def note(name: str, inputs: Tensor) -> None:
+        found = InputRange.of(inputs)
+        ranges[name] = found.joined(ranges[name]) if name in ranges else found
+
+    linears = {
+        f"{number}.{name}": linear
+        for number, layer in enumerate(network.encoder_layers)
+        for name, linear in _linears(layer).items()
+    }
+    for name, linear in linears.items():
+        linear.watch = partial(note, name)
+    try:
+        yield ranges
+    finally:
+        for linear in linears.values():
+            linear.watch = None
+
+
+def ranges_as_file(ranges: InputRanges) -> bytes:
+    """As safetensors: for each layer (2, inputs), lows and highs."""
+    return safetensors.torch.save({name: torch.stack([item.low, item.high]) for name, item in ranges.items()})
+
+
+def ranges_of_file(content: bytes) -> dict[str, InputRange]:
+    """The other way round."""
+    return {name: InputRange(*stacked) for name, stacked in safetensors.torch.load(content).items()}
+
+
+class Int8FeedForward(nn.Module):
+    """As `FeedForward`, in int8 but for the few hidden units that get far larger than all others.
+
+    Those of pretrained encoders reach 30 times the median; one scale for all would leave the others three bits.
+    """
+
+    def __init__(self, plain: FeedForward, wide_range: InputRange, narrow_range: InputRange) -> None:
+        super().__init__()
+        wide, narrow = plain.wide, plain.narrow
+        large, others = _by_size(narrow_range)
+        self.narrow = Int8Linear(
+            narrow.weight[:, others],
+            narrow.bias,
+            InputRange(narrow_range.low[others], narrow_range.high[others]),
+            even=True,
+        )
+        successor = self.narrow.quantize
+        self.wide = Int8Linear(wide.weight[others], wide.bias[others], wide_range, successor=successor)
+        self.large_wide = FastLinear.of(wide.weight[large], wide.bias[large])
+        self.large_narrow = FastLinear.of(narrow.weight[:, large], None)
+        self.activation, self._is_gelu = plain.activation, plain.is_gelu
+
+    def forward(self, attended: Tensor) -> Tensor:
+        """attended + narrow(activation(wide(attended))), (texts, tokens, hidden)."""
+        if self._is_gelu:
+            large, widened = self.large_wide.gelu(attended), self.wide.gelu(attended)
+        else:
+            large, widened = self.activation(self.large_wide(attended)), self.activation(self.wide(attended))
+        return self.narrow.added_to(self.large_narrow.added_to(attended, large), widened)
+
+
+def _by_size(found: InputRange) -> tuple[Tensor, Tensor]:
+    """Places of the inputs that get largest, and of all others."""
+    sizes = torch.maximum(found.high, -found.low)
+    count = min(LARGE_UNITS, len(sizes) // 8)
+    places = sizes.argsort(descending=True, stable=True)
+    return places[:count].sort().values, places[count:].sort().values
+
+
+def _linears(layer: FoldedEncoderLayer) -> dict[str, FastLinear]:
+    return {name: module for name, module in layer.named_modules() if isinstance(module, FastLinear)}
+
+
+def _quantize(layer: FoldedEncoderLayer, ranges: InputRanges) -> None:
+    plain = layer.feed_forward
+    assert isinstance(plain, FeedForward)
+    for name, linear in layer.named_children():
+        if isinstance(linear, FastLinear):
+            # Attention over the tokens is computed in the type that it is given.
+            dtype = torch.bfloat16 if name == "projection" else torch.float32
+            setattr(layer, name, Int8Linear(linear.weight, linear.bias, ranges[name], dtype=dtype))
+    layer.feed_forward = Int8FeedForward(plain, ranges["feed_forward.wide"], ranges["feed_forward.narrow"])
