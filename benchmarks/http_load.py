@@ -109,7 +109,9 @@ async def _closed_loop(score: Any, requests: Sequence[list[QueryProductPair]], s
     async def client() -> None:
         nonlocal done
         while time.perf_counter() < end:
-            done += await score(requests[next(places) % len(requests)])
+            # Not in one statement: that would read `done` before it waits.
+            pairs = await score(requests[next(places) % len(requests)])
+            done += pairs
 
     started = time.perf_counter()
     await asyncio.gather(*(client() for _ in range(_CONCURRENCY)))

@@ -64,9 +64,13 @@ def _listening_socket(settings: ServiceSettings) -> socket.socket:
         family, *_, address = socket.getaddrinfo(
             settings.host, settings.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
         )[0]
-        return socket.create_server(address[:2], family=family)
+        listener = socket.create_server(address[:2], family=family)
     # UnicodeError: a name that cannot be one of a host.
     except (OSError, UnicodeError) as error:
         raise ConfigurationError(
             f"cannot listen on {settings.host}:{settings.port} ({error}); set HOST and PORT"
         ) from error
+    # Its connections inherit it. Otherwise an answer's body waits until the client has acknowledged the head,
+    # which it delays by 40 ms.
+    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return listener

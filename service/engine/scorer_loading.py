@@ -27,6 +27,7 @@ from service.engine.folded_network import FoldedNetwork
 from service.engine.int8_linear import InputRange
 from service.engine.int8_network import Int8Network, ranges_as_file, ranges_of_file, watched_inputs
 from service.engine.layer_ranges import layer_ranges
+from service.engine.own_thread import in_own_thread
 from service.engine.quality import AUC_TOLERANCE, compared, validation_rows
 from service.engine.scorer import Scorer
 from service.engine.token_budget import calibrated_token_budget
@@ -53,7 +54,10 @@ def load_scorer(store: Path, version: str = "latest", options: EngineOptions | N
         VersionCorruptError: its files are not what was published.
         ConfigurationError: there is no such device or form, or the only form asked for was refused.
     """
-    options = options or EngineOptions()
+    return in_own_thread(lambda: _load(store, version, options or EngineOptions()))
+
+
+def _load(store: Path, version: str, options: EngineOptions) -> Scorer:
     device = checked_device(options.device)
     choices = engine_choices(options, device)
     loaded = load_version(store, version)

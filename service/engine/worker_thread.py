@@ -7,6 +7,8 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import ParamSpec, TypeVar
 
+from service.engine.own_thread import in_own_thread
+
 _Arguments = ParamSpec("_Arguments")
 _Result = TypeVar("_Result")
 
@@ -22,7 +24,7 @@ class WorkerThread:
     ) -> _Result:
         """The result of `call`, or its exception."""
         loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._executor, lambda: call(*args, **kwargs))
+        return await loop.run_in_executor(self._executor, in_own_thread, lambda: call(*args, **kwargs))
 
     def close(self) -> None:
         """Drop calls that wait and let the one that runs finish."""

@@ -3,10 +3,14 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+import shutil
+import threading
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from model_store.errors import ConfigurationError, VersionNotFoundError
 from model_store.manifest import EvaluationSet
@@ -16,6 +20,7 @@ from model_store.store import ModelStore
 from model_store.version_files import write_network
 from service.engine import engine_choice, scorer_loading
 from service.engine.engine_choice import EngineOptions
+from service.engine.folded_network import FoldedNetwork
 from service.engine.int8_products import int8_is_exact
 from service.engine.scorer_loading import load_scorer
 from tests.service.running import exact_scorer
@@ -109,8 +114,6 @@ def test_auto_is_int8_where_it_ranks_as_well(store: Path) -> None:
 def test_int8_that_ranks_worse_is_refused_and_the_refusal_kept(
     store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    import shutil
-
     copy = tmp_path / "store"
     shutil.copytree(store, copy, ignore=shutil.ignore_patterns("engines"))
     monkeypatch.setattr(scorer_loading, "AUC_TOLERANCE", -1.0)
@@ -163,6 +166,25 @@ def test_torch_in_int8_keeps_the_ranges_that_it_found(store: Path) -> None:
     assert again.score(pairs()) == scorer.score(pairs())
     few = pairs()[7:8]
     assert again.score(few) == pytest.approx(scorer.score(pairs())[7:8], abs=2e-3)
+
+
+def test_loading_leaves_no_computing_thread_behind(
+    store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # A second OpenMP team in the process halved the rate of the thread that scores.
+    copy = tmp_path / "store"
+    shutil.copytree(store, copy, ignore=shutil.ignore_patterns("engines"))
+    used = []
+    original = FoldedNetwork.run_layers
+
+    def noted(*args: Any, **kwargs: Any) -> torch.Tensor:
+        used.append(threading.current_thread())
+        return original(*args, **kwargs)
+
+    monkeypatch.setattr(FoldedNetwork, "run_layers", noted)
+    load_scorer(copy, options=EngineOptions("cpu", "torch", "bf16", 512))
+    assert used
+    assert not any(thread.is_alive() for thread in used)
 
 
 def test_a_missing_version_is_said(tmp_path: Path) -> None:
