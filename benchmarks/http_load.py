@@ -76,13 +76,18 @@ def _requests(data: Path, marketplace: str) -> list[list[QueryProductPair]]:
     return requests
 
 
+def _warming(requests: Sequence[list[QueryProductPair]]) -> list[list[QueryProductPair]]:
+    """Some whole requests, and the single pairs that are timed afterwards: their shapes are then known."""
+    return [*requests[:8], *(request[:1] for request in requests[:_SINGLE_REQUESTS])]
+
+
 async def _engine(store: Path, requests: Sequence[list[QueryProductPair]], seconds: float) -> dict[str, float]:
     """The engine in this process, with what the server would take: `auto`, and no cache of encoded texts."""
     settings = load_settings(model_store=store, encoded_text_bytes=0)
     scorer = load_scorer(store, options=settings.engine)
     batching = MicroBatching()
     try:
-        for request in requests[:8]:
+        for request in _warming(requests):
             await batching.score(scorer, request)
         single = []
         for number in range(_SINGLE_REQUESTS):
@@ -156,8 +161,8 @@ async def _served(
             answered = await score(request)
             return answered.pairs if answered.status == httpx.codes.OK else 0
 
-        for request in requests[:8]:
-            await score(request)
+        for request in _warming(requests):
+            await client.post("/score", json=_body(request))
         single = []
         for number in range(_SINGLE_REQUESTS):
             body = _body(requests[number][:1])

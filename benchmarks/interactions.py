@@ -15,7 +15,8 @@ from benchmarks.machine import machine
 from benchmarks.texts import MARKETPLACE, judged_pairs
 from model_store.evaluation_rows import read_evaluation_rows
 from model_store.product import QueryProductPair
-from service.engine.engine_choice import TORCH_FLOAT32, EngineOptions
+from service.engine.engine_choice import TORCH_FLOAT32
+from service.engine.engine_options import EngineOptions
 from service.engine.folded_network import FoldedNetwork
 from service.engine.quality import roc_auc
 from service.engine.scorer import Scorer

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from model_store.command_line import run
 from service.cli import app
+from service.onednn_caches import bound_onednn_caches
 
 if __name__ == "__main__":
+    bound_onednn_caches()
     run(app)

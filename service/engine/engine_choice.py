@@ -10,21 +10,8 @@ import torch
 
 from model_store.bf16 import bf16_is_faster
 from model_store.errors import ConfigurationError
+from service.engine.engine_options import EngineOptions
 from service.engine.int8_products import int8_is_exact, int8_is_faster
-
-BackendSetting = Literal["auto", "torch", "onnxruntime"]
-PrecisionSetting = Literal["auto", "float32", "bf16", "int8"]
-
-
-@dataclass(frozen=True, slots=True)
-class EngineOptions:
-    """What the settings say of the engine; `token_budget` None is calibrated on this machine."""
-
-    device: str = "auto"
-    backend: BackendSetting = "auto"
-    precision: PrecisionSetting = "auto"
-    token_budget: int | None = None
-    encoded_text_bytes: int = 256 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,10 +19,10 @@ from service.engine.engine_choice import (
     TORCH_FLOAT32,
     TORCH_INT8,
     EngineChoice,
-    EngineOptions,
     engine_choices,
 )
 from service.engine.engine_files import EngineCheck, EngineFiles
+from service.engine.engine_options import EngineOptions
 from service.engine.folded_network import FoldedNetwork
 from service.engine.int8_linear import InputRange
 from service.engine.int8_network import Int8Network, ranges_as_file, ranges_of_file, watched_inputs

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import re
 import socket
+import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, suppress
@@ -57,6 +58,11 @@ def test_an_answer_does_not_wait_for_the_clients_acknowledgement(client: httpx.C
     # With Nagle's algorithm the body follows the head only after 40 ms, always, on a connection that is kept.
     seconds = [client.get("/healthz").elapsed.total_seconds() for _ in range(30)]
     assert min(seconds[5:]) < 0.03
+
+
+def test_commands_that_need_no_model_start_without_torch() -> None:
+    command = [sys.executable, "-c", "import sys, service.cli; sys.exit('torch' in sys.modules)"]
+    assert subprocess.run(command, check=False).returncode == 0
 
 
 @pytest.fixture

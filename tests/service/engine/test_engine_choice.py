@@ -5,7 +5,8 @@ import torch
 
 from model_store.errors import ConfigurationError
 from service.engine import engine_choice
-from service.engine.engine_choice import EngineOptions, engine_choices
+from service.engine.engine_choice import engine_choices
+from service.engine.engine_options import EngineOptions
 
 CPU, GPU = torch.device("cpu"), torch.device("cuda")
 

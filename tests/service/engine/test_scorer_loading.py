@@ -19,7 +19,7 @@ from model_store.product import Product, QueryProductPair
 from model_store.store import ModelStore
 from model_store.version_files import write_network
 from service.engine import engine_choice, scorer_loading
-from service.engine.engine_choice import EngineOptions
+from service.engine.engine_options import EngineOptions
 from service.engine.folded_network import FoldedNetwork
 from service.engine.int8_products import int8_is_exact
 from service.engine.scorer_loading import load_scorer
