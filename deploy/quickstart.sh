@@ -9,5 +9,8 @@ if [ -n "$(ls -A "$MODEL_STORE/versions")" ] && [ ! -e "$unfinished" ]; then
 fi
 touch "$unfinished"
 python -m training continual --data catalogue --sequence us,es,jp --preset quickstart --run quickstart \
-  --set base_encoder=folder:/opt/encoder/e5-small-v1-4-layers-half
+  --set base_encoder=folder:/opt/encoder/e5-small-v1-4-layers-half &
+# A shell that is process 1 passes no signal on.
+trap "kill $!" TERM INT
+wait $!
 rm "$unfinished"
