@@ -1,4 +1,4 @@
-# make demo | make serve | make test | make test-long | make test-gpu | make bench | make bench-gpu.
+# make demo | make serve | make test | make test-long | make test-gpu | make compose-check | make bench | make bench-gpu.
 # Everything is installed into .venv.
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
@@ -16,7 +16,7 @@ BENCH_DATA ?= ../shared/data/esci_sample/esci_sample.tsv
 MODEL_STORE ?= demo/model-store
 CACHE_FOLDER ?= demo/cache
 
-.PHONY: setup demo serve test test-long test-gpu lint types imports unit bench bench-gpu clean
+.PHONY: setup demo serve test test-long test-gpu compose-check lint types imports unit bench bench-gpu clean
 
 setup: $(STAMP)
 
@@ -52,6 +52,11 @@ unit: $(STAMP)
 test-long: $(STAMP)
 	$(PIP) install -c constraints.txt -e '.[clients,browser]'
 	$(BIN)/python -m pytest -m long
+
+# The image and the compose project with a real Docker engine, from building to restarts; as root, minutes.
+COMPOSE_WORK ?= var/compose-check
+compose-check:
+	../shared/tools/compose_check.sh . '$(COMPOSE_WORK)' "COMPOSE='docker-compose -p check -f $(CURDIR)/.compose-check.yml' $(CURDIR)/scripts/compose_smoke.sh"
 
 # On a machine with an NVIDIA GPU, with torch for CUDA installed in the environment that PYTHON names.
 test-gpu:

