@@ -1,11 +1,12 @@
 FROM python:3.11-slim AS build
-# cpu, or CUDA's as cu130; the index is the one that torch's own installation page names.
-ARG TORCH=cpu
+# The torch build, as 2.13.0+cpu or 2.13.0+cu130, and the package index that has it if that is not pip's own.
+ARG TORCH=2.13.0
+ARG TORCH_INDEX=
 ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
 RUN python -m venv /opt/venv
 ENV PATH=/opt/venv/bin:$PATH
 SHELL ["/bin/sh", "-euc"]
-RUN pip install --no-deps --extra-index-url "https://download.pytorch.org/whl/${TORCH}" "torch==2.13.0+${TORCH}"
+RUN PIP_EXTRA_INDEX_URL="${TORCH_INDEX}" pip install --no-deps "torch==${TORCH}"
 COPY pyproject.toml constraints.txt /build/
 WORKDIR /build
 # Dependencies alone, so that a change of code installs nothing.

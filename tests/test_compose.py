@@ -20,7 +20,7 @@ COMPOSE = (REPOSITORY / "docker-compose.yml").read_text(encoding="utf-8")
 PROJECT: dict[str, Any] = yaml.safe_load(COMPOSE)
 SERVICES: dict[str, Any] = PROJECT["services"]
 DOCKERFILE = (REPOSITORY / "Dockerfile").read_text(encoding="utf-8")
-COMPOSES_OWN = {"TORCH", "API_MEMORY", "TRAIN_MEMORY", "CANDIDATES"}
+COMPOSES_OWN = {"TORCH", "TORCH_INDEX", "IMAGE_TAG", "API_MEMORY", "TRAIN_MEMORY", "CANDIDATES"}
 
 
 def _example_names() -> set[str]:
