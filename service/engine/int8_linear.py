@@ -47,8 +47,8 @@ class Quantization:
         low, high = found.low, found.high
         if shares is not None:
             low, high = low / shares, high / shares
-        smallest, largest = min(float(low.min()), 0.0), max(float(high.max()), 0.0)
-        self.scale = max(_HEADROOM * (largest - smallest), 1e-12) / _STEPS
+        smallest, largest = _HEADROOM * min(float(low.min()), 0.0), _HEADROOM * max(float(high.max()), 0.0)
+        self.scale = max(largest - smallest, 1e-12) / _STEPS
         self.zero_point = round(-smallest / self.scale)
         # uint8(x) rounds down.
         self._offset = torch.tensor(self.zero_point + 0.5)

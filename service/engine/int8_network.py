@@ -6,8 +6,8 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
 
-import safetensors.torch
 import torch
+from safetensors.torch import load, save
 from torch import Tensor, nn
 
 from model_store.network import RelevanceNetwork
@@ -62,12 +62,12 @@ def watched_inputs(network: FoldedNetwork) -> Iterator[dict[str, InputRange]]:
 
 def ranges_as_file(ranges: InputRanges) -> bytes:
     """As safetensors: for each layer (2, inputs), lows and highs."""
-    return safetensors.torch.save({name: torch.stack([item.low, item.high]) for name, item in ranges.items()})
+    return save({name: torch.stack([item.low, item.high]) for name, item in ranges.items()})
 
 
 def ranges_of_file(content: bytes) -> dict[str, InputRange]:
     """The other way round."""
-    return {name: InputRange(*stacked) for name, stacked in safetensors.torch.load(content).items()}
+    return {name: InputRange(*stacked) for name, stacked in load(content).items()}
 
 
 class Int8FeedForward(nn.Module):

@@ -44,6 +44,13 @@ def test_quantization_keeps_zero_and_rounds_to_the_next_step() -> None:
     assert quantize(torch.zeros(1, 1)).item() == quantize.zero_point
 
 
+def test_there_is_headroom_at_both_ends() -> None:
+    quantize = Quantization(InputRange(torch.tensor([-1.0]), torch.tensor([3.0])), None)
+    values = torch.tensor([[-1.09], [3.25]])
+    meant = (quantize(values).float() - quantize.zero_point) * quantize.scale
+    torch.testing.assert_close(meant, values, atol=quantize.scale, rtol=0)
+
+
 def test_what_lies_outside_becomes_the_end_of_the_range() -> None:
     quantize = Quantization(InputRange(torch.tensor([-1.0]), torch.tensor([1.0])), None)
     assert quantize(torch.tensor([[-1e6], [1e6]])).flatten().tolist() == [0, 255]
