@@ -1,4 +1,4 @@
-"""`python -m benchmarks engine|end-to-end|interactions|training|http`."""
+"""`python -m benchmarks engine|end-to-end|interactions|training|http|cache`."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.cache import cache_benchmark
 from benchmarks.encoders import Size
 from benchmarks.end_to_end import end_to_end_benchmark
 from benchmarks.engine import engine_benchmark
@@ -114,10 +115,27 @@ def http(
     result = http_benchmark(store, data, marketplace, seconds)
     console.print(
         f"engine {result['engine']['pairs_per_second']:.1f} pairs/s, server "
-        f"{result['saturated_pairs_per_second']:.1f} ({result['share_of_engine']:.2f}); a single pair takes "
-        f"{result['added_milliseconds']:.2f} ms more over HTTP"
+        f"{result['server']['pairs_per_second']:.1f} ({result['share_of_engine']:.2f}); a single pair takes "
+        f"{result['added_milliseconds']:.2f} ms more over HTTP; the generator took "
+        f"{result['cores_of_the_generator']:.2f} cores"
     )
     _show("offered load, as a share of the server's capacity", result["loads"])
+    _write(result, output)
+
+
+@app.command()
+def cache(
+    queries: Annotated[int, typer.Option(help="queries of 20 products in the cache")] = 50_000,
+    rounds: Annotated[int, typer.Option(help="measurements of each, in turn")] = 11,
+    rate: Annotated[float, typer.Option(help="look-ups a second over HTTP")] = 500.0,
+    seconds: Annotated[float, typer.Option(help="of load over HTTP")] = 15.0,
+    output: OutputOption = None,
+) -> None:
+    """The offline cache: the client against a bare ZREVRANGE, HTTP in open loop, bytes a pair."""
+    result = cache_benchmark(queries, rounds, rate, seconds)
+    _show("a look-up through the client", [result["client"]])
+    _show("look-ups over HTTP, open loop", [result["http"]])
+    _show(f"memory of {queries} queries with {result['products_per_query']} products", [result["memory"]])
     _write(result, output)
 
 

@@ -8,9 +8,9 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -18,35 +18,74 @@ import httpx
 import numpy as np
 from rich.progress import track
 
+from benchmarks.load_generator import Answered, Send, accepted_pairs, closed_loop, figures, open_loop
 from benchmarks.machine import machine
 from benchmarks.texts import judged_pairs
 from model_store.product import QueryProductPair
 from service.engine.micro_batching import MicroBatching
 from service.engine.scorer_loading import load_scorer
+from service.onednn_caches import bound_onednn_caches
 from service.settings import load_settings
 
 PAIRS_PER_REQUEST = (1, 4, 8, 16, 32)
 LOADS = (0.1, 0.3, 0.5, 0.7, 0.9, 1.0, 1.5, 2.0, 3.0)
-_CONCURRENCY = 32
+_CLIENTS = 16
+"""Always under way when saturated: several batches wait, and none is refused."""
+_ROUNDS = 5
 _SINGLE_REQUESTS = 60
 
+Pairs = list[QueryProductPair]
 
-@dataclass(frozen=True, slots=True)
-class Answered:
-    """One request: its status, its seconds, its pairs."""
 
-    status: int
-    seconds: float
-    pairs: int
+@dataclass(slots=True)
+class _Figures:
+    """Of each round, saturated and with single pairs."""
+
+    pairs_per_second: list[float] = field(default_factory=list)
+    single_seconds: list[float] = field(default_factory=list)
+
+    def told(self) -> dict[str, Any]:
+        return {
+            "pairs_per_second": statistics.median(self.pairs_per_second),
+            "pairs_per_second_of_rounds": self.pairs_per_second,
+            "single_p50_seconds": statistics.median(self.single_seconds),
+        }
 
 
 def http_benchmark(store: Path, data: Path, marketplace: str, seconds: float) -> dict[str, Any]:
-    """Engine alone, server saturated, single requests, and open loop from 10 % to 300 % of capacity."""
+    """Engine and saturated server in turns, single requests, and open loop from 10 % to 300 % of capacity."""
+    bound_onednn_caches()
+    return asyncio.run(_measured(store, data, marketplace, seconds))
+
+
+async def _measured(store: Path, data: Path, marketplace: str, seconds: float) -> dict[str, Any]:
     requests = _requests(data, marketplace)
-    engine = asyncio.run(_engine(store, requests, seconds))
+    engine, server = _Figures(), _Figures()
     with _server(store) as (address, process):
-        served = asyncio.run(_served(address, process.pid, requests, seconds))
-    capacity = served["saturated_pairs_per_second"]
+        async with _engine(store) as in_process, _client(address) as over_http:
+            sides = ((engine, in_process), (server, over_http))
+            for _, send in sides:
+                await _warm_up(send, requests)
+            generator_seconds = 0.0
+            for _ in range(_ROUNDS):
+                # In turns, so that the machine is the same for both.
+                for request in requests[:_SINGLE_REQUESTS]:
+                    for found, send in sides:
+                        found.single_seconds.append((await send(request[:1])).seconds)
+                for found, send in sides:
+                    used = time.process_time()
+                    answers, taken = await closed_loop(send, requests, _CLIENTS, seconds)
+                    found.pairs_per_second.append(accepted_pairs(answers) / taken)
+                    if found is server:
+                        generator_seconds += (time.process_time() - used) / taken / _ROUNDS
+        capacity = statistics.median(server.pairs_per_second)
+        mean = sum(PAIRS_PER_REQUEST) / len(PAIRS_PER_REQUEST)
+        loads = []
+        async with _client(address) as send:
+            for load in track(LOADS, description="offered load"):
+                answered = await open_loop(send, requests, load * capacity / mean, seconds)
+                loads.append({"load": load, **figures(answered, seconds), "resident_mb": _resident(process.pid)})
+    shares = [of / to for of, to in zip(server.pairs_per_second, engine.pairs_per_second, strict=True)]
     return {
         "benchmark": "http",
         "store": str(store),
@@ -54,15 +93,19 @@ def http_benchmark(store: Path, data: Path, marketplace: str, seconds: float) ->
         "marketplace": marketplace,
         "pairs_per_request": PAIRS_PER_REQUEST,
         "seconds_per_load": seconds,
-        "engine": engine,
-        **served,
-        "share_of_engine": capacity / engine["pairs_per_second"],
-        "added_milliseconds": 1000 * (served["single_p50_seconds"] - engine["single_p50_seconds"]),
+        "engine": engine.told(),
+        "server": server.told(),
+        "share_of_engine": statistics.median(shares),
+        "share_of_engine_of_rounds": shares,
+        "added_milliseconds": 1000
+        * (statistics.median(server.single_seconds) - statistics.median(engine.single_seconds)),
+        "cores_of_the_generator": generator_seconds,
+        "loads": loads,
         "machine": machine(),
     }
 
 
-def _requests(data: Path, marketplace: str) -> list[list[QueryProductPair]]:
+def _requests(data: Path, marketplace: str) -> list[Pairs]:
     """Requests of 1 to 32 pairs with the sample's mix of lengths, drawn with a fixed seed."""
     generator = np.random.default_rng(0)
     judged = judged_pairs(data).pairs
@@ -76,51 +119,42 @@ def _requests(data: Path, marketplace: str) -> list[list[QueryProductPair]]:
     return requests
 
 
-def _warming(requests: Sequence[list[QueryProductPair]]) -> list[list[QueryProductPair]]:
-    """Some whole requests, and the single pairs that are timed afterwards: their shapes are then known."""
-    return [*requests[:8], *(request[:1] for request in requests[:_SINGLE_REQUESTS])]
+async def _warm_up(send: Send[Pairs], requests: Sequence[Pairs]) -> None:
+    """Some whole requests and single pairs, none of which is timed afterwards as a single one."""
+    for request in [*requests[-8:], *(request[:1] for request in requests[-_SINGLE_REQUESTS:])]:
+        await send(request)
 
 
-async def _engine(store: Path, requests: Sequence[list[QueryProductPair]], seconds: float) -> dict[str, float]:
+@asynccontextmanager
+async def _engine(store: Path) -> AsyncIterator[Send[Pairs]]:
     """The engine in this process, with what the server would take: `auto`, and no cache of encoded texts."""
     settings = load_settings(model_store=store, encoded_text_bytes=0)
     scorer = load_scorer(store, options=settings.engine)
     batching = MicroBatching()
+
+    async def send(request: Pairs) -> Answered:
+        started = time.perf_counter()
+        await batching.score(scorer, request)
+        return Answered(httpx.codes.OK, time.perf_counter() - started, len(request))
+
     try:
-        for request in _warming(requests):
-            await batching.score(scorer, request)
-        single = []
-        for number in range(_SINGLE_REQUESTS):
-            started = time.perf_counter()
-            await batching.score(scorer, requests[number][:1])
-            single.append(time.perf_counter() - started)
-
-        async def score(request: list[QueryProductPair]) -> int:
-            await batching.score(scorer, request)
-            return len(request)
-
-        rate = await _closed_loop(score, requests, seconds)
+        yield send
     finally:
         batching.close()
-    return {"pairs_per_second": rate, "single_p50_seconds": statistics.median(single)}
 
 
-async def _closed_loop(score: Any, requests: Sequence[list[QueryProductPair]], seconds: float) -> float:
-    """Pairs a second with so many requests always under way."""
-    end = time.perf_counter() + seconds
-    places = iter(range(10**9))
-    done = 0
+@asynccontextmanager
+async def _client(address: str) -> AsyncIterator[Send[Pairs]]:
+    limits = httpx.Limits(max_connections=None, max_keepalive_connections=256)
+    async with httpx.AsyncClient(base_url=address, timeout=60, limits=limits) as client:
 
-    async def client() -> None:
-        nonlocal done
-        while time.perf_counter() < end:
-            # Not in one statement: that would read `done` before it waits.
-            pairs = await score(requests[next(places) % len(requests)])
-            done += pairs
+        async def send(request: Pairs) -> Answered:
+            body = _body(request)
+            started = time.perf_counter()
+            answer = await client.post("/score", json=body)
+            return Answered(answer.status_code, time.perf_counter() - started, len(request))
 
-    started = time.perf_counter()
-    await asyncio.gather(*(client() for _ in range(_CONCURRENCY)))
-    return done / (time.perf_counter() - started)
+        yield send
 
 
 @contextmanager
@@ -143,81 +177,6 @@ def _server(store: Path) -> Iterator[tuple[str, subprocess.Popen[str]]]:
             yield line.split()[1], process
         finally:
             process.terminate()
-
-
-async def _served(
-    address: str, process: int, requests: Sequence[list[QueryProductPair]], seconds: float
-) -> dict[str, Any]:
-    bodies = {id(request): _body(request) for request in requests}
-    limits = httpx.Limits(max_connections=None, max_keepalive_connections=256)
-    async with httpx.AsyncClient(base_url=address, timeout=60, limits=limits) as client:
-
-        async def score(request: list[QueryProductPair]) -> Answered:
-            started = time.perf_counter()
-            answer = await client.post("/score", json=bodies[id(request)])
-            return Answered(answer.status_code, time.perf_counter() - started, len(request))
-
-        async def scored(request: list[QueryProductPair]) -> int:
-            answered = await score(request)
-            return answered.pairs if answered.status == httpx.codes.OK else 0
-
-        for request in _warming(requests):
-            await client.post("/score", json=_body(request))
-        single = []
-        for number in range(_SINGLE_REQUESTS):
-            body = _body(requests[number][:1])
-            started = time.perf_counter()
-            await client.post("/score", json=body)
-            single.append(time.perf_counter() - started)
-        capacity = await _closed_loop(scored, requests, seconds)
-        loads = []
-        for load in track(LOADS, description="offered load"):
-            answers = await _open_loop(score, requests, load * capacity, seconds)
-            loads.append({"load": load, **_figures(answers, seconds), "resident_mb": _resident(process)})
-    return {
-        "saturated_pairs_per_second": capacity,
-        "single_p50_seconds": statistics.median(single),
-        "loads": loads,
-    }
-
-
-async def _open_loop(
-    score: Any, requests: Sequence[list[QueryProductPair]], pairs_per_second: float, seconds: float
-) -> list[Answered]:
-    """Send requests at times drawn from a Poisson process, whether or not earlier ones are answered."""
-    generator = np.random.default_rng(1)
-    mean = sum(PAIRS_PER_REQUEST) / len(PAIRS_PER_REQUEST)
-    started, due, place = time.perf_counter(), 0.0, 0
-    tasks: list[asyncio.Task[Answered]] = []
-    while due < seconds:
-        delay = started + due - time.perf_counter()
-        if delay > 0:
-            await asyncio.sleep(delay)
-        tasks.append(asyncio.create_task(score(requests[place % len(requests)])))
-        place += 1
-        due += generator.exponential(mean / pairs_per_second)
-    return list(await asyncio.gather(*tasks))
-
-
-def _figures(answers: Sequence[Answered], seconds: float) -> dict[str, float]:
-    accepted = sorted(answer.seconds for answer in answers if answer.status == httpx.codes.OK)
-    refused = [answer for answer in answers if answer.status in (429, 503)]
-    pairs = sum(answer.pairs for answer in answers if answer.status == httpx.codes.OK)
-    refusals = sorted(answer.seconds for answer in refused)
-    return {
-        "requests": len(answers),
-        "pairs_per_second": pairs / seconds,
-        "p50_ms": 1000 * _quantile(accepted, 0.5),
-        "p95_ms": 1000 * _quantile(accepted, 0.95),
-        "p99_ms": 1000 * _quantile(accepted, 0.99),
-        "refused_share": len(refused) / len(answers),
-        "refusal_p50_ms": 1000 * _quantile(refusals, 0.5),
-        "other_statuses": len(answers) - len(accepted) - len(refused),
-    }
-
-
-def _quantile(ordered: Sequence[float], share: float) -> float:
-    return ordered[min(len(ordered) - 1, int(share * len(ordered)))] if ordered else float("nan")
 
 
 def _body(request: Sequence[QueryProductPair]) -> dict[str, Any]:

@@ -12,6 +12,8 @@ import uvicorn
 from model_store.errors import ConfigurationError
 from service.api.keys import check_keys
 from service.app import create_app
+from service.bounded_head_protocol import BoundedHeadProtocol
+from service.draining_server import DrainingServer
 from service.engine.served_model import ServedModel
 from service.logs import configure_logs
 from service.settings import ServiceSettings
@@ -40,8 +42,9 @@ def serve(settings: ServiceSettings) -> None:
             log_config=None,
             log_level=settings.log_level,
             timeout_graceful_shutdown=settings.shutdown_seconds,
+            http=BoundedHeadProtocol,
         )
-        server = uvicorn.Server(configuration)
+        server = DrainingServer(configuration)
         # uvicorn raises the signal again once it has shut down in order.
         signal.signal(signal.SIGTERM, signal.default_int_handler)
         with suppress(KeyboardInterrupt):

@@ -45,11 +45,13 @@ class ServiceSettings(BaseSettings):
     `model_version` is a number or `latest`. Without `redis_url` an embedded Valkey keeps its data in
     `cache_folder`. `device` is `auto` (a GPU where there is one), `cpu`, `cuda` or `cuda:N`.
     Without `token_budget` it is measured.
+    `published_host` is where others reach a service that listens inside a container; `host` if None.
     """
 
     model_config = SettingsConfigDict(env_file=".env", extra="ignore", frozen=True, env_ignore_empty=True)
 
     host: str = "127.0.0.1"
+    published_host: str | None = None
     port: int = Field(default=8080, ge=0, le=65535)
     log_level: Literal["critical", "error", "warning", "info", "debug"] = "info"
 
@@ -66,6 +68,9 @@ class ServiceSettings(BaseSettings):
     redis_timeout_seconds: float = Field(default=2.0, gt=0)
     cache_folder: Path = Path("var/cache")
     cache_products_per_query: int = Field(default=128, ge=1, le=10_000)
+    cache_generations: int = Field(default=2, ge=1, le=100)
+    cache_seconds_to_live: float | None = Field(default=None, ge=1)
+    cache_jitter: float = Field(default=0.1, ge=0, le=1)
 
     max_pairs: int = Field(default=10_000, ge=1)
     max_explained_pairs: int = Field(default=100, ge=1)
@@ -91,8 +96,13 @@ class ServiceSettings(BaseSettings):
     otlp_endpoint: str | None = None
 
     fill_folder: Path = Path("var/fills")
-    fill_chunk_pairs: int = Field(default=1024, ge=1)
+    fill_chunk_pairs: int = Field(default=2048, ge=1)
+    fill_checkpoint_pairs: int = Field(default=16_384, ge=1)
+    fill_wait_seconds: float = Field(default=600.0, ge=0)
     fill_bad_row_share: float = Field(default=0.05, ge=0, le=1)
+    fill_rescored_pairs: int = Field(default=64, ge=0, le=10_000)
+    fill_kept_share_change: float = Field(default=0.25, ge=0, le=1)
+    fill_empty_share_change: float = Field(default=0.25, ge=0, le=1)
 
     @classmethod
     def settings_customise_sources(

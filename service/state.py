@@ -39,7 +39,8 @@ def state_of(app: FastAPI) -> ServiceState:
     return cast("ServiceState", app.state.service)
 
 
-def _state(request: Request) -> ServiceState:
+# Asynchronous, as FastAPI runs any other in a thread.
+async def _state(request: Request) -> ServiceState:
     return state_of(cast("FastAPI", request.app))
 
 

@@ -18,7 +18,7 @@ from service.settings import ServiceSettings
 
 _OPEN = frozenset({"/", "/healthz", "/readyz", "/metrics", "/docs", "/openapi.json"})
 _OPEN_BELOW = ("/docs/", "/console/")
-_ADMINISTRATION = ("/model/", "/compare")
+_ADMINISTRATION = ("/model/", "/compare", "/admin/")
 
 
 def check_keys(settings: ServiceSettings) -> None:
@@ -27,18 +27,21 @@ def check_keys(settings: ServiceSettings) -> None:
     Raises:
         ConfigurationError: there is no key, and others than this machine could reach the service.
     """
-    if not settings.api_keys and not _is_loopback(settings.host):
+    name, host = "HOST", settings.host
+    if settings.published_host is not None:
+        name, host = "PUBLISHED_HOST", settings.published_host
+    if not settings.api_keys and not _is_loopback(host):
         raise ConfigurationError(
-            f"setting API_KEYS: HOST {settings.host} can be reached by others; set at least one key "
-            "(and ADMIN_KEYS for the model routes), or listen on 127.0.0.1"
+            f"setting API_KEYS: {name} {host} can be reached by others; set at least one key "
+            f"(and ADMIN_KEYS for the model routes), or set {name} to 127.0.0.1"
         )
 
 
 class KeyMiddleware:
     """Checks the key of every request but those for health, metrics, documentation and the console's page.
 
-    Without API_KEYS everything is open. With them, what changes or compares models takes one of ADMIN_KEYS, and
-    everything else takes either kind.
+    Without API_KEYS everything is open. With them, what changes or compares models or purges the cache takes one
+    of ADMIN_KEYS, and everything else takes either kind.
     """
 
     def __init__(self, app: ASGIApp, settings: ServiceSettings) -> None:

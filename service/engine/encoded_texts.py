@@ -35,9 +35,14 @@ class EncodedTexts:
     """
 
     def __init__(self, max_bytes: int) -> None:
-        self._max_bytes = max_bytes
+        self.max_bytes = max_bytes
         self._encoded: OrderedDict[TextKey, Tensor] = OrderedDict()
         self.figures = EncodedTextFigures()
+
+    def clear(self) -> None:
+        """Forget all texts; what was counted stays."""
+        self._encoded.clear()
+        self.figures.bytes = self.figures.entries = 0
 
     def find(self, key: TextKey) -> Tensor | None:
         """What is known of a text, counted as a hit or a miss."""
@@ -52,12 +57,12 @@ class EncodedTexts:
     def keep(self, key: TextKey, encoded: Tensor) -> None:
         """Remember a text; one that is larger than the whole cache is not kept."""
         size = _size(key, encoded)
-        if size > self._max_bytes or key in self._encoded:
+        if size > self.max_bytes or key in self._encoded:
             return
         # Copied: a row would keep its whole batch in memory.
         self._encoded[key] = encoded.clone()
         self.figures.bytes += size
-        while self.figures.bytes > self._max_bytes:
+        while self.figures.bytes > self.max_bytes:
             oldest, dropped = self._encoded.popitem(last=False)
             self.figures.bytes -= _size(oldest, dropped)
             self.figures.evictions += 1

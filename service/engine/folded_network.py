@@ -15,6 +15,7 @@ from model_store.pair_batch import TextBatch
 from model_store.pair_network import AttentionMaps, PairNetwork, Route
 from service.engine.fast_linear import FastLinear
 from service.engine.fold import FoldedLayer, fold_layer
+from service.engine.row_shapes import rounded_rows, with_rows
 from service.engine.token_attention import token_attention
 
 
@@ -40,6 +41,7 @@ class FoldedNetwork(PairNetwork):
         )
         self.encoder_layers = [layer for layer in self.layers if isinstance(layer, FoldedEncoderLayer)]
         self.dtype = dtype
+        self._packed = False
         self.layers.to(dtype)
         self.eval()
         self.requires_grad_(False)
@@ -54,6 +56,7 @@ class FoldedNetwork(PairNetwork):
         for module in self.layers.modules():
             if isinstance(module, FastLinear):
                 module.pack()
+        self._packed = self.device.type == "cpu"
         return self
 
     def embed(self, texts: TextBatch) -> Tensor:
@@ -80,11 +83,19 @@ class FoldedNetwork(PairNetwork):
             raise ValueError(f"folded for {self.route}, asked for {route}")
         bias = attention_bias(mask, padded)
         hidden = hidden.to(self.dtype)
+        texts, tokens = mask.shape
+        if self._packed:
+            hidden = with_rows(hidden.flatten(0, 1), rounded_rows(texts * tokens))
         for layer in self.layers[first : self.depth if last is None else last]:
-            hidden, log_attention = layer(hidden, bias, maps is not None)
+            hidden, log_attention = layer(hidden, bias, maps is not None, (texts, tokens))
             if maps is not None:
-                maps.append(log_attention, mask)
-        return hidden.float()
+                maps.append(_as_texts(log_attention, texts, tokens), mask)
+        return _as_texts(hidden, texts, tokens).float()
+
+
+def _as_texts(hidden: Tensor, texts: int, tokens: int) -> Tensor:
+    """(texts, tokens, size) of the same, or of its rows, behind which there may be more."""
+    return hidden if hidden.dim() == 3 else hidden[: texts * tokens].view(texts, tokens, -1)
 
 
 class TextEmbeddings(nn.Module):
@@ -144,10 +155,15 @@ class FoldedEncoderLayer(nn.Module):
             self.fused = folded.outer_bias is None
 
     def forward(
-        self, hidden: Tensor, bias: Tensor | None, with_attention: bool = False
+        self, hidden: Tensor, bias: Tensor | None, with_attention: bool, shape: tuple[int, int]
     ) -> tuple[Tensor, Tensor | None]:
-        """(texts, tokens, hidden) to the same, and the log attention over the adapters if asked for."""
-        attended = self._attended(hidden, bias)
+        """The layer's output, shaped like its input, and the log attention over the adapters if asked for.
+
+        Args:
+            hidden: (texts, tokens, hidden), or (rows, hidden): the texts' tokens and rows that are not used.
+            shape: texts and tokens.
+        """
+        attended = self._attended(hidden, bias, *shape)
         total: Tensor = self.feed_forward(attended)
         normed: Tensor = self.norm(total)
         if not self.adapters:
@@ -161,12 +177,14 @@ class FoldedEncoderLayer(nn.Module):
             return normed, total.new_zeros(*total.shape[:-1], 1)
         return normed, torch.log_softmax(logits.float(), dim=-1)
 
-    def _attended(self, hidden: Tensor, bias: Tensor | None) -> Tensor:
-        texts, tokens, size = hidden.shape
-        projected = self.projection(hidden).view(texts, tokens, 3, self.heads, -1).transpose(1, 3)
-        query, key, value = projected.unbind(2)
-        context = token_attention(query, key, value, bias)
-        context = context.transpose(1, 2).reshape(texts, tokens, size)
+    def _attended(self, hidden: Tensor, bias: Tensor | None, texts: int, tokens: int) -> Tensor:
+        projected = _as_texts(self.projection(hidden), texts, tokens)
+        query, key, value = projected.view(texts, tokens, 3, self.heads, -1).transpose(1, 3).unbind(2)
+        context = token_attention(query, key, value, bias).transpose(1, 2)
+        if hidden.dim() == 3:
+            context = context.reshape(hidden.shape)
+        else:
+            context = with_rows(context.reshape(texts * tokens, -1), len(hidden))
         normed: Tensor = self.attended_norm(self.attended.added_to(hidden, context))
         return normed
 

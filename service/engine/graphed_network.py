@@ -1,7 +1,9 @@
-"""The folded network on a GPU: compiled, and replayed as CUDA graphs over a few shapes of batches."""
+"""The folded network on a GPU: replayed as CUDA graphs over a few shapes of batches; compiled where it can be."""
 
 from __future__ import annotations
 
+import os
+import shutil
 from collections import OrderedDict
 from dataclasses import dataclass
 
@@ -25,6 +27,11 @@ class _Captured:
     output: Tensor
 
 
+def _has_compiler() -> bool:
+    """Whether there is the C compiler with which Triton builds what starts its kernels."""
+    return bool(os.environ.get("CC") or shutil.which("gcc") or shutil.which("clang"))
+
+
 class GraphedNetwork(FoldedNetwork):
     """As `FoldedNetwork`; a batch is padded to a shape whose graph is replayed, without a launch per operator.
 
@@ -34,8 +41,9 @@ class GraphedNetwork(FoldedNetwork):
 
     def __init__(self, network: RelevanceNetwork, route: Route, dtype: torch.dtype = torch.bfloat16) -> None:
         super().__init__(network, route, dtype)
-        for layer in self.encoder_layers:
-            layer.compile(dynamic=True)
+        if _has_compiler():
+            for layer in self.encoder_layers:
+                layer.compile(dynamic=True)
         self._graphs: OrderedDict[tuple[Shape, int, int], _Captured] = OrderedDict()
         self._pool = torch.cuda.graph_pool_handle()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
@@ -97,6 +98,17 @@ class Scorer:
         if kind == "two_tower":
             return TwoTowers(network, tokenizer, route, self._encoded_texts)
         return LatePairs(network, tokenizer, route, self._encoded_texts, self.token_budget)
+
+    def with_texts_of_its_own(self) -> Scorer:
+        """The same network with an empty cache of encoded texts of the same size."""
+        other = copy.copy(self)
+        other._encoded_texts = EncodedTexts(self._encoded_texts.max_bytes)
+        other._interaction = other._chosen_interaction()
+        return other
+
+    def forget_texts(self) -> None:
+        """Empty the cache of encoded texts."""
+        self._encoded_texts.clear()
 
     @property
     def encoded_text_figures(self) -> EncodedTextFigures:

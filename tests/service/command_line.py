@@ -79,27 +79,28 @@ class Shop:
         }
         return cls(folder, own)
 
-    def _start(self, *arguments: str) -> subprocess.Popen[str]:
+    def started(self, *arguments: str, stdin: int | None = None) -> subprocess.Popen[str]:
         """Start `python -m service ARGUMENTS`."""
         return subprocess.Popen(
             [sys.executable, "-m", "service", *arguments],
             cwd=self.folder,
             env={**os.environ, **self.settings, "PYTHONPATH": str(REPOSITORY), "OMP_NUM_THREADS": "1"},
+            stdin=stdin,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
         )
 
-    def run(self, *arguments: str) -> Finished:
+    def run(self, *arguments: str, piped: str | None = None) -> Finished:
         """Run `python -m service ARGUMENTS` to its end."""
-        with self._start(*arguments) as process:
-            output, errors = process.communicate(timeout=120)
+        with self.started(*arguments, stdin=None if piped is None else subprocess.PIPE) as process:
+            output, errors = process.communicate(piped, timeout=120)
         return Finished(process.returncode, output, errors)
 
     @contextmanager
     def serving(self) -> Iterator[Server]:
         """A server, ended when the context is left."""
-        with self._start("serve") as process:
+        with self.started("serve") as process:
             try:
                 yield Server(process)
             finally:

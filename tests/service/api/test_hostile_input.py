@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import socket
 import time
+from collections import deque
 from collections.abc import Iterator
 from urllib.parse import urlsplit
 
@@ -93,6 +94,33 @@ def test_a_slow_body_is_not_waited_for(url: str) -> None:
 def test_what_is_no_http_is_refused(url: str, head: bytes) -> None:
     answer = exchanged(url, head)
     assert answer == b"" or answer.startswith(b"HTTP/1.1 4")
+
+
+@pytest.mark.parametrize(
+    "endless",
+    [
+        b"GET /",
+        b"GET /healthz HTTP/1.1\r\nHost: s\r\nX: ",
+        b"GET /healthz HTTP/1.1\r\nHost: s\r\n" + b"X: y\r\n" * 2000,
+        b"POST /score HTTP/1.1\r\nHost: s\r\nTransfer-Encoding: chunked\r\n\r\n0\r\nX: ",
+        b"POST /score HTTP/1.1\r\nHost: s\r\nTransfer-Encoding: chunked\r\n\r\n1;x=",
+    ],
+)
+def test_a_head_without_an_end_is_cut_off(url: str, endless: bytes) -> None:
+    # Far more than any limit, in parts, as from a client that never ends.
+    parts = [endless, *[b"x" * 4096] * 2000]
+    with connected(url) as connection, pytest.raises((ConnectionResetError, BrokenPipeError)):
+        deque(map(connection.sendall, parts), maxlen=0)
+
+
+def test_a_head_of_a_usual_size_is_read(url: str) -> None:
+    head = b"GET /healthz HTTP/1.1\r\nHost: s\r\nConnection: close\r\nX: " + b"x" * 30_000 + b"\r\n\r\n"
+    assert exchanged(url, head).startswith(b"HTTP/1.1 200")
+
+
+def test_a_large_head_is_told_what_was_wrong(url: str) -> None:
+    head = b"GET /healthz HTTP/1.1\r\nHost: s\r\nX: " + b"x" * 66_000 + b"\r\n\r\n"
+    assert b" 431 " in exchanged(url, head).splitlines()[0]
 
 
 @pytest.mark.parametrize("path", ["/cache/..%2f..%2fetc", "/cache/%00?query=a", "/cache/us?query=%ff%fe", "/%"])

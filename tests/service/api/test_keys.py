@@ -58,7 +58,13 @@ async def test_health_figures_and_documentation_are_open(service: RunningService
 
 
 @pytest.mark.parametrize(
-    ("method", "path"), [("GET", "/model/versions"), ("POST", "/model/reload"), ("POST", "/compare")]
+    ("method", "path"),
+    [
+        ("GET", "/model/versions"),
+        ("POST", "/model/reload"),
+        ("POST", "/compare"),
+        ("DELETE", "/admin/cache/us/products?product=p1"),
+    ],
 )
 async def test_administration_takes_a_key_of_its_own(service: RunningService, method: str, path: str) -> None:
     body = {"pairs": [pair()], "versions": [1]}
@@ -73,6 +79,13 @@ def test_a_service_that_others_can_reach_needs_a_key(tiny_store: Path, tmp_path:
     with pytest.raises(ConfigurationError, match=r"setting API_KEYS: HOST .* can be reached by others"):
         create_app(settings_for(tiny_store, tmp_path, host=host))
     create_app(settings_for(tiny_store, tmp_path, host=host, api_keys=KEY))
+
+
+def test_in_a_container_the_address_that_is_published_counts(tiny_store: Path, tmp_path: Path) -> None:
+    inside = "0.0.0.0"  # noqa: S104 - of a container
+    create_app(settings_for(tiny_store, tmp_path, host=inside, published_host="127.0.0.1"))
+    with pytest.raises(ConfigurationError, match=r"setting API_KEYS: PUBLISHED_HOST 10\.0\.0\.7 can be reached"):
+        create_app(settings_for(tiny_store, tmp_path, host="127.0.0.1", published_host="10.0.0.7"))
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "::1", "localhost", "127.1.2.3"])

@@ -113,3 +113,27 @@ def test_another_route_than_the_folded_one_is_refused(tiny_encoder_folder: Path)
     folded = FoldedNetwork(network, Route(("m0", "m1"), "step"))
     with pytest.raises(ValueError, match="folded for"):
         logits(folded, tiny_encoder_folder, Route(("m0",)))
+
+
+def test_a_text_alone_and_in_company_scores_the_same(tiny_encoder_folder: Path) -> None:
+    route = route_of(2)
+    network = FoldedNetwork(random_network(tiny_encoder_folder, route.adapters), route).pack()
+    tokenizer = tokenizer_of(tiny_encoder_folder, network.pair_encoding)
+    tokenized, heads = tokenizer.tokenize(PAIRS), [0] * len(PAIRS)
+    together = score_tokenized(network, tokenizer, tokenized, route, heads, token_budget=4096)
+    alone = score_tokenized(network, tokenizer, tokenized, route, heads, token_budget=1)
+    np.testing.assert_allclose(alone, together, atol=1e-5)
+
+
+def test_maps_of_a_packed_network_leave_out_the_rows_behind(tiny_encoder_folder: Path) -> None:
+    route = route_of(2)
+    network = random_network(tiny_encoder_folder, route.adapters, interaction="cross")
+    tokenizer = tokenizer_of(tiny_encoder_folder, network.pair_encoding)
+    texts = tokenizer.single_texts([tokenizer.tokenize(PAIRS[:3]).texts(row)[1] for row in range(3)], 1)
+    plain, packed = AttentionMaps(), AttentionMaps()
+    with torch.inference_mode():
+        network.encode_texts(texts, route, plain)
+        FoldedNetwork(network, route).pack().encode_texts(texts, route, packed)
+    for found, expected in zip(packed.log_attention, plain.log_attention, strict=True):
+        assert found.shape == expected.shape
+        torch.testing.assert_close(found, expected, atol=1e-4, rtol=1e-4)

