@@ -75,6 +75,12 @@ class CacheUnavailableError(RelevanceError):
     exit_code = 6
 
 
+class VerificationError(RelevanceError):
+    """What a job made differs too much from what it is to replace; nothing was replaced."""
+
+    exit_code = 8
+
+
 class OverloadedError(RelevanceError):
     """More work waits than may; the same request can be sent again after `retry_after_seconds`."""
 

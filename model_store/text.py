@@ -20,7 +20,7 @@ def checked_text(value: str, *, field: str, source: str | None = None, row: int 
         InputError: empty or only white space, a NUL character, a lone surrogate (text that was decoded
             wrongly and cannot be written as UTF-8), or more than `MAX_TEXT_CHARACTERS` characters.
     """
-    problem = _text_problem(value)
+    problem = text_problem(value)
     if problem:
         raise InputError(problem, source=source, row=row, field=field)
     return value.strip()
@@ -50,12 +50,13 @@ def checked_marketplace(value: str, *, source: str | None = None, row: int | Non
     return value
 
 
-def _text_problem(value: str) -> str | None:
+def text_problem(value: str) -> str | None:
+    """Why `checked_text` refuses the text; None if it does not."""
     if not value.strip():
         return "the text is empty or only white space"
     if "\x00" in value:
         return "the text contains a NUL character"
-    if _SURROGATE.search(value):
+    if not value.isascii() and _SURROGATE.search(value):
         return "the text contains a lone surrogate: it was decoded with the wrong encoding"
     if len(value) > MAX_TEXT_CHARACTERS:
         return f"the text has {len(value)} characters; at most {MAX_TEXT_CHARACTERS} are accepted"

@@ -11,7 +11,19 @@ from fastapi import FastAPI
 from fastapi_offline import FastAPIOffline
 from starlette.middleware.cors import CORSMiddleware
 
-from service.api import cache, compare, console, health, metrics, model, model_versions, rank, score, score_stream
+from service.api import (
+    cache,
+    cache_administration,
+    compare,
+    console,
+    health,
+    metrics,
+    model,
+    model_versions,
+    rank,
+    score,
+    score_stream,
+)
 from service.api.compatible import predict, rerank
 from service.api.errors import install_error_handlers
 from service.api.keys import KeyMiddleware, check_keys
@@ -33,6 +45,7 @@ _ROUTES = (
     rank,
     score_stream,
     cache,
+    cache_administration,
     model,
     model_versions,
     compare,

@@ -158,17 +158,57 @@ class CacheLookupAnswer(_Answer):
     """What the cache knows of a query.
 
     `relevant`: products, best first. `nothing_relevant`: products were scored, none is highly relevant.
-    `never_scored`: the cache does not know the query.
+    `never_scored`: the cache does not know the query. `expired`: nor does it now, but an entry may have expired.
     """
 
     marketplace: str = Field(examples=["us"])
     query: str = Field(examples=["USB  C cable"])
     normalised_query: str = Field(examples=["usb c cable"])
-    status: Literal["relevant", "nothing_relevant", "never_scored"]
+    status: Literal["relevant", "nothing_relevant", "never_scored", "expired"]
     products: list[CachedProductAnswer]
     generation: int | None = Field(examples=[7])
     model_version: int | None = Field(examples=[3])
     created_at: datetime | None = Field(description="when the generation was begun")
+
+
+class LookupRequest(_Request):
+    """Queries to look up in one marketplace."""
+
+    queries: list[str] = Field(min_length=1, max_length=1000, examples=[["usb c cable", "sofa"]])
+    min_score: float = Field(default=0.0, ge=0, le=1, description="leave out lower scores")
+    limit: int | None = Field(default=None, ge=1, le=10_000, description="at most so many products of a query")
+
+
+class LookupsAnswer(_Answer):
+    """What the cache knows of each query, in their order, all from one generation."""
+
+    answers: list[CacheLookupAnswer]
+
+
+class GenerationAnswer(_Answer):
+    """A generation of a marketplace; `active` is the one that is read."""
+
+    generation: int = Field(examples=[7])
+    model_version: int = Field(examples=[3])
+    state: Literal["building", "complete", "open"]
+    active: bool
+    previous: int | None = Field(description="where a rollback leads", examples=[6])
+    queries: int | None
+    pairs: int | None
+    created_at: datetime
+    expires_from: datetime | None = Field(description="from when entries may have expired")
+
+
+class GenerationsAnswer(_Answer):
+    """The generations of a marketplace, the newest first."""
+
+    generations: list[GenerationAnswer]
+
+
+class PurgeAnswer(_Answer):
+    """How many entries, or for a query generations, something was removed from."""
+
+    removed_from: int = Field(ge=0, examples=[12])
 
 
 class HealthAnswer(_Answer):

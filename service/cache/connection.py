@@ -15,18 +15,19 @@ import numpy as np
 from redis.asyncio import Redis
 from redis.asyncio.client import Pipeline
 from redis.asyncio.cluster import ClusterPipeline, RedisCluster
+from redis.asyncio.connection import AbstractConnection
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
-from redis.exceptions import RedisError
+from redis.exceptions import RedisClusterException, RedisError, ResponseError
 
 from model_store.errors import CacheUnavailableError, ConfigurationError
+from service.cache.commands import Command, Row, options_of
 
 PIPELINE_COMMANDS = 1000
 """Commands sent at once: more gain nothing and hold the server up."""
 
 Argument = str | int
 Reply = int | bytes | None | list["Reply"]
-_Command = tuple[str | bytes | int, ...]
 
 
 @dataclass(frozen=True)
@@ -46,6 +47,11 @@ class Script:
         return cls(files("service.cache").joinpath(name).read_text(encoding="utf-8"))
 
 
+_REPLACE = Script(
+    "if (redis.call('GET', KEYS[1]) or '') ~= ARGV[1] then return 0 end\n"
+    "redis.call('SET', KEYS[1], ARGV[2])\n"
+    "return 1\n"
+)
 ScriptCall = tuple[str, Sequence[Argument]]
 """Key and arguments of one run of a script."""
 
@@ -68,7 +74,7 @@ class CacheConnection:
 
     def __init__(self, client: Redis | RedisCluster, name: str) -> None:
         self._client = client
-        self._clustered = isinstance(client, RedisCluster)
+        self.is_cluster = isinstance(client, RedisCluster)
         self.name = name
 
     @classmethod
@@ -86,11 +92,11 @@ class CacheConnection:
             )
         except ValueError as error:
             raise ConfigurationError(f"REDIS_URL: {error}; use e.g. redis://HOST:6379/0") from error
-        return cls(client, _without_password(url))
+        return cls(client, without_password(url))
 
     async def close(self) -> None:
         """Drop all connections."""
-        with _reported(self.name):
+        with reported(self.name):
             await self._client.aclose()
 
     async def ping(self) -> None:
@@ -102,6 +108,10 @@ class CacheConnection:
         reply = await self._run(self._client.execute_command("GET", key))
         return reply.decode() if isinstance(reply, bytes) else None
 
+    async def replace(self, key: str, old: str | None, new: str) -> bool:
+        """Write a text if another one, or none, is there; False and no change otherwise."""
+        return await self.run_script(_REPLACE, [(key, ["" if old is None else old, new])]) == [1]
+
     async def put(self, key: str, value: str, *, if_absent: bool = False, seconds: int | None = None) -> bool:
         """Write a text; False if `if_absent` and the key exists. `seconds` makes it expire."""
         options: list[Argument] = ["NX"] if if_absent else []
@@ -111,6 +121,10 @@ class CacheConnection:
     async def delete(self, key: str) -> None:
         """Remove one key."""
         await self._run(self._client.execute_command("UNLINK", key))
+
+    async def delete_all(self, keys: Sequence[str]) -> int:
+        """Remove keys; returns how many were there."""
+        return sum(cast("list[int]", await self._pipelined([("UNLINK", key) for key in keys]))) if keys else 0
 
     async def increment(self, key: str) -> int:
         """Add one and return the new number."""
@@ -130,10 +144,18 @@ class CacheConnection:
         return {int(member) for member in cast("set[bytes]", reply)}
 
     async def sorted_set(self, key: str) -> list[tuple[str, int]]:
-        """Members of a sorted set with their integer scores, in no promised order."""
-        reply = await self._run(self._client.zrange(key, 0, -1, withscores=True))
-        rows = cast("list[tuple[bytes, float]]", reply)
+        """Members of a sorted set with their integer scores, in the order of ZREVRANGE."""
+        rows = cast("list[Row]", await self._single(("ZREVRANGE", key, 0, -1, "WITHSCORES")))
         return [(member.decode(), int(score)) for member, score in rows]
+
+    async def send(self, commands: Sequence[Command]) -> list[object]:
+        """Replies to reading commands, in one round trip."""
+        if len(commands) == 1:
+            return [await self._single(commands[0])]
+        return cast("list[object]", await self._pipelined(commands))
+
+    async def _single(self, command: Command) -> object:
+        return await self._run(self._client.execute_command(*command, **options_of(command)))
 
     async def run_script(self, script: Script, calls: Sequence[ScriptCall]) -> list[Reply]:
         """Run a script once per call, in pipelines of up to `PIPELINE_COMMANDS`; replies in order."""
@@ -144,28 +166,70 @@ class CacheConnection:
 
     async def _run_pipeline(self, script: Script, calls: Sequence[ScriptCall]) -> list[Reply]:
         # In a cluster the script would have to be loaded on every node, so there its text is sent.
-        command, body = ("EVAL", script.text) if self._clustered else ("EVALSHA", script.digest)
-        commands: list[_Command] = [(command, body, 1, key, *arguments) for key, arguments in calls]
-        if self._clustered:
+        command, body = ("EVAL", script.text) if self.is_cluster else ("EVALSHA", script.digest)
+        commands: list[Command] = [(command, body, 1, key, *arguments) for key, arguments in calls]
+        if self.is_cluster:
             return await self._pipelined(commands)
         return (await self._pipelined([("SCRIPT LOAD", script.text), *commands]))[1:]
 
-    async def _pipelined(self, commands: Sequence[_Command]) -> list[Reply]:
+    async def _pipelined(self, commands: Sequence[Command]) -> list[Reply]:
         pipeline: Pipeline | ClusterPipeline
         if isinstance(self._client, RedisCluster):
             pipeline = self._client.pipeline()
         else:
             pipeline = self._client.pipeline(transaction=False)
         for command in commands:
-            pipeline.execute_command(*command)
+            pipeline.execute_command(*command, **options_of(command))
         return cast("list[Reply]", await self._run(pipeline.execute()))
+
+    async def send_packed(self, commands: Sequence[bytes]) -> None:
+        """Send commands that are bytes of the protocol already, in one round trip; not to a cluster.
+
+        Raises:
+            CacheUnavailableError: also when the server refuses one of them; the others may have been carried out.
+        """
+        with reported(self.name):
+            pool = cast("Redis", self._client).connection_pool
+            connection = cast("AbstractConnection", await pool.get_connection())  # type: ignore[no-untyped-call]
+            try:
+                await connection.send_packed_command(commands)
+                replies = [await self._reply(connection) for _ in commands]
+            finally:
+                await pool.release(connection)
+        for reply in replies:
+            if isinstance(reply, RedisError):
+                with reported(self.name):
+                    raise reply
+
+    @staticmethod
+    async def _reply(connection: AbstractConnection) -> object:
+        try:
+            return await connection.read_response()
+        except ResponseError as error:
+            # The replies to the other commands are still to be read.
+            return error
+
+    async def run_ids(self) -> tuple[str, ...]:
+        """What tells one run of the server, or of each node of a cluster, from its next one."""
+        return tuple(sorted(str(info["run_id"]) for info in await self._information("server")))
+
+    async def used_memory(self) -> int:
+        """Bytes that the server, or the primaries of a cluster, use in all."""
+        return sum(int(cast("int", info["used_memory"])) for info in await self._information("memory"))
+
+    async def _information(self, section: str) -> list[dict[str, object]]:
+        if not isinstance(self._client, RedisCluster):
+            return [cast("dict[str, object]", await self._single(("INFO", section)))]
+        nodes = RedisCluster.PRIMARIES
+        reply = await self._run(self._client.execute_command("INFO", section, target_nodes=nodes))
+        return list(cast("dict[str, dict[str, object]]", reply).values())
 
     async def counts(self, prefix: str) -> SetCounts:
         """Count the sorted sets under a prefix and their members."""
         # SCAN may name a key twice: 8 bytes a key tell.
         keys, sizes, markers = array("q"), array("q"), array("b")
-        async for batch in self._key_batches(prefix):
-            commands: list[_Command] = []
+        async for batch in self.key_batches(prefix):
+            commands: list[Command] = []
             for key in batch:
                 commands += [("ZCARD", key), ("ZSCORE", key, "")]
             replies = await self._pipelined(commands)
@@ -178,12 +242,13 @@ class CacheConnection:
 
     async def unlink_prefix(self, prefix: str) -> None:
         """Remove all keys under a prefix, in batches."""
-        async for batch in self._key_batches(prefix):
+        async for batch in self.key_batches(prefix):
             await self._pipelined([("UNLINK", key) for key in batch])
 
-    async def _key_batches(self, prefix: str) -> AsyncIterator[list[bytes]]:
+    async def key_batches(self, prefix: str) -> AsyncIterator[list[bytes]]:
+        """All keys under a prefix, of all nodes; a key may come twice."""
         batch: list[bytes] = []
-        with _reported(self.name):
+        with reported(self.name):
             async for key in self._client.scan_iter(match=f"{prefix}*", count=PIPELINE_COMMANDS):
                 batch.append(cast("bytes", key))
                 if len(batch) == PIPELINE_COMMANDS // 2:
@@ -193,21 +258,23 @@ class CacheConnection:
             yield batch
 
     async def _run(self, answer: Awaitable[object]) -> object:
-        with _reported(self.name):
+        with reported(self.name):
             return await answer
 
 
 @contextmanager
-def _reported(name: str) -> Iterator[None]:
+def reported(name: str) -> Iterator[None]:
+    """Turn what redis-py raises into CacheUnavailableError."""
     try:
         yield
-    except (TimeoutError, RedisError, OSError) as error:
+    except (TimeoutError, RedisError, RedisClusterException, OSError) as error:
         reason = str(error) or type(error).__name__
         raise CacheUnavailableError(
             f"the offline cache at {name} did not answer ({reason}); check that it runs, and REDIS_URL"
         ) from error
 
 
-def _without_password(url: str) -> str:
+def without_password(url: str) -> str:
+    """The URL as it may be shown."""
     scheme, separator, rest = url.partition("://")
     return f"{scheme}{separator}{rest.rpartition('@')[2]}"

@@ -6,7 +6,7 @@ import asyncio
 import os
 import socket
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
 from pydantic import BaseModel, ConfigDict
 
@@ -18,6 +18,8 @@ LOCK_SECONDS = 60
 """A lock that is not renewed for so long is free."""
 
 _RENEWALS_PER_TERM = 4
+_of_this_process: set[str] = set()
+"""Fills that hold a lock or ask for one: a server that lost its last seconds may bring another lock back."""
 _REPLACE = Script(
     "if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end\n"
     "if ARGV[2] == '' then return redis.call('DEL', KEYS[1]) end\n"
@@ -42,9 +44,11 @@ class LockOwner(BaseModel):
 
     @property
     def is_gone(self) -> bool:
-        """Whether it was a process of this machine that no longer runs."""
+        """Whether it was a process of this machine that no longer runs, or a fill of this process that ended."""
         if self.host != socket.gethostname():
             return False
+        if self.process == os.getpid():
+            return self.fill_id not in _of_this_process
         try:
             os.kill(self.process, 0)
         except ProcessLookupError:
@@ -83,15 +87,13 @@ class FillLock:
             )
 
     async def renew(self) -> None:
-        """Hold the lock for another term.
+        """Hold the lock for another term, also after it expired, as the server could not be reached in time.
 
         Raises:
-            CacheUnavailableError: it was lost, as the server could not be reached in time.
+            ConfigurationError: another fill of the marketplace runs now.
         """
         if not await self._replace(self._value, self._value):
-            raise CacheUnavailableError(
-                f"the fill lock of {self._marketplace!r} was lost to another fill; start this one again"
-            )
+            await self.acquire()
 
     async def release(self) -> None:
         """Give the lock up, if it is still held."""
@@ -111,17 +113,25 @@ async def held_fill_lock(connection: CacheConnection, marketplace: str, fill_id:
         CacheUnavailableError: the cache does not answer.
     """
     lock = FillLock(connection, marketplace, fill_id)
-    await lock.acquire()
-    heartbeat = asyncio.create_task(_renew_regularly(lock))
+    _of_this_process.add(fill_id)
     try:
-        yield lock
+        await lock.acquire()
+        heartbeat = asyncio.create_task(_renew_regularly(lock))
+        try:
+            yield lock
+        finally:
+            heartbeat.cancel()
+            await asyncio.wait([heartbeat])
+            # A lock that cannot be given up expires.
+            with suppress(CacheUnavailableError):
+                await lock.release()
     finally:
-        heartbeat.cancel()
-        await asyncio.wait([heartbeat])
-        await lock.release()
+        _of_this_process.discard(fill_id)
 
 
 async def _renew_regularly(lock: FillLock) -> None:
     while True:
         await asyncio.sleep(LOCK_SECONDS / _RENEWALS_PER_TERM)
-        await lock.renew()
+        # Whoever holds the lock renews it once more before what needs it, and learns then that it is lost.
+        with suppress(CacheUnavailableError, ConfigurationError):
+            await lock.renew()

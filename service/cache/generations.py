@@ -2,14 +2,26 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
 from model_store.errors import InputError
 from service.cache.connection import CacheConnection
-from service.cache.keys import active_key, counter_key, entries_prefix, generations_key, record_key
+from service.cache.keys import (
+    active_key,
+    checkpoint_key,
+    counter_key,
+    entries_prefix,
+    fill_lock_key,
+    generations_key,
+    record_key,
+)
+from service.cache.removed_products import RemovedProducts
+
+DEFAULT_KEPT = 2
+"""Generations that stay after a flip: the active one and one to go back to."""
 
 
 class Generation(BaseModel):
@@ -17,7 +29,8 @@ class Generation(BaseModel):
 
     `state` is `building` while a fill writes it, `complete` once that fill has been verified, or `open` where
     it was started by scores of requests, without a fill. `previous` is the generation that was read before
-    this one. `queries` and `pairs` are counted by the fill.
+    this one. `queries`, `pairs`, `nothing_relevant` (queries without a product) and `kept_share` (of the scored
+    pairs) are counted by the fill. From `expires_from` on entries may have expired.
     """
 
     model_config = ConfigDict(frozen=True, protected_namespaces=())
@@ -31,26 +44,36 @@ class Generation(BaseModel):
     previous: int | None = None
     queries: int | None = None
     pairs: int | None = None
+    nothing_relevant: int | None = None
+    kept_share: float | None = None
+    expires_from: datetime | None = None
 
 
 class Generations:
     """Creates, activates and removes generations. Every method raises CacheUnavailableError."""
 
-    def __init__(self, connection: CacheConnection) -> None:
+    def __init__(
+        self, connection: CacheConnection, kept: int = DEFAULT_KEPT, seconds_to_live: float | None = None
+    ) -> None:
         self._connection = connection
+        self._kept = kept
+        self._seconds_to_live = seconds_to_live
+        self._removed = RemovedProducts(connection)
 
     async def create(
         self, marketplace: str, model_version: int, fill_id: str, state: Literal["building", "open"]
     ) -> Generation:
         """A new generation that nobody reads yet."""
         number = await self._connection.increment(counter_key(marketplace))
+        now, life = datetime.now(UTC), self._seconds_to_live
         generation = Generation(
             marketplace=marketplace,
             number=number,
             model_version=model_version,
             fill_id=fill_id,
-            created_at=datetime.now(UTC),
+            created_at=now,
             state=state,
+            expires_from=None if life is None else now + timedelta(seconds=life),
         )
         await self._save(generation)
         await self._connection.add_member(generations_key(marketplace), number)
@@ -60,6 +83,10 @@ class Generations:
         """The generation that readers see, or None where nothing was ever cached."""
         number = await self._connection.get(active_key(marketplace))
         return None if number is None else await self.find(marketplace, int(number))
+
+    async def is_active(self, generation: Generation) -> bool:
+        """Whether readers see a generation at this moment."""
+        return await self._connection.get(active_key(generation.marketplace)) == str(generation.number)
 
     async def active_or_open(self, marketplace: str, model_version: int) -> Generation:
         """The active generation; where there is none, a new open one, made active."""
@@ -79,27 +106,41 @@ class Generations:
 
     async def all(self, marketplace: str) -> list[Generation]:
         """All generations of a marketplace, oldest first."""
-        numbers: list[int] = sorted(await self._connection.members(generations_key(marketplace)))
-        found = [await self.find(marketplace, number) for number in numbers]
+        found = [await self.find(marketplace, number) for number in await self._numbers(marketplace)]
         return [generation for generation in found if generation is not None]
 
-    async def activate(self, built: Generation, queries: int, pairs: int) -> Generation:
-        """Mark a verified generation complete and let readers see it: one SET.
+    async def _numbers(self, marketplace: str) -> list[int]:
+        return sorted(await self._connection.members(generations_key(marketplace)))
 
-        The generation that was read before stays for `rollback`.
+    async def activate(
+        self,
+        built: Generation,
+        queries: int,
+        pairs: int,
+        *,
+        nothing_relevant: int | None = None,
+        kept_share: float | None = None,
+    ) -> Generation:
+        """Mark a verified generation complete and let readers see it: one SET. May be done again.
+
+        The generations that were read before stay for `rollback`. Products that were taken off sale while the
+        generation was built are taken out of it first; `pairs` becomes smaller by so many.
         """
-        before = await self._connection.get(active_key(built.marketplace))
-        complete = built.model_copy(
-            update={
-                "state": "complete",
-                "queries": queries,
-                "pairs": pairs,
-                "previous": None if before is None else int(before),
-            }
-        )
+        if await self.is_active(built):
+            # The reply to an earlier flip was lost.
+            return await self.find(built.marketplace, built.number) or built
+        counted = {"nothing_relevant": nothing_relevant, "kept_share": kept_share}
+        complete = built.model_copy(update={"state": "complete", "queries": queries, "pairs": pairs, **counted})
+        # Complete first: from here on whoever takes a product off sale takes it out of this generation too.
         await self._save(complete)
-        await self._connection.put(active_key(built.marketplace), str(built.number))
-        return complete
+        lost = await self._removed.take_out_known(built.marketplace, built.number)
+        while True:
+            before = await self._connection.get(active_key(built.marketplace))
+            previous = None if before is None else int(before)
+            complete = complete.model_copy(update={"pairs": pairs - lost, "previous": previous})
+            await self._save(complete)
+            if await self._connection.replace(active_key(built.marketplace), before, str(built.number)):
+                return complete
 
     async def rollback(self, marketplace: str) -> Generation:
         """Let readers see the previous generation again: one SET.
@@ -107,52 +148,96 @@ class Generations:
         Raises:
             InputError: there is none.
         """
-        active = await self.active(marketplace)
-        previous = None
-        if active is not None and active.previous is not None:
-            previous = await self.find(marketplace, active.previous)
-        if previous is None:
-            raise InputError(
-                f"{marketplace!r} has no earlier generation to go back to; fill the cache again",
-                field="marketplace",
-            )
-        await self._connection.put(active_key(marketplace), str(previous.number))
-        return previous
+        key = active_key(marketplace)
+        while True:
+            active = await self.active(marketplace)
+            previous = None
+            if active is not None and active.previous is not None:
+                previous = await self.find(marketplace, active.previous)
+            if active is None or previous is None:
+                raise InputError(
+                    f"{marketplace!r} has no earlier generation to go back to; fill the cache again",
+                    field="marketplace",
+                )
+            if not await self._connection.replace(key, str(active.number), str(previous.number)):
+                continue
+            if await self.find(marketplace, previous.number) is not None:
+                return previous
+            # It was removed in the meantime.
+            await self._connection.replace(key, str(previous.number), str(active.number))
 
-    async def remove_abandoned(self, marketplace: str) -> list[int]:
-        """Remove what fills left behind that were interrupted; the caller holds the fill lock."""
+    async def remove_abandoned(self, marketplace: str, but: int | None = None) -> list[int]:
+        """Remove what fills and removals left behind that were interrupted; the caller holds the fill lock.
+
+        Args:
+            but: the generation with which the caller goes on.
+        """
         active = await self._connection.get(active_key(marketplace))
-        abandoned = [
-            generation
-            for generation in await self.all(marketplace)
-            if generation.state == "building" and str(generation.number) != active
-        ]
-        for generation in abandoned:
-            await self.remove(generation)
-        return [generation.number for generation in abandoned]
+        abandoned = []
+        for number in await self._numbers(marketplace):
+            generation = await self.find(marketplace, number)
+            is_left = number != but and (generation is None or generation.state == "building")
+            if is_left and str(number) != active and await self._remove(marketplace, number):
+                abandoned.append(number)
+        return abandoned
 
     async def remove_older(self, active: Generation) -> list[int]:
-        """Remove all but the active generation and the one to roll back to."""
-        older = [
-            generation
-            for generation in await self.all(active.marketplace)
-            if generation.number not in (active.number, active.previous)
-        ]
-        for generation in older:
-            await self.remove(generation)
-        return [generation.number for generation in older]
+        """Keep `active` and those that rollbacks from it lead to, up to the number to keep; remove the others."""
+        kept = {active.number}
+        place: Generation | None = active
+        while place is not None and place.previous is not None and len(kept) < self._kept:
+            kept.add(place.previous)
+            place = await self.find(active.marketplace, place.previous)
+        older = [number for number in await self._numbers(active.marketplace) if number not in kept]
+        return [number for number in older if await self._remove(active.marketplace, number)]
 
     async def discard(self, generation: Generation) -> None:
         """Remove a generation unless readers see it: the flip may have happened though its reply was lost."""
-        if await self._connection.get(active_key(generation.marketplace)) != str(generation.number):
-            await self.remove(generation)
+        await self.remove(generation)
+
+    async def purge(self, marketplace: str, number: int) -> None:
+        """Remove one generation that nobody reads.
+
+        Raises:
+            InputError: there is no such generation, readers see it, or a fill runs that may flip to it.
+        """
+        if await self.find(marketplace, number) is None:
+            raise InputError(f"{marketplace!r} has no generation {number}", field="generation")
+        active = await self._connection.get(active_key(marketplace))
+        is_older = active is not None and number < int(active)
+        if not is_older and await self._connection.get(fill_lock_key(marketplace)):
+            raise InputError(
+                f"a fill of {marketplace!r} runs, and generation {number} may be its own; wait for it",
+                field="generation",
+            )
+        if not await self._remove(marketplace, number):
+            raise InputError(
+                f"generation {number} of {marketplace!r} is the one that is read; fill the cache again or roll "
+                "back first",
+                field="generation",
+            )
 
     async def remove(self, generation: Generation) -> None:
-        """Remove a generation's entries, then its record, so that an interrupted removal is found again."""
-        marketplace, number = generation.marketplace, generation.number
-        await self._connection.unlink_prefix(entries_prefix(marketplace, number))
+        """Remove a generation unless readers see it."""
+        await self._remove(generation.marketplace, generation.number)
+
+    async def _remove(self, marketplace: str, number: int) -> bool:
+        """The record goes first, so that nobody flips to the generation and who writes to it notices.
+
+        The number goes last, so that an interrupted removal is found again.
+        """
+        if await self._connection.get(active_key(marketplace)) == str(number):
+            return False
+        record = await self._connection.get(record_key(marketplace, number))
         await self._connection.delete(record_key(marketplace, number))
+        await self._connection.delete(checkpoint_key(marketplace, number))
+        if await self._connection.get(active_key(marketplace)) == str(number):
+            if record is not None:
+                await self._connection.put(record_key(marketplace, number), record)
+            return False
+        await self._connection.unlink_prefix(entries_prefix(marketplace, number))
         await self._connection.remove_member(generations_key(marketplace), number)
+        return True
 
     async def _save(self, generation: Generation) -> None:
         key = record_key(generation.marketplace, generation.number)

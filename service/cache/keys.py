@@ -4,7 +4,9 @@
     rc1n1:counter:us               last number given to a generation
     rc1n1:generations:us           set of the numbers that exist
     rc1n1:generation:us:7          record of generation 7, JSON
+    rc1n1:removed:us               sorted set of the products taken off sale, id -> number of the change
     rc1n1:fill:us                  who fills at present; expires
+    rc1n1:checkpoint:us:7          up to which checkpoint of its fill generation 7 is written
     rc1n1:e:us:7:q:usb c cable     sorted set, product id -> round(score * 10^4)
     rc1n1:e:us:7:h:9f86d081...     the same for a long query, by its digest
 
@@ -46,9 +48,19 @@ def record_key(marketplace: str, generation: int) -> str:
     return f"{_PREFIX}:generation:{marketplace}:{generation}"
 
 
+def removed_key(marketplace: str) -> str:
+    """Products taken off sale, id -> number of the change; the empty member has the number of the last one."""
+    return f"{_PREFIX}:removed:{marketplace}"
+
+
 def fill_lock_key(marketplace: str) -> str:
     """Held by the one fill of a marketplace that may run."""
     return f"{_PREFIX}:fill:{marketplace}"
+
+
+def checkpoint_key(marketplace: str, generation: int) -> str:
+    """Number of the last checkpoint of a generation's fill, while it is built."""
+    return f"{_PREFIX}:checkpoint:{marketplace}:{generation}"
 
 
 def entries_prefix(marketplace: str, generation: int) -> str:
@@ -67,3 +79,13 @@ def query_part(normalised: str) -> str:
     if len(encoded) <= LONGEST_QUERY_BYTES:
         return f"q:{normalised}"
     return f"h:{hashlib.blake2b(encoded, digest_size=_DIGEST_BYTES).hexdigest()}"
+
+
+def marketplace_prefix(marketplace: str) -> str:
+    """What all entries of a marketplace start with."""
+    return f"{_PREFIX}:e:{marketplace}:"
+
+
+def generation_of(key: bytes, marketplace: str) -> int:
+    """Which generation an entry's key belongs to."""
+    return int(key[len(marketplace_prefix(marketplace)) :].split(b":", 1)[0])

@@ -4,44 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Literal, cast
+from typing import cast
 
+from service.cache.answers import SCORE_SCALE, CacheAnswer
 from service.cache.connection import CacheConnection, Script
-from service.cache.generations import Generation, Generations
+from service.cache.generations import DEFAULT_KEPT, Generation, Generations
 from service.cache.keys import entry_key
-
-SCORE_SCALE = 10_000
-"""Scores are kept as integers, score * 10^4: half the memory of floats."""
+from service.cache.look_ups import LookUps, driven
+from service.cache.removed_products import RemovedProducts
+from service.cache.time_to_live import TimeToLive
 
 DEFAULT_CAP = 128
 """Above this a sorted set becomes a skip list, at three times the memory."""
 
 _MERGE_ENTRY = Script.from_file("merge_entry.lua")
-_MARKER = ""
-_MOST_ATTEMPTS = 5
-
-Status = Literal["relevant", "nothing_relevant", "never_scored"]
-
-
-@dataclass(frozen=True, slots=True)
-class CachedProduct:
-    """A highly relevant product; `score` in [0, 1] with four decimals."""
-
-    id: str
-    score: float
-
-
-@dataclass(frozen=True, slots=True)
-class CacheAnswer:
-    """What the cache knows of a query.
-
-    `nothing_relevant`: products were scored for it, and none was highly relevant. `never_scored`: the
-    generation has no entry for it, or there is no generation.
-    """
-
-    status: Status
-    products: tuple[CachedProduct, ...]
-    generation: Generation | None
 
 
 @dataclass(slots=True)
@@ -74,37 +50,35 @@ class MergeOutcome:
 class OfflineCache:
     """The cache of all marketplaces. Every method raises CacheUnavailableError when the server is away."""
 
-    def __init__(self, connection: CacheConnection, cap: int = DEFAULT_CAP) -> None:
+    def __init__(
+        self,
+        connection: CacheConnection,
+        cap: int = DEFAULT_CAP,
+        kept_generations: int = DEFAULT_KEPT,
+        life: TimeToLive | None = None,
+    ) -> None:
         self.connection = connection
-        self.generations = Generations(connection)
+        self.generations = Generations(connection, kept_generations, life.seconds if life else None)
+        self.removed = RemovedProducts(connection)
         self.cap = cap
+        self.life = life
+        self._look_ups = LookUps(remember_seconds=0)
 
-    async def read(self, marketplace: str, query: str) -> CacheAnswer:
-        """The products of a query, best first, equal scores by id.
+    async def read(
+        self, marketplace: str, query: str, *, min_score: float = 0.0, limit: int | None = None
+    ) -> CacheAnswer:
+        """The products of a query, best first, equal scores in the descending order of ids (see `read_many`)."""
+        return (await self.read_many(marketplace, [query], min_score=min_score, limit=limit))[0]
 
-        The answer comes from one generation. If that was replaced twice in the meantime, and so removed, the
-        new one is read.
+    async def read_many(
+        self, marketplace: str, queries: Sequence[str], *, min_score: float = 0.0, limit: int | None = None
+    ) -> list[CacheAnswer]:
+        """Answers in the order of the queries, all from the generation that is active now.
+
+        Raises:
+            InputError: as `LookUps.steps`.
         """
-        generation = await self.generations.active(marketplace)
-        for _ in range(_MOST_ATTEMPTS):
-            answer = await self._read_from(generation, marketplace, query)
-            if answer.status != "never_scored":
-                break
-            current = await self.generations.active(marketplace)
-            if current == generation:
-                break
-            generation = current
-        return answer
-
-    async def _read_from(self, generation: Generation | None, marketplace: str, query: str) -> CacheAnswer:
-        if generation is None:
-            return CacheAnswer("never_scored", (), None)
-        rows = await self.connection.sorted_set(entry_key(marketplace, generation.number, query))
-        if not rows:
-            return CacheAnswer("never_scored", (), generation)
-        ordered = sorted((row for row in rows if row[0] != _MARKER), key=lambda row: (-row[1], row[0]))
-        products = tuple(CachedProduct(name, score / SCORE_SCALE) for name, score in ordered)
-        return CacheAnswer("relevant" if products else "nothing_relevant", products, generation)
+        return await driven(self._look_ups.steps(marketplace, queries, min_score, limit), self.connection.send)
 
     async def merge(self, generation: Generation, entries: Sequence[QueryScores]) -> list[MergeOutcome]:
         """Merge newly scored products into a generation; outcomes in the order of `entries`.
@@ -113,14 +87,39 @@ class OfflineCache:
         beside the "nothing relevant" marker, whoever writes at the same time.
         """
         calls = [
-            (entry_key(generation.marketplace, generation.number, entry.query), self._arguments(entry))
+            (key, self._arguments(key, entry))
             for entry in entries
+            for key in [entry_key(generation.marketplace, generation.number, entry.query)]
         ]
         replies = await self.connection.run_script(_MERGE_ENTRY, calls)
         return [_outcome(cast("list[int | bytes]", reply)) for reply in replies]
 
-    def _arguments(self, entry: QueryScores) -> list[str | int]:
-        arguments: list[str | int] = [self.cap, len(entry.kept)]
+    async def purge_query(self, marketplace: str, query: str) -> int:
+        """Forget a query in all generations but one that is being filled; returns how many had it."""
+        keys = [
+            entry_key(marketplace, generation.number, query)
+            for generation in await self.generations.all(marketplace)
+            if generation.state != "building"
+        ]
+        return await self.connection.delete_all(keys)
+
+    async def purge_products(self, marketplace: str, ids: Sequence[str]) -> int:
+        """Take products off sale; returns how many entries they were taken out of, each product counted.
+
+        Who writes from now on leaves them out, a fill that runs takes them out before its flip, and when this
+        returns no generation holds them that readers see or that a rollback could bring back.
+        """
+        await self.removed.add(marketplace, ids)
+        built = [one.number for one in await self.generations.all(marketplace) if one.state != "building"]
+        return await self.removed.take_out(marketplace, ids, built)
+
+    async def restore_products(self, marketplace: str, ids: Sequence[str]) -> None:
+        """Let products be cached again, as they are on sale again; the next fill brings them back."""
+        await self.removed.forget(marketplace, ids)
+
+    def _arguments(self, key: str, entry: QueryScores) -> list[str | int]:
+        life = self.life.milliseconds(key) if self.life else 0
+        arguments: list[str | int] = [self.cap, life, len(entry.kept)]
         for product_id, score in entry.kept.items():
             arguments += [round(score * SCORE_SCALE), product_id]
         return arguments + sorted(entry.dropped)

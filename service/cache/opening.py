@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from service.cache.connection import CacheConnection
 from service.cache.embedded import EmbeddedValkey
 from service.cache.offline_cache import OfflineCache
+from service.cache.time_to_live import TimeToLive
 from service.settings import ServiceSettings
 
 
@@ -30,9 +31,19 @@ async def opened_cache(settings: ServiceSettings) -> AsyncIterator[OfflineCache]
             timeout_seconds=settings.redis_timeout_seconds,
         )
         try:
-            yield OfflineCache(connection, settings.cache_products_per_query)
+            yield OfflineCache(
+                connection,
+                settings.cache_products_per_query,
+                settings.cache_generations,
+                _time_to_live(settings),
+            )
         finally:
             await connection.close()
     finally:
         if embedded is not None:
             embedded.leave()
+
+
+def _time_to_live(settings: ServiceSettings) -> TimeToLive | None:
+    seconds = settings.cache_seconds_to_live
+    return None if seconds is None else TimeToLive(seconds, settings.cache_jitter)

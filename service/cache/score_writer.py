@@ -8,8 +8,12 @@ from dataclasses import dataclass
 from model_store.errors import CacheUnavailableError
 from model_store.product import QueryProductPair
 from service.cache.generations import Generation
+from service.cache.keys import entry_key
 from service.cache.offline_cache import OfflineCache, QueryScores
 from service.cache.query_normalisation import normalised_query
+from service.cache.removed_products import RemovedState
+
+_MOST_ATTEMPTS = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,9 +36,10 @@ class WriteReport:
 class ScoreWriter:
     """Merges scores of one model version into the active generation of every marketplace.
 
-    Where a marketplace has no generation, one is opened. Where its active one belongs to another model version,
-    nothing is written: scores of two versions are never mixed, and a new, nearly empty generation would hide a
-    filled one.
+    Where a marketplace has no generation, one is opened. Where readers are switched to another generation while
+    it writes, it writes to that one too, or, if that is of another model version, not. Where the active one
+    belongs to another model version, nothing is written: scores of two versions are never mixed, and a new,
+    nearly empty generation would hide a filled one.
     """
 
     def __init__(self, cache: OfflineCache, model_version: int, without_threshold: frozenset[str]) -> None:
@@ -61,18 +66,51 @@ class ScoreWriter:
     ) -> str | None:
         if marketplace in self._without_threshold:
             return f"{marketplace}: the model version has no threshold for it, so nothing of it is cached"
-        generation = await self._cache.generations.active_or_open(marketplace, self._model_version)
-        if generation.model_version != self._model_version:
-            return _other_version(generation, self._model_version)
+        for _ in range(_MOST_ATTEMPTS):
+            generation = await self._cache.generations.active_or_open(marketplace, self._model_version)
+            if generation.model_version != self._model_version:
+                return _other_version(generation, self._model_version)
+            found = await self._merge(generation, rows)
+            if await self._cache.generations.is_active(generation):
+                kept.update((marketplace, query, name) for query, name in found)
+                return None
+            await self._forget_if_removed(generation, rows)
+        return f"{marketplace}: readers were switched to other generations all the time; nothing is cached"
+
+    async def _merge(self, generation: Generation, rows: Sequence[ScoredPair]) -> set[tuple[str, str]]:
+        """Merge what is on sale into a generation; the queries and products that it holds afterwards."""
+        removed = await self._cache.removed.state(generation.marketplace)
         entries: dict[str, QueryScores] = {}
         for item in rows:
-            query = normalised_query(item.pair.query)
+            query, name = normalised_query(item.pair.query), item.pair.product.id
             entry = entries.setdefault(query, QueryScores(query))
-            entry.add(item.pair.product.id, item.score, item.highly_relevant)
+            entry.add(name, item.score, item.highly_relevant and name not in removed.ids)
         outcomes = await self._cache.merge(generation, list(entries.values()))
-        for entry, outcome in zip(entries.values(), outcomes, strict=True):
-            kept.update((marketplace, entry.query, name) for name in entry.kept.keys() - outcome.removed_by_cap)
-        return None
+        kept = {
+            (entry.query, name)
+            for entry, outcome in zip(entries.values(), outcomes, strict=True)
+            for name in entry.kept.keys() - outcome.removed_by_cap
+        }
+        return kept - await self._taken_out(generation, kept, removed)
+
+    async def _taken_out(
+        self, generation: Generation, kept: set[tuple[str, str]], before: RemovedState
+    ) -> set[tuple[str, str]]:
+        """Take out what was taken off sale while it was written: the sweep may have passed before it came."""
+        if await self._cache.removed.change(generation.marketplace) == before.change:
+            return set()
+        now = await self._cache.removed.state(generation.marketplace)
+        gone = {(query, name) for query, name in kept if name in now.ids}
+        keys = [entry_key(generation.marketplace, generation.number, query) for query, _ in gone]
+        await self._cache.removed.take_out_of(keys, {name for _, name in gone})
+        return gone
+
+    async def _forget_if_removed(self, generation: Generation, rows: Sequence[ScoredPair]) -> None:
+        """A removal may have passed an entry's key before the entry came; without a record nobody reads it."""
+        if await self._cache.generations.find(generation.marketplace, generation.number) is None:
+            await self._cache.connection.delete_all(
+                [entry_key(generation.marketplace, generation.number, item.pair.query) for item in rows]
+            )
 
 
 def _identity(pair: QueryProductPair) -> tuple[str, str, str]:

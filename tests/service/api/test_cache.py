@@ -17,12 +17,36 @@ async def test_products_with_scores_generation_and_version(service: RunningServi
     answer = (await service.client.get("/cache/us", params={"query": "USB\u3000Cable"})).json()
     assert answer["products"] == [
         {"id": "p3", "score": 0.9124},
-        {"id": "p1", "score": 0.75},
         {"id": "p2", "score": 0.75},
+        {"id": "p1", "score": 0.75},
     ]
     assert answer["status"] == "relevant"
     assert answer["normalised_query"] == "usb cable"
     assert (answer["generation"], answer["model_version"]) == (generation.number, 1)
+
+
+async def test_min_score_and_limit(service: RunningService) -> None:
+    cache = service.state.cache
+    generation = await cache.generations.active_or_open("us", 1)
+    await cache.merge(generation, [QueryScores("tea", {"a": 0.7, "b": 0.8, "c": 0.9})])
+    params: dict[str, str | float] = {"query": "tea", "min_score": 0.8}
+    answer = (await service.client.get("/cache/us", params=params)).json()
+    assert [product["id"] for product in answer["products"]] == ["c", "b"]
+    answer = (await service.client.get("/cache/us", params={**params, "limit": 1})).json()
+    assert [product["id"] for product in answer["products"]] == ["c"]
+
+
+async def test_many_queries_in_one_request(service: RunningService) -> None:
+    cache = service.state.cache
+    generation = await cache.generations.active_or_open("us", 1)
+    await cache.merge(generation, [QueryScores("tea", {"a": 0.7, "b": 0.8}), QueryScores("sofa", {"c": 0.6})])
+    body = {"queries": ["SOFA", "unknown", "tea"], "min_score": 0.65}
+    answers = (await service.client.post("/cache/us/lookup", json=body)).json()["answers"]
+    assert [answer["query"] for answer in answers] == ["SOFA", "unknown", "tea"]
+    assert [answer["status"] for answer in answers] == ["nothing_relevant", "never_scored", "relevant"]
+    assert [product["id"] for product in answers[2]["products"]] == ["b", "a"]
+    bad = await service.client.post("/cache/us/lookup", json={"queries": ["tea", " "]})
+    assert (bad.status_code, "'queries[1]'" in bad.json()["detail"]) == (422, True)
 
 
 async def test_nothing_relevant_is_told_from_never_scored(service: RunningService) -> None:

@@ -5,16 +5,15 @@ import asyncio
 import pytest
 
 from model_store.errors import InputError
-from service.cache.connection import CacheConnection
-from service.cache.embedded import EmbeddedValkey
 from service.cache.generations import Generations
 from service.cache.offline_cache import OfflineCache, QueryScores
+from tests.service.cache.conftest import CacheServer
 
 pytestmark = pytest.mark.anyio
 
 
-async def test_writers_that_find_no_generation_open_one_together(valkey: EmbeddedValkey) -> None:
-    connections = [CacheConnection.open(valkey.url) for _ in range(8)]
+async def test_writers_that_find_no_generation_open_one_together(server: CacheServer) -> None:
+    connections = [server.connect() for _ in range(8)]
     opened = await asyncio.gather(*(Generations(one).active_or_open("us", 3) for one in connections))
     assert len({generation.number for generation in opened}) == 1
     assert await Generations(connections[0]).all("us") == [opened[0]]

@@ -6,9 +6,9 @@ import random
 import pytest
 
 from service.cache.connection import CacheConnection
-from service.cache.embedded import EmbeddedValkey
 from service.cache.keys import entry_key
 from service.cache.offline_cache import OfflineCache, QueryScores
+from tests.service.cache.conftest import CacheServer
 
 pytestmark = pytest.mark.anyio
 
@@ -17,15 +17,15 @@ def scores(query: str, *dropped: str, **kept: float) -> QueryScores:
     return QueryScores(query, dict(kept), set(dropped))
 
 
-async def test_products_come_best_first_and_ties_by_id(cache: OfflineCache) -> None:
+async def test_products_come_best_first_and_ties_as_zrevrange_has_them(cache: OfflineCache) -> None:
     generation = await cache.generations.active_or_open("us", 1)
     await cache.merge(generation, [scores("usb cable", b=0.9, a=0.9, c=0.95, d=0.51234)])
     answer = await cache.read("us", "  USB  Cable ")
     assert answer.status == "relevant"
     assert [(product.id, product.score) for product in answer.products] == [
         ("c", 0.95),
-        ("a", 0.9),
         ("b", 0.9),
+        ("a", 0.9),
         ("d", 0.5123),
     ]
 
@@ -52,19 +52,19 @@ async def test_a_relevant_product_replaces_the_marker_and_losing_it_brings_the_m
     assert (await cache.read("us", "sofa")).status == "nothing_relevant"
 
 
-async def test_the_cap_keeps_the_best_and_names_what_it_removed(valkey: EmbeddedValkey) -> None:
-    connection = CacheConnection.open(valkey.url)
+async def test_the_cap_keeps_the_best_and_names_what_it_removed(server: CacheServer) -> None:
+    connection = server.connect()
     cache = OfflineCache(connection, cap=3)
     generation = await cache.generations.active_or_open("us", 1)
     outcome = (await cache.merge(generation, [scores("tea", a=0.7, b=0.7, c=0.7, d=0.7, e=0.9)]))[0]
-    assert outcome.removed_by_cap == {"c", "d"}
+    assert outcome.removed_by_cap == {"a", "b"}
     assert outcome.growth == 3
-    assert [product.id for product in (await cache.read("us", "tea")).products] == ["e", "a", "b"]
+    assert [product.id for product in (await cache.read("us", "tea")).products] == ["e", "d", "c"]
     await connection.close()
 
 
-async def test_concurrent_writers_keep_the_cap_and_the_marker_apart(valkey: EmbeddedValkey) -> None:
-    connections = [CacheConnection.open(valkey.url) for _ in range(6)]
+async def test_concurrent_writers_keep_the_cap_and_the_marker_apart(server: CacheServer) -> None:
+    connections = [server.connect() for _ in range(6)]
     caches = [OfflineCache(connection, cap=20) for connection in connections]
     generation = await caches[0].generations.active_or_open("us", 1)
     key = entry_key("us", generation.number, "tea")
