@@ -1,4 +1,4 @@
-"""Command line of the serving side: `python -m service serve|settings|score|fill|lookup|rollback`.
+"""Command line of the serving side: `python -m service serve|settings|score|fill|lookup|rollback|cache`.
 
 What scores is imported by the commands that score: torch takes seconds, a look-up milliseconds.
 """
@@ -10,11 +10,15 @@ from typing import Annotated
 
 import typer
 
+from service.cache_cli import app as cache_app
 from service.cache_commands import look_up_query, roll_back
+from service.fill.fill_options import DEFAULT_COVERAGE, FillOptions
+from service.fill.standard_input import StandardInputForm
 from service.running import run_to_end
 from service.settings import load_settings
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help=__doc__, pretty_exceptions_enable=False)
+app.add_typer(cache_app, name="cache")
 
 Marketplace = Annotated[str, typer.Option(help="as us, es or jp")]
 Store = Annotated[Path | None, typer.Option(help="model store; MODEL_STORE or var/model-store by default")]
@@ -60,30 +64,53 @@ def score(
 
 @app.command()
 def fill(
-    candidates: Annotated[list[Path], typer.Argument(help="TSV, CSV, JSON lines (also .gz) or Parquet files")],
+    candidates: Annotated[
+        list[str],
+        typer.Argument(help="TSV, CSV, JSON lines (also .gz) or Parquet files, folders of such, or - for stdin"),
+    ],
     marketplace: Annotated[list[str], typer.Option(help="as us, es or jp; repeat it to fill several in turn")],
     store: Store = None,
     version: Version = None,
     report: Annotated[Path | None, typer.Option(help="also write the JSON report to this file")] = None,
+    stdin_form: Annotated[
+        StandardInputForm, typer.Option(help="form of what - reads; gzip is recognised")
+    ] = "tsv",
+    traffic: Annotated[
+        Path | None, typer.Option(help="table of query, count; only the most frequent queries are filled")
+    ] = None,
+    coverage: Annotated[
+        float, typer.Option(help="share of that traffic that the filled queries make up")
+    ] = DEFAULT_COVERAGE,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="show what would change, flip nothing")] = False,
+    accept_changes: Annotated[
+        bool, typer.Option("--accept-changes", help="go on although shares moved by more than the settings allow")
+    ] = False,
+    restart: Annotated[bool, typer.Option("--restart", help="forget a fill that was interrupted")] = False,
 ) -> None:
     """Score candidates into a new generation of the cache and let readers see it; print a JSON report.
 
     Of several marketplaces each gets its own generation, and its own entry of the report, which is then a list.
+    The same command again goes on with a fill that was interrupted.
     """
+    from service.fill.input_files import candidate_paths
     from service.scoring_commands import fill_files
 
     settings = load_settings(model_store=store, model_version=version)
-    run_to_end(fill_files(settings, marketplace, candidates, report))
+    paths = candidate_paths(candidates, settings.fill_folder, stdin_form)
+    options = FillOptions(traffic, coverage, dry_run, accept_changes, restart)
+    run_to_end(fill_files(settings, marketplace, paths, report, options))
 
 
 @app.command()
 def lookup(
     query: Annotated[str, typer.Argument(help="what somebody searches for")],
     marketplace: Marketplace,
+    min_score: Annotated[float, typer.Option(help="leave out products with lower scores")] = 0.0,
+    limit: Annotated[int | None, typer.Option(help="print at most so many products")] = None,
     as_json: AsJson = False,
 ) -> None:
     """Print what the cache knows of a query."""
-    run_to_end(look_up_query(load_settings(), marketplace, query, as_json))
+    run_to_end(look_up_query(load_settings(), marketplace, query, min_score, limit, as_json))
 
 
 @app.command()

@@ -14,7 +14,11 @@ from model_store.text import checked_text
 from service.api.pair_checks import checked_known_marketplace
 from service.cache.opening import opened_cache
 from service.engine.scorer_loading import load_scorer
-from service.fill.job import FillJob, FillTarget
+from service.fill.fill_options import FillOptions
+from service.fill.fill_target import FillTarget
+from service.fill.job import FillJob
+from service.fill.report_text import report_text
+from service.fill.standard_input import remove_copies
 from service.settings import ServiceSettings
 
 
@@ -40,9 +44,17 @@ def score_titles(
 
 
 async def fill_files(
-    settings: ServiceSettings, marketplaces: Sequence[str], paths: Sequence[Path], report_file: Path | None
+    settings: ServiceSettings,
+    marketplaces: Sequence[str],
+    paths: Sequence[Path],
+    report_file: Path | None,
+    options: FillOptions,
 ) -> None:
     """Fill one marketplace after another and print the report, also to a file if there is one.
+
+    Standard output gets the report as JSON, standard error as text.
+
+    A copy of standard input is removed at the end; it stays if the fill does not succeed.
 
     Raises:
         ConfigurationError: the report cannot be written there, or a marketplace has no threshold; known before
@@ -51,12 +63,17 @@ async def fill_files(
     _check_report_file(report_file)
     scorer = load_scorer(settings.model_store, settings.model_version, settings.engine)
     async with opened_cache(settings) as cache:
-        jobs = [FillJob(FillTarget(name, scorer, cache, settings), paths) for name in dict.fromkeys(marketplaces)]
-        reports = [(await job.run()).model_dump(mode="json") for job in jobs]
+        targets = [FillTarget(name, scorer, cache, settings) for name in dict.fromkeys(marketplaces)]
+        reports = []
+        for job in [FillJob(target, paths, options) for target in targets]:
+            report = await job.run()
+            typer.echo(report_text(report), err=True)
+            reports.append(report.model_dump(mode="json"))
     text = json.dumps(reports if len(reports) > 1 else reports[0], indent=2, ensure_ascii=False)
     typer.echo(text)
     if report_file is not None:
         report_file.write_text(text + "\n", encoding="utf-8")
+    remove_copies(paths, settings.fill_folder)
 
 
 def _check_report_file(report_file: Path | None) -> None:

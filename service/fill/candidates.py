@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from model_store.errors import InputError
 from model_store.product import Product, QueryProductPair
-from model_store.text import checked_optional_text, checked_text
-from service.fill.table_rows import BadRow, TableFile
+from model_store.text import checked_optional_text, checked_text, text_problem
+from service.fill.bad_row import BadRow
+from service.fill.table_rows import TableFile
+from service.fill.text_rows import Values
 
 COLUMNS: dict[str, tuple[str, ...]] = {
     "query": ("query",),
@@ -24,6 +26,14 @@ COLUMNS: dict[str, tuple[str, ...]] = {
 """What a column may be called; the first name that the file has counts."""
 
 _REQUIRED = ("query", "product_id", "product_title")
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A pair to be scored, with the number of its row."""
+
+    row: int
+    pair: QueryProductPair
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,11 +54,12 @@ class CandidateFile:
 
     def __init__(self, path: Path, marketplace: str, max_text_characters: int) -> None:
         self.path = path
-        self._table = TableFile(path)
+        self._table = TableFile(path, tuple(COLUMNS.values()))
         self._marketplace = marketplace
         self._limit = max_text_characters
         columns = self._table.columns()
-        self._columns = None if columns is None else _chosen_columns(columns, path)
+        if columns is not None:
+            _check_required(columns, path)
 
     @property
     def size(self) -> int:
@@ -60,43 +71,62 @@ class CandidateFile:
         """Bytes read so far."""
         return self._table.position
 
-    def pairs(self) -> Iterator[QueryProductPair | OtherMarketplace | BadRow]:
-        """One item for each row.
+    def pairs(self, start_row: int = 0) -> Iterator[Candidate | OtherMarketplace | BadRow]:
+        """One item for each row behind row number `start_row`; the items do not depend on where reading starts.
 
         Raises:
             InputError: the file is damaged or cut off.
         """
-        for record in self._table.rows():
-            yield record if isinstance(record, BadRow) else self._pair(*record)
+        for record in self._table.rows(start_row):
+            yield record if isinstance(record, BadRow) else self._item(*record)
 
-    def _pair(self, row: int, record: Mapping[str, str]) -> QueryProductPair | OtherMarketplace | BadRow:
-        columns = self._columns or _present_columns(record)
-        values = {name: record[column] for name, column in columns.items()}
-        marketplace = values.get("marketplace", "").strip() or self._marketplace
-        if marketplace != self._marketplace:
+    def _item(self, row: int, values: Values) -> Candidate | OtherMarketplace | BadRow:
+        query, product_id, title, brand, color, bullet_points, description, marketplace = values
+        if marketplace and marketplace.strip() not in ("", self._marketplace):
             return OtherMarketplace(row)
+        # In the common case one look at the whole row shows that every text of it may be accepted.
+        if not (query and product_id and title and self._acceptable("\t".join(filter(None, values)))):
+            return self._item_of_checked_texts(row, values)
+        product = Product(
+            product_id.strip(),
+            title.strip(),
+            brand.strip() if brand else "",
+            color.strip() if color else "",
+            bullet_points.strip() if bullet_points else "",
+            description.strip() if description else "",
+        )
+        pair = QueryProductPair(self._marketplace, query.strip(), product)
+        if pair.query and product.id and product.title:
+            return Candidate(row, pair)
+        return self._item_of_checked_texts(row, values)
+
+    def _acceptable(self, texts: str) -> bool:
+        return len(texts) <= self._limit and text_problem(texts) is None
+
+    def _item_of_checked_texts(self, row: int, values: Values) -> Candidate | BadRow:
+        texts = dict(zip(COLUMNS, values, strict=True))
         try:
-            return QueryProductPair(marketplace, self._required(values, "query"), self._product(values))
+            query = self._required(texts, "query")
+            product = Product(
+                id=self._required(texts, "product_id"),
+                title=self._required(texts, "product_title"),
+                brand=self._optional(texts, "product_brand"),
+                color=self._optional(texts, "product_color"),
+                bullet_points=self._optional(texts, "product_bullet_points"),
+                description=self._optional(texts, "product_description"),
+            )
+            return Candidate(row, QueryProductPair(self._marketplace, query, product))
         except InputError as error:
             return BadRow(row, error.problem, error.field)
 
-    def _product(self, values: Mapping[str, str]) -> Product:
-        return Product(
-            id=self._required(values, "product_id"),
-            title=self._required(values, "product_title"),
-            brand=self._optional(values, "product_brand"),
-            color=self._optional(values, "product_color"),
-            bullet_points=self._optional(values, "product_bullet_points"),
-            description=self._optional(values, "product_description"),
-        )
-
-    def _required(self, values: Mapping[str, str], name: str) -> str:
-        if name not in values:
+    def _required(self, texts: Mapping[str, str | None], name: str) -> str:
+        text = texts[name]
+        if text is None:
             raise InputError("the row does not have this field", field=name)
-        return checked_text(self._limited(values[name], name), field=name)
+        return checked_text(self._limited(text, name), field=name)
 
-    def _optional(self, values: Mapping[str, str], name: str) -> str:
-        return checked_optional_text(self._limited(values.get(name, ""), name), field=name)
+    def _optional(self, texts: Mapping[str, str | None], name: str) -> str:
+        return checked_optional_text(self._limited(texts[name] or "", name), field=name)
 
     def _limited(self, value: str, name: str) -> str:
         if len(value) > self._limit:
@@ -106,19 +136,9 @@ class CandidateFile:
         return value
 
 
-def _present_columns(names: Collection[str]) -> dict[str, str]:
-    chosen = {}
-    for name, aliases in COLUMNS.items():
-        found = [alias for alias in aliases if alias in names]
-        if found:
-            chosen[name] = found[0]
-    return chosen
-
-
-def _chosen_columns(names: Sequence[str], path: Path) -> dict[str, str]:
-    chosen = _present_columns(names)
+def _check_required(names: Sequence[str], path: Path) -> None:
     for name in _REQUIRED:
-        if name not in chosen:
+        if not set(COLUMNS[name]).intersection(names):
             raise InputError(
                 f"there is no such column (nor {' or '.join(COLUMNS[name][1:]) or 'another name for it'}); "
                 f"the file has {', '.join(names)[:200]}",
@@ -126,4 +146,3 @@ def _chosen_columns(names: Sequence[str], path: Path) -> dict[str, str]:
                 row=1,
                 field=name,
             )
-    return chosen

@@ -1,53 +1,101 @@
-"""Gathers scored pairs by query and merges them into a generation, many queries at once."""
+"""Gathers scored pairs by query and writes them into a generation, while the next ones are gathered."""
 
 from __future__ import annotations
 
-from model_store.product import QueryProductPair
-from service.cache.connection import PIPELINE_COMMANDS
-from service.cache.generations import Generation
-from service.cache.offline_cache import OfflineCache, QueryScores
-from service.cache.query_normalisation import normalised_query
-from service.fill.report import FillCounts
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
 
-_MOST_PENDING_PAIRS = 50_000
+import numpy as np
+
+from model_store.product import QueryProductPair
+from service.cache.answers import SCORE_SCALE
+from service.cache.generation_builder import GenerationBuilder, ScoredProduct
+from service.fill.query_log import QueryLog
+from service.fill.stage_times import StageTimes
+
+_MOST_PENDING_PAIRS = 20_000
+
+Products = dict[str, list[ScoredProduct]]
+Patiently = Callable[[Callable[[], Awaitable[None]]], Awaitable[None]]
+"""Runs what the cache may be away for."""
 
 
 class GenerationWriter:
-    """Products of one query may come in any order and far apart: each part is merged into its entry.
+    """Products of one query may come in any order and far apart: each part is joined to its entry.
 
-    Nothing but the pending queries is kept in memory.
+    Nothing is kept in memory but what is being written, and as much again.
     """
 
-    def __init__(self, cache: OfflineCache, generation: Generation, counts: FillCounts) -> None:
-        self._cache = cache
-        self._generation = generation
-        self._counts = counts
-        self._pending: dict[str, QueryScores] = {}
+    def __init__(
+        self, builder: GenerationBuilder, queries: QueryLog, patiently: Patiently, times: StageTimes
+    ) -> None:
+        self._builder = builder
+        self._queries = queries
+        self._patiently = patiently
+        self._times = times
+        self._pending: Products = {}
         self._pending_pairs = 0
+        self._writing: asyncio.Task[None] | None = None
 
-    def add(self, pair: QueryProductPair, score: float, highly_relevant: bool) -> None:
-        """Note one scored pair."""
-        query = normalised_query(pair.query)
-        self._pending.setdefault(query, QueryScores(query)).add(pair.product.id, score, highly_relevant)
-        self._pending_pairs += 1
-        self._counts.scored += 1
-        self._counts.kept += highly_relevant
+    async def add(self, pairs: Sequence[QueryProductPair], scores: np.ndarray, kept: np.ndarray) -> None:
+        """Note scored pairs, and write if they are many.
 
-    async def flush_if_full(self) -> None:
-        """Write what is pending if it fills a pipeline."""
-        if len(self._pending) >= PIPELINE_COMMANDS or self._pending_pairs >= _MOST_PENDING_PAIRS:
-            await self.flush()
-
-    async def flush(self) -> None:
-        """Write what is pending.
+        Args:
+            pairs: (n) pairs.
+            scores: (n) in [0, 1].
+            kept: (n) bool, whether each is highly relevant.
 
         Raises:
             CacheUnavailableError: the cache does not answer.
         """
-        outcomes = await self._cache.merge(self._generation, list(self._pending.values()))
-        for outcome in outcomes:
-            self._counts.queries += outcome.created
-            self._counts.cached += outcome.growth
-            self._counts.removed_by_cap += len(outcome.removed_by_cap)
-        self._pending.clear()
+        pending = self._pending
+        rounded = np.rint(scores * SCORE_SCALE).astype(np.int64).tolist()
+        for pair, score, relevant in zip(pairs, rounded, kept.tolist(), strict=True):
+            products = pending.get(pair.query)
+            if products is None:
+                products = pending[pair.query] = []
+            if relevant:
+                products.append((score, pair.product.id))
+        self._pending_pairs += len(pairs)
+        if self._pending_pairs >= _MOST_PENDING_PAIRS:
+            await self._begin_writing()
+
+    async def flush(self) -> None:
+        """Write what is pending; returns when all of it is written.
+
+        Raises:
+            CacheUnavailableError: the cache does not answer.
+        """
+        await self._begin_writing()
+        await self._written()
+
+    async def abandon(self) -> None:
+        """Write nothing more."""
+        if self._writing:
+            self._writing.cancel()
+            await asyncio.wait([self._writing])
+
+    async def _begin_writing(self) -> None:
+        await self._written()
+        products = self._by_key()
+        self._queries.add(products)
+        self._writing = asyncio.create_task(self._write(products))
+
+    def _by_key(self) -> Products:
+        by_key: Products = {}
+        for query, products in self._pending.items():
+            known = by_key.setdefault(self._builder.key(query), products)
+            if known is not products:
+                known += products
+        self._pending = {}
         self._pending_pairs = 0
+        return by_key
+
+    async def _write(self, products: Products) -> None:
+        with self._times.stage("writing"):
+            await self._patiently(lambda: self._builder.write(products))
+
+    async def _written(self) -> None:
+        if self._writing:
+            await self._writing
+            self._writing = None

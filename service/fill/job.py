@@ -3,67 +3,85 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import secrets
 import time
-from collections import deque
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Sequence
-from contextlib import aclosing, asynccontextmanager, suppress
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from collections.abc import Sequence
+from hashlib import blake2b
 from pathlib import Path
 
-from model_store.errors import CacheUnavailableError, ConfigurationError, InputError
-from model_store.product import QueryProductPair
-from service.cache.fill_lock import held_fill_lock
+import numpy as np
+
+from model_store.errors import ConfigurationError
+from service.cache.fill_lock import FillLock, held_fill_lock
 from service.cache.generations import Generation
 from service.cache.keys import entries_prefix
-from service.cache.offline_cache import OfflineCache
-from service.engine.micro_batching import MicroBatching, ScoredPairs
-from service.engine.scorer import Scorer
-from service.fill.candidates import CandidateFile, OtherMarketplace
-from service.fill.generation_writer import GenerationWriter
+from service.engine.own_thread import in_own_thread
+from service.fill.candidate_chunks import UselessCandidatesError
+from service.fill.candidates import CandidateFile
+from service.fill.fill_options import FillOptions
+from service.fill.fill_pass import FillPass
+from service.fill.fill_record import FillRecordFile, fingerprint
+from service.fill.fill_state import FillIdentity, FillState, WritesLostError
+from service.fill.fill_target import FillTarget
+from service.fill.generation_difference import GenerationDifference, difference
+from service.fill.patience import Patience
 from service.fill.progress import FillProgress
-from service.fill.rejected_rows import RejectedRows
 from service.fill.report import FillCounts, FillReport
-from service.fill.table_rows import BadRow
-from service.settings import ServiceSettings
-
-_CHUNKS_AHEAD = 2
-_ROWS_BEFORE_STOPPING = 1000
-"""From here on a share of bad rows above the limit stops the job at once, not only at the end."""
-
-
-@dataclass(frozen=True, slots=True)
-class FillTarget:
-    """What a fill works with."""
-
-    marketplace: str
-    scorer: Scorer
-    cache: OfflineCache
-    settings: ServiceSettings
+from service.fill.scored_sample import SampledPair
+from service.fill.stage_times import StageTimes
+from service.fill.traffic import HeadAndTorso
+from service.fill.verification import (
+    EntriesLostError,
+    RescoringError,
+    check_counts,
+    check_rescored,
+    check_shares,
+    check_stored,
+)
 
 
 class FillJob:
     """One fill of one marketplace.
 
-    Readers see the old generation until the new one has been verified. Whatever ends the job before that,
-    the new generation is removed, by this job or, after a kill, by the next one.
+    Readers see the old generation until the new one has been verified. A fill that is killed, cancelled or left
+    by the cache goes on from its last checkpoint when it is run again; what it then makes is, byte for byte, what
+    it would have made.
 
     Raises:
         InputError: an unknown marketplace, a file that cannot be read.
         ConfigurationError: the model version has no threshold for the marketplace.
     """
 
-    def __init__(self, target: FillTarget, paths: Sequence[Path]) -> None:
+    def __init__(
+        self,
+        target: FillTarget,
+        paths: Sequence[Path],
+        options: FillOptions | None = None,
+    ) -> None:
         self._target = target
-        self._threshold = _checked_threshold(target)
-        limit = target.settings.max_text_characters
-        self._files = [CandidateFile(path, target.marketplace, limit) for path in paths]
-        self._started_at = datetime.now(UTC)
-        self.fill_id = f"{self._started_at:%Y%m%dT%H%M%S}-{secrets.token_hex(2)}"
+        self._threshold = target.threshold()
+        self._options = options or FillOptions()
+        settings = target.settings
+        self._files = [CandidateFile(path, target.marketplace, settings.max_text_characters) for path in paths]
+        self._progress = FillProgress(target.marketplace, sum(file.size for file in self._files))
+        self._patience = Patience(settings.fill_wait_seconds, self._progress.say)
+        self._record_file = FillRecordFile(settings.fill_folder, target.marketplace)
+        self._state = FillState(target.cache, self._record_file, self._patience, self._progress.say)
+        self._chosen = self._read_traffic()
         self._counts = FillCounts()
-        name = f"{target.marketplace}-{self.fill_id}.rejected.jsonl"
-        self._rejected = RejectedRows(target.settings.fill_folder / name)
+        self._times = StageTimes()
+
+    @property
+    def counts(self) -> FillCounts:
+        """What was counted so far."""
+        return self._counts
+
+    def _read_traffic(self) -> HeadAndTorso | None:
+        traffic = self._options.traffic
+        if traffic is None:
+            return None
+        return HeadAndTorso.read(traffic, self._target.marketplace, self._options.coverage)
 
     async def run(self) -> FillReport:
         """Fill, verify, flip.
@@ -71,155 +89,167 @@ class FillJob:
         Raises:
             InputError: too many bad rows (more than FILL_BAD_ROW_SHARE), or no good one.
             ConfigurationError: another fill of the marketplace runs.
-            CacheUnavailableError: the cache does not answer, or does not hold what was written.
+            VerificationError: the generation differs too much from the last one.
+            CacheUnavailableError: the cache stays away, or does not hold what was written.
         """
+        name, connection = self._target.marketplace, self._target.cache.connection
         started = time.monotonic()
-        try:
-            active, removed = await self._fill()
-        finally:
-            self._rejected.close()
-        return self._report(active, removed, time.monotonic() - started)
+        self._times = StageTimes()
+        with self._progress:
+            await self._patience.run(connection.ping)
+            async with held_fill_lock(connection, name, secrets.token_hex(4)) as lock:
+                return await self._run(lock, started)
 
-    async def _fill(self) -> tuple[Generation, list[int]]:
-        cache, marketplace = self._target.cache, self._target.marketplace
-        async with held_fill_lock(cache.connection, marketplace, self.fill_id) as lock:
-            removed = await cache.generations.remove_abandoned(marketplace)
-            async with self._new_generation() as generation:
-                await self._write_candidates(generation)
-                await self._verify(generation)
-                await lock.renew()
-                active = await cache.generations.activate(generation, self._counts.queries, self._counts.cached)
-            removed += await cache.generations.remove_older(active)
-        return active, removed
-
-    @asynccontextmanager
-    async def _new_generation(self) -> AsyncIterator[Generation]:
-        generations = self._target.cache.generations
-        version = self._target.scorer.model_version
-        generation = await generations.create(self._target.marketplace, version, self.fill_id, "building")
+    async def _run(self, lock: FillLock, started: float) -> FillReport:
+        if self._options.restart:
+            self._record_file.remove()
+        await self._open_state()
+        scored_before, memory_before = self._state.record.newest.scored, await self._used_memory()
         try:
-            yield generation
-        except BaseException:
-            # The next fill removes it if the cache is what failed.
-            with suppress(CacheUnavailableError):
-                await generations.discard(generation)
+            rejected = await self._write_candidates()
+            memory = await self._used_memory() - memory_before
+            await self._verify()
+        except (UselessCandidatesError, EntriesLostError, RescoringError):
+            await self._state.give_up()
             raise
+        await self._check_shares()
+        generation, changes = self._state.generation, None
+        if self._options.dry_run:
+            changes = await self._difference()
+        else:
+            generation = await self._flip(lock)
+        seconds = time.monotonic() - started
+        scored = self._counts.scored - scored_before
+        return FillReport(
+            fill_id=self._state.record.fill_id,
+            marketplace=generation.marketplace,
+            files=[str(file.path) for file in self._files],
+            model_version=generation.model_version,
+            threshold=self._threshold,
+            generation=generation.number,
+            flipped=not self._options.dry_run,
+            resumed=self._state.record.resumed,
+            previous_generation=generation.previous,
+            removed_generations=self._state.removed,
+            counts=self._counts,
+            kept_share=self._counts.kept_share,
+            histogram=self._state.record.newest.histogram,
+            stages=self._times.report(),
+            traffic=self._chosen.report if self._chosen else None,
+            difference=changes,
+            rejected_rows=str(rejected) if rejected else None,
+            started_at=self._state.record.started_at,
+            seconds=round(seconds, 3),
+            pairs_per_second=round(scored / max(seconds, 1e-9), 1),
+            redis_bytes=memory,
+        )
 
-    async def _write_candidates(self, generation: Generation) -> None:
-        writer = GenerationWriter(self._target.cache, generation, self._counts)
-        total = sum(file.size for file in self._files)
-        with FillProgress(self._target.marketplace, total) as progress:
-            async with aclosing(self._scored_chunks()) as chunks:
-                async for chunk, scores in chunks:
-                    for pair, value in zip(chunk, scores, strict=True):
-                        writer.add(pair, value, value >= self._threshold)
-                    await writer.flush_if_full()
-                    progress.update(self._counts, sum(file.position for file in self._files))
-            await writer.flush()
+    async def _open_state(self) -> None:
+        target = self._target
+        version = target.scorer.model_version
+        identity = FillIdentity(target.marketplace, version, self._threshold, self._determined_by())
+        await self._state.open(identity)
 
-    async def _scored_chunks(self) -> AsyncGenerator[tuple[list[QueryProductPair], list[float]], None]:
-        """Chunks in their order; the next ones are read and tokenized while one is computed."""
-        batching = MicroBatching()
-        waiting: deque[tuple[list[QueryProductPair], asyncio.Task[ScoredPairs]]] = deque()
-        try:
-            for chunk in self._chunks():
-                waiting.append((chunk, asyncio.create_task(batching.score(self._target.scorer, chunk))))
-                if len(waiting) > _CHUNKS_AHEAD:
-                    first, task = waiting.popleft()
-                    yield first, (await task).scores
-            for first, task in waiting:
-                yield first, (await task).scores
-        finally:
-            for _, task in waiting:
-                task.cancel()
-            await asyncio.to_thread(batching.close)
+    def _determined_by(self) -> str:
+        """A digest of everything that the result depends on, bit by bit."""
+        target, settings, scorer = self._target, self._target.settings, self._target.scorer
+        parts = [
+            target.marketplace,
+            scorer.manifest.model_dump_json(),
+            scorer.choice.name,
+            *map(str, (scorer.token_budget, settings.fill_chunk_pairs, settings.fill_checkpoint_pairs)),
+            *map(str, (settings.fill_rescored_pairs, settings.max_text_characters)),
+            *map(str, (target.cache.cap, target.cache.life)),
+            self._chosen.fingerprint if self._chosen else "",
+            *(fingerprint(file.path, file.size) for file in self._files),
+        ]
+        return blake2b(json.dumps(parts).encode(), digest_size=16).hexdigest()
 
-    def _chunks(self) -> Iterator[list[QueryProductPair]]:
-        chunk: list[QueryProductPair] = []
-        for pair in self._usable_pairs():
-            chunk.append(pair)
-            if len(chunk) == self._target.settings.fill_chunk_pairs:
-                yield chunk
-                chunk = []
-        self._check_bad_rows()
-        if chunk:
-            yield chunk
-
-    def _usable_pairs(self) -> Iterator[QueryProductPair]:
-        for file in self._files:
-            for item in file.pairs():
-                self._counts.rows += 1
-                if isinstance(item, BadRow):
-                    self._reject(file.path, item)
-                elif isinstance(item, OtherMarketplace):
-                    self._counts.other_marketplace_rows += 1
-                else:
-                    yield item
-
-    def _reject(self, path: Path, bad: BadRow) -> None:
-        self._counts.bad_rows += 1
-        self._rejected.add(path, bad)
-        if self._counts.rows >= _ROWS_BEFORE_STOPPING:
-            self._check_bad_rows()
-
-    def _check_bad_rows(self) -> None:
-        limit = self._target.settings.fill_bad_row_share
-        if self._counts.bad_share > limit:
-            raise InputError(
-                f"{self._counts.bad_rows} of {self._counts.rows} rows cannot be used, more than "
-                f"{100 * limit:g} % (FILL_BAD_ROW_SHARE); the cache is as it was, the reasons are in "
-                f"{self._rejected.path}"
+    async def _write_candidates(self) -> Path | None:
+        """The file of the rejected rows, if there are any."""
+        while True:
+            run = FillPass(
+                self._target,
+                self._files,
+                self._chosen,
+                self._state,
+                self._patience,
+                self._progress,
+                self._times,
             )
+            self._counts = run.counts
+            try:
+                if not self._state.record.newest.complete:
+                    await run.run()
+                self._counts.queries = await asyncio.to_thread(run.queries.distinct)
+            except WritesLostError:
+                self._progress.say("the server was started again; goes back to the last checkpoint it knows")
+                await self._open_state()
+                continue
+            finally:
+                run.close()
+            return run.rejected.path
 
-    async def _verify(self, generation: Generation) -> None:
-        counts = self._counts
+    async def _verify(self) -> None:
+        counts, generation = self._counts, self._state.generation
         if not counts.queries:
-            raise InputError(
+            raise UselessCandidatesError(
                 f"the files hold no pair of {self._target.marketplace!r} ({counts.rows} rows); "
                 "the cache is as it was"
             )
-        found = await self._target.cache.connection.counts(
-            entries_prefix(generation.marketplace, generation.number)
-        )
-        if (found.sets, found.members) != (counts.queries, counts.cached):
-            raise CacheUnavailableError(
-                f"the cache holds {found.sets} queries and {found.members} products where {counts.queries} and "
-                f"{counts.cached} were written; the old generation stays. Is maxmemory-policy noeviction?"
+        cache = self._target.cache
+        prefix = entries_prefix(generation.marketplace, generation.number)
+        found = await self._patience.run(lambda: cache.connection.counts(prefix))
+        check_counts(found, counts.queries, counts.kept)
+        counts.cached, counts.nothing_relevant = found.members, found.markers
+        sample = self._state.record.newest.sample
+        check_rescored(sample, await self._rescored(sample))
+        await self._patience.run(lambda: check_stored(cache, generation, sample, self._threshold))
+
+    async def _rescored(self, sample: Sequence[SampledPair]) -> np.ndarray:
+        pairs = [sampled.pair(self._target.marketplace) for sampled in sample]
+        scorer = self._target.scorer.with_texts_of_its_own()
+        if self._target.batching:
+            return np.array((await self._target.batching.score(scorer, pairs, patient=True)).scores)
+        return np.array(await asyncio.to_thread(in_own_thread, lambda: scorer.score(pairs)))
+
+    async def _check_shares(self) -> None:
+        if self._options.accept_changes or self._options.dry_run:
+            return
+        active = await self._patience.run(lambda: self._active())
+        check_shares(self._counts, active, self._target.settings)
+
+    async def _active(self) -> Generation | None:
+        return await self._target.cache.generations.active(self._target.marketplace)
+
+    async def _difference(self) -> GenerationDifference:
+        connection, new = self._target.cache.connection, self._state.generation
+        old = await self._patience.run(self._active)
+        return await self._patience.run(lambda: difference(connection, old, new))
+
+    async def _flip(self, lock: FillLock) -> Generation:
+        generations, counts, built = self._target.cache.generations, self._counts, self._state.generation
+        await self._patience.run(lock.renew)
+        await self._patience.run(self._check_present)
+        active = await self._patience.run(
+            lambda: generations.activate(
+                built,
+                counts.queries,
+                counts.cached,
+                nothing_relevant=counts.nothing_relevant,
+                kept_share=counts.kept_share,
             )
-        counts.nothing_relevant = found.markers
-
-    def _report(self, active: Generation, removed: list[int], seconds: float) -> FillReport:
-        rejected = self._rejected.path
-        return FillReport(
-            fill_id=self.fill_id,
-            marketplace=active.marketplace,
-            files=[str(file.path) for file in self._files],
-            model_version=active.model_version,
-            threshold=self._threshold,
-            generation=active.number,
-            previous_generation=active.previous,
-            removed_generations=removed,
-            counts=self._counts,
-            kept_share=self._counts.kept_share,
-            rejected_rows=str(rejected) if rejected else None,
-            started_at=self._started_at,
-            seconds=round(seconds, 3),
-            pairs_per_second=round(self._counts.scored / max(seconds, 1e-9), 1),
         )
+        self._state.removed += await self._patience.run(lambda: generations.remove_older(active))
+        await self._state.end()
+        return active
 
+    async def _check_present(self) -> None:
+        built = self._state.generation
+        if await self._target.cache.generations.find(built.marketplace, built.number) is None:
+            raise ConfigurationError(
+                f"another fill of {built.marketplace!r} removed generation {built.number}; run this one again"
+            )
 
-def _checked_threshold(target: FillTarget) -> float:
-    scorer = target.scorer
-    if target.marketplace not in scorer.marketplaces:
-        raise InputError(
-            f"version {scorer.model_version} does not know {target.marketplace!r}; it knows "
-            f"{', '.join(scorer.marketplaces)}",
-            field="marketplace",
-        )
-    threshold = scorer.threshold(target.marketplace)
-    if threshold is None:
-        raise ConfigurationError(
-            f"version {scorer.model_version} has no threshold for {target.marketplace!r}: on validation data no "
-            "score reached the target precision, so nothing of it is cached"
-        )
-    return threshold
+    async def _used_memory(self) -> int:
+        return await self._patience.run(self._target.cache.connection.used_memory)

@@ -3,19 +3,33 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import IO
 
 from model_store.errors import ConfigurationError
-from service.fill.table_rows import BadRow
+from service.fill.bad_row import BadRow
 
 
 class RejectedRows:
-    """Writes the file; it comes into being with the first bad row."""
+    """Writes the file; it comes into being with the first bad row.
 
-    def __init__(self, path: Path) -> None:
+    Args:
+        path: the file.
+        size: bytes of it that count, of a fill that goes on; what is behind them is cut off.
+
+    Raises:
+        ConfigurationError: FILL_FOLDER cannot be written.
+    """
+
+    def __init__(self, path: Path, size: int = 0) -> None:
         self._path = path
-        self._file: IO[str] | None = None
+        self._file: IO[bytes] | None = None
+        self.size = size
+        if size:
+            self._file = self._opened()
+        else:
+            path.unlink(missing_ok=True)
 
     @property
     def path(self) -> Path | None:
@@ -31,16 +45,25 @@ class RejectedRows:
         if self._file is None:
             self._file = self._opened()
         line = {"file": str(source), "row": bad.row, "field": bad.field, "reason": bad.problem}
-        self._file.write(json.dumps(line, ensure_ascii=False).encode("utf-8", "replace").decode() + "\n")
+        self.size += self._file.write(json.dumps(line, ensure_ascii=False).encode("utf-8", "replace") + b"\n")
 
-    def _opened(self) -> IO[str]:
+    def _opened(self) -> IO[bytes]:
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
-            return self._path.open("w", encoding="utf-8")
+            file = self._path.open("r+b" if self.size else "wb")
         except OSError as error:
             raise ConfigurationError(
                 f"setting FILL_FOLDER: {error}; choose a folder that can be written"
             ) from error
+        file.truncate(self.size)
+        file.seek(self.size)
+        return file
+
+    def sync(self) -> None:
+        """Bring to the disk what was noted."""
+        if self._file:
+            self._file.flush()
+            os.fsync(self._file.fileno())
 
     def close(self) -> None:
         """Write out what is buffered."""

@@ -161,6 +161,8 @@ def test_the_command_scores_as_the_server_does(shop: Shop, client: httpx.Client,
         (("fill", "nowhere.tsv", "--marketplace", "us"), 2, r"nowhere\.tsv: cannot be read"),
         (("fill", "nowhere.tsv", "--marketplace", "fr"), 2, "does not know 'fr'; it knows us, es, jp"),
         (("fill", "nowhere.tsv", "--marketplace", "us", "--report", "."), 3, "--report: . is a folder"),
+        (("fill", "a.tsv", "./a.tsv", "--marketplace", "us"), 2, r"a\.tsv: named twice, also as a\.tsv"),
+        (("fill", "a.tsv", "--marketplace", "us", "--stdin-form", "xml"), 2, "Invalid value for '--stdin-form'"),
         (("rollback", "--marketplace", "es"), 2, "'es' has no earlier generation"),
         (("rollback", "us"), 2, "Missing option"),
         (("serve", "--port", "99999"), 3, "setting PORT"),
@@ -191,6 +193,26 @@ def test_several_marketplaces_are_filled_in_turn(shop: Shop) -> None:
     reports = json.loads(filled.output)
     assert [report["marketplace"] for report in reports] == ["es", "us"]
     assert [report["counts"]["scored"] for report in reports] == [30, 30]
+
+
+def test_folders_and_standard_input_are_filled_from(shop: Shop) -> None:
+    folder = shop.folder / "catalogue"
+    (folder / "shoes").mkdir(parents=True)
+    (folder / "README.md").write_text("what is here")
+    write_candidates(folder / "a.tsv", 2, 3)
+    write_candidates(folder / "shoes" / "b.tsv", 2, 3, first_query=2)
+    piped = "".join(f'{{"query": "piped {n}", "id": "p", "title": "usb cable"}}\n' for n in range(4))
+    options = ("--marketplace", "us", "--stdin-form", "jsonl")
+    filled = shop.run("fill", "catalogue", "-", *options, piped=piped)
+    assert filled.code == 0, filled.errors
+    report = json.loads(filled.output)
+    assert report["counts"]["scored"] == 2 * 2 * 3 + 4
+    assert report["files"][:2] == ["catalogue/a.tsv", "catalogue/shoes/b.tsv"]
+    assert re.search(r"fills/stdin-[0-9a-f]{32}\.jsonl$", report["files"][2])
+    assert not list((shop.folder / "fills").glob("*stdin*"))
+    assert "catalogue: files left out, as hidden or of another form: 1\n" in filled.errors
+    empty = shop.run("fill", "-", *options, piped="")
+    assert (empty.code, empty.errors) == (2, "error: -: standard input is empty\n")
 
 
 def test_a_marketplace_without_threshold_is_not_filled(shop: Shop, client: httpx.Client) -> None:
@@ -229,22 +251,31 @@ def test_a_server_answers_what_is_under_way_before_it_ends(servers: dict[str, Se
     body = json.dumps({"pairs": [pair()]}).encode()
     head = (
         f"POST /score HTTP/1.1\r\nHost: {address.netloc}\r\nContent-Type: application/json\r\n"
-        f"Content-Length: {len(body)}\r\nExpect: 100-continue\r\n\r\n"
+        f"Content-Length: {len(body)}\r\n"
     )
     place = (str(address.hostname), int(address.port or 0))
-    with socket.create_connection(place, timeout=60) as connection:
-        connection.sendall(head.encode())
-        assert connection.recv(1000).startswith(b"HTTP/1.1 100 ")
+    with (
+        socket.create_connection(place, timeout=60) as under_way,
+        socket.create_connection(place, timeout=60) as just_connected,
+    ):
+        under_way.sendall(f"{head}Expect: 100-continue\r\n\r\n".encode())
+        assert under_way.recv(1000).startswith(b"HTTP/1.1 100 ")
         server.terminate()
         _wait_until_refused(place)
-        connection.sendall(body)
-        answer = b"".join(iter(lambda: connection.recv(65_536), b""))
-    assert answer.startswith(b"HTTP/1.1 200 ")
-    assert json.loads(answer.partition(b"\r\n\r\n")[2])["model_version"] == 1
+        just_connected.sendall(f"{head}\r\n".encode() + body)
+        under_way.sendall(body)
+        answers = [_answer(connection) for connection in (under_way, just_connected)]
+    for answer in answers:
+        assert answer.startswith(b"HTTP/1.1 200 ")
+        assert json.loads(answer.partition(b"\r\n\r\n")[2])["model_version"] == 1
     finished = server.end()
     assert (finished.code, finished.output) == (0, "")
-    assert '"message": "POST /score 200"' in finished.errors
+    assert finished.errors.count('"message": "POST /score 200"') == 2
     assert "Traceback" not in finished.errors
+
+
+def _answer(connection: socket.socket) -> bytes:
+    return b"".join(iter(lambda: connection.recv(65_536), b""))
 
 
 def _wait_until_refused(place: tuple[str, int]) -> None:

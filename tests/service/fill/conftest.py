@@ -6,7 +6,7 @@ import pytest
 
 from service.cache.offline_cache import OfflineCache
 from service.engine.scorer import Scorer
-from service.fill.job import FillTarget
+from service.fill.fill_target import FillTarget
 from tests.service.running import exact_scorer, settings_for
 
 

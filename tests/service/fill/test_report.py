@@ -4,6 +4,8 @@ import json
 from datetime import UTC, datetime
 
 from service.fill.report import FillCounts, FillReport
+from service.fill.score_histogram import ScoreHistogram
+from service.fill.stage_times import StageTimes
 
 
 def test_shares_of_nothing_are_zero() -> None:
@@ -24,6 +26,13 @@ def test_a_report_reads_back_from_its_json() -> None:
         model_version=3,
         threshold=0.87,
         generation=7,
+        flipped=True,
+        resumed=0,
+        traffic=None,
+        difference=None,
+        histogram=ScoreHistogram(threshold=0.87).with_scores([0.2, 0.9]),
+        stages=StageTimes().report(),
+        redis_bytes=1000,
         previous_generation=None,
         removed_generations=[5],
         counts=FillCounts(rows=2, scored=2, kept=1, cached=1, queries=2, nothing_relevant=1),
