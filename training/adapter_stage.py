@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from model_store.pair_network import Route
+from model_store.pair_network import PairNetwork, Route
 from training.batches import Batch, epoch_batches
 from training.environment import TrainingEnvironment
 from training.evaluation import roc_auc
@@ -72,7 +72,7 @@ class AdapterStage:
 
 
 def task_losses(
-    environment: TrainingEnvironment,
+    environment: TrainingEnvironment[PairNetwork],
     data: LabelledTokens,
     rows: np.ndarray,
     batch_size: int,
@@ -89,7 +89,9 @@ def task_losses(
         yield loss, {"cross-entropy": float(loss.detach())}
 
 
-def validation_auc(environment: TrainingEnvironment, data: LabelledTokens, route: Route, head: int) -> float:
+def validation_auc(
+    environment: TrainingEnvironment[PairNetwork], data: LabelledTokens, route: Route, head: int
+) -> float:
     """ROC-AUC of the network as it is, in the training's own precision."""
     budget = environment.configuration.token_budget
     with environment.accelerator.autocast():
@@ -98,7 +100,7 @@ def validation_auc(environment: TrainingEnvironment, data: LabelledTokens, route
 
 
 def calibrate_cosine(
-    environment: TrainingEnvironment, head: str, train: LabelledTokens, sample: int = 512
+    environment: TrainingEnvironment[PairNetwork], head: str, train: LabelledTokens, sample: int = 512
 ) -> None:
     """Make a new similarity head the logistic regression of the label on the untrained encoder's cosine.
 

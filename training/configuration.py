@@ -11,33 +11,15 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from model_store.errors import ConfigurationError
 from model_store.network_configuration import AdapterConfiguration, FusionConfiguration, HeadConfiguration
 from model_store.pair_encoding import PairEncoding
+from training.method_configuration import CapsuleConfiguration, DytoxConfiguration, HatConfiguration
 from training.overrides import Overrides, merged
+from training.stage_configuration import StageConfiguration
 
 PRESETS = Path(__file__).parent / "presets"
 
 
 class _Frozen(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class StageConfiguration(_Frozen):
-    """Optimisation of one stage. Adam; a batch is cut into micro-batches by the token budget."""
-
-    epochs: int = Field(default=5, ge=1, le=1000)
-    min_steps: int = Field(
-        default=0, ge=0, description="more epochs for a small set; no earlier weights are kept"
-    )
-    batch_size: int = Field(default=64, ge=1, description="pairs per optimiser step")
-    learning_rate: float = Field(default=5e-4, gt=0)
-    head_learning_rate: float | None = Field(default=None, gt=0, description="the stage's own rate where none")
-    schedule: Literal["constant", "linear"] = "linear"
-    warmup_share: float = Field(default=0.1, ge=0, le=0.5, description="share of the steps")
-    weight_decay: float = Field(default=0.0, ge=0)
-    adam_epsilon: float = Field(default=1e-8, gt=0)
-    gradient_clipping: float = Field(default=1.0, gt=0, description="largest norm of the gradient")
-    patience: int = Field(default=3, ge=1, description="epochs without a better validation ROC-AUC")
-    tolerance: float = Field(default=0.0, ge=0, lt=0.5, description="a later epoch this little worse is kept")
-    dropout: bool = Field(default=False, description="whether the frozen encoder's dropout acts")
 
 
 class DistillationConfiguration(_Frozen):
@@ -65,6 +47,10 @@ class TrainingConfiguration(_Frozen):
     adapter_stage: StageConfiguration = StageConfiguration()
     fusion_stage: StageConfiguration = StageConfiguration()
     finetuning_stage: StageConfiguration = StageConfiguration(learning_rate=5e-5, dropout=True)
+    hat: HatConfiguration = HatConfiguration()
+    b_cl: CapsuleConfiguration = CapsuleConfiguration()
+    ctr: CapsuleConfiguration = CapsuleConfiguration()
+    dytox: DytoxConfiguration = DytoxConfiguration()
     adapter_start: Literal["random", "previous"] = "random"
     fusion_start: Literal["random", "previous"] = "random"
     distillation: DistillationConfiguration = DistillationConfiguration()

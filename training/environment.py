@@ -4,23 +4,29 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Generic
 
 import torch
 from accelerate import Accelerator, PartialState
 from accelerate.utils import broadcast_object_list, set_seed
+from typing_extensions import TypeVar
 
 from model_store.bf16 import bf16_is_faster
 from model_store.network import RelevanceNetwork
+from model_store.pair_network import PairNetwork
 from model_store.pair_tokens import PairTokenizer
 from training.configuration import TrainingConfiguration
 
+NetworkT = TypeVar("NetworkT", bound=PairNetwork, covariant=True, default=RelevanceNetwork)
+_AnyNetwork = TypeVar("_AnyNetwork", bound=PairNetwork)
+
 
 @dataclass(frozen=True, slots=True)
-class TrainingEnvironment:
+class TrainingEnvironment(Generic[NetworkT]):
     """Everything a stage needs beside its data."""
 
     configuration: TrainingConfiguration
-    network: RelevanceNetwork
+    network: NetworkT
     tokenizer: PairTokenizer
     accelerator: Accelerator
 
@@ -41,8 +47,8 @@ def make_accelerator(precision: str) -> Accelerator:
 
 
 def prepare_environment(
-    configuration: TrainingConfiguration, network: RelevanceNetwork, tokenizer: PairTokenizer
-) -> TrainingEnvironment:
+    configuration: TrainingConfiguration, network: _AnyNetwork, tokenizer: PairTokenizer
+) -> TrainingEnvironment[_AnyNetwork]:
     """Move the network to the device."""
     accelerator = make_accelerator(configuration.precision)
     network.to(accelerator.device)

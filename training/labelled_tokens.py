@@ -9,16 +9,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from model_store.network import RelevanceNetwork
 from model_store.pair_batch import PairBatch
-from model_store.pair_network import Route
+from model_store.pair_network import PairNetwork, Route
 from model_store.pair_tokens import PairTokenizer, TokenizedPairs
 from model_store.scoring import score_tokenized
 from training.batches import micro_batches
 from training.data.pairs import RelevancePair
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, weakref_slot=True)
 class LabelledTokens:
     """N labelled pairs of one marketplace, tokenized."""
 
@@ -56,7 +55,7 @@ class LabelledTokens:
             yield batch.to(device), torch.from_numpy(self.labels[part]).to(device)
 
     def logits(
-        self, network: RelevanceNetwork, tokenizer: PairTokenizer, route: Route, head: int, token_budget: int
+        self, network: PairNetwork, tokenizer: PairTokenizer, route: Route, head: int, token_budget: int
     ) -> np.ndarray:
         """(N) float32 logits of all pairs."""
         heads = np.full(len(self), head, dtype=np.int64)

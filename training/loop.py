@@ -16,8 +16,8 @@ from torch.utils.tensorboard import SummaryWriter
 
 from training.batches import Batch
 from training.checkpoint import LoopState, load_checkpoint, save_checkpoint
-from training.configuration import StageConfiguration
 from training.progress import stage_progress
+from training.stage_configuration import StageConfiguration
 
 
 class Stage(Protocol):

@@ -12,8 +12,8 @@ from accelerate import Accelerator
 from torch import Tensor, nn
 
 from training.batches import Batch
-from training.configuration import StageConfiguration
 from training.loop import StageResult, run_stage
+from training.stage_configuration import StageConfiguration
 
 STEPS_PER_EPOCH = 4
 

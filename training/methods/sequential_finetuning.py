@@ -15,11 +15,11 @@ from model_store.pair_network import Route
 from model_store.relevance_head import SHARED_HEAD
 from training.adapter_stage import calibrate_cosine, task_losses, validation_auc
 from training.batches import Batch, epoch_batches
-from training.configuration import StageConfiguration
 from training.environment import TrainingEnvironment, seed_stage
 from training.labelled_tokens import LabelledTokens
 from training.loop import run_stage
 from training.marketplace_data import EvaluationTokens
+from training.stage_configuration import StageConfiguration
 from training.trainable_rows import TrainableRows
 
 _ROWS = "rows"

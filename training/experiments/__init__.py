@@ -1,0 +1,1 @@
+"""Experiments: plans of methods, sequences and seeds; their runs; reports over them."""

@@ -1,0 +1,127 @@
+"""What every compared method is: it learns one marketplace after another and scores pairs of any of them."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+from accelerate import Accelerator
+from transformers import PreTrainedModel
+
+from model_store.base_encoders import parse_base_encoder
+from model_store.network import RelevanceNetwork
+from model_store.pair_network import Route
+from model_store.pair_tokens import PairTokenizer, TokenizedPairs
+from training.configuration import TrainingConfiguration
+from training.environment import TrainingEnvironment, make_accelerator
+from training.labelled_tokens import LabelledTokens
+from training.new_network import new_network
+
+
+@dataclass(frozen=True, slots=True)
+class MarketplaceRows:
+    """The labelled rows of the one marketplace that a method may see now.
+
+    Args:
+        translated: training rows translated into older marketplaces' languages, by older marketplace; empty
+            for methods that use no translation.
+    """
+
+    marketplace: str
+    train: LabelledTokens
+    validation: LabelledTokens
+    translated: Mapping[str, LabelledTokens] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class MethodContext:
+    """What a method builds its network from.
+
+    Args:
+        folder: for checkpoints of its stages; the same folder again makes finished stages instant.
+    """
+
+    configuration: TrainingConfiguration
+    tokenizer: PairTokenizer
+    accelerator: Accelerator
+    folder: Path
+
+    @classmethod
+    def of(cls, configuration: TrainingConfiguration, folder: Path) -> MethodContext:
+        """Load the tokenizer and choose device and precision."""
+        encoder, tokenizer = parse_base_encoder(configuration.base_encoder).load()
+        positions = int(encoder.config.max_position_embeddings)
+        pair_tokenizer = PairTokenizer(tokenizer, configuration.pair_encoding, positions)
+        return cls(configuration, pair_tokenizer, make_accelerator(configuration.precision), folder)
+
+    def load_encoder(self) -> PreTrainedModel:
+        """A fresh copy of the base encoder, untrained."""
+        return parse_base_encoder(self.configuration.base_encoder).load()[0]
+
+    def relevance_environment(self) -> TrainingEnvironment[RelevanceNetwork]:
+        """A fresh encoder with room for adapters, fusion layers and heads, on the device."""
+        network, tokenizer = new_network(self.configuration)
+        network.to(self.accelerator.device)
+        return TrainingEnvironment(self.configuration, network, tokenizer, self.accelerator)
+
+
+class Method(ABC):
+    """A way of learning marketplaces.
+
+    A method that learns continually is handed the rows of one marketplace at a time, in `learn`, and may keep
+    none of them: the runner checks that they are gone before the next step. A method with `is_joint` is no
+    continual one: it is handed all marketplaces at once, in `learn_together`.
+
+    Every method knows at test time which marketplace a pair is of.
+    """
+
+    name: ClassVar[str]
+    """As plans name it."""
+    title: ClassVar[str]
+    """As tables show it."""
+    uses_translation: ClassVar[bool] = False
+    is_joint: ClassVar[bool] = False
+    is_continual: ClassVar[bool] = True
+    """Whether one model learns on; False for references that train a model per marketplace, or on all data."""
+
+    def __init__(self, context: MethodContext) -> None:
+        self.context = context
+        self.marketplaces: list[str] = []
+        """Those learnt so far, in order. `learn` appends to it."""
+
+    @abstractmethod
+    def learn(self, rows: MarketplaceRows) -> None:
+        """Learn one more marketplace.
+
+        Raises:
+            ConfigurationError: the marketplace is known already.
+        """
+
+    def learn_together(self, rows: Mapping[str, MarketplaceRows]) -> None:
+        """Learn all marketplaces at once; only methods with `is_joint` can."""
+        raise TypeError(f"{self.name} learns one marketplace at a time ({', '.join(rows)} given)")
+
+    @abstractmethod
+    def logits(self, marketplace: str, pairs: TokenizedPairs) -> np.ndarray:
+        """(N) float32 logits of a marketplace's pairs with the weights as they are now.
+
+        A marketplace that has not been learnt is scored by what the newest one uses.
+        """
+
+    @property
+    @abstractmethod
+    def trainable_parameters(self) -> int:
+        """Weights that the newest step trained."""
+
+    @property
+    @abstractmethod
+    def total_parameters(self) -> int:
+        """Weights that are needed to score all marketplaces learnt so far."""
+
+    def served_network(self) -> tuple[RelevanceNetwork, Route] | None:
+        """The network and its route, where the model store can hold them as one version; None elsewhere."""
+        return None
