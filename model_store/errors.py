@@ -69,6 +69,12 @@ class TranslationError(RelevanceError):
     exit_code = 5
 
 
+class ReplayError(RelevanceError):
+    """A continual method still holds rows of a step that has ended; the message names method and marketplace."""
+
+    exit_code = 9
+
+
 class CacheUnavailableError(RelevanceError):
     """The offline cache (Redis or Valkey) did not answer."""
 

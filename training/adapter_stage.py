@@ -93,10 +93,7 @@ def validation_auc(
     environment: TrainingEnvironment[PairNetwork], data: LabelledTokens, route: Route, head: int
 ) -> float:
     """ROC-AUC of the network as it is, in the training's own precision."""
-    budget = environment.configuration.token_budget
-    with environment.accelerator.autocast():
-        logits = data.logits(environment.network, environment.tokenizer, route, head, budget)
-    return roc_auc(data.labels, logits)
+    return roc_auc(data.labels, environment.logits(data.tokenized, route, head))
 
 
 def calibrate_cosine(

@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from model_store.adapter_files import load_adapter, load_fusion, save_adapter, save_fusion
-from model_store.head_files import HEAD_WEIGHTS, load_heads, save_heads
 from model_store.network import parameter_count
 from model_store.pair_network import Route
 from model_store.relevance_head import SHARED_HEAD
 from training.adapter_stage import AdapterStage, calibrate_cosine
 from training.environment import TrainingEnvironment, seed_stage
+from training.finished_stage import finished_stage
 from training.fusion_stage import FusionStage
 from training.labelled_tokens import LabelledTokens
-from training.loop import Stage, StageResult, run_stage
-from training.run_files import read_json, write_json
+from training.loop import Stage, StageResult
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,16 +98,8 @@ class ContinualLearner:
     def _adapter_stage(
         self, marketplace: str, head: str, train: LabelledTokens, validation: LabelledTokens, folder: Path
     ) -> StageResult:
-        network = self.environment.network
-        kept = _kept_result(folder)
-        if kept:
-            load_adapter(network, marketplace, folder / marketplace)
-            load_heads(network.heads, folder / HEAD_WEIGHTS)
-            return kept
         seed = seed_stage(self.environment.configuration.seed, marketplace, "adapter")
-        result = self._run(AdapterStage(self.environment, marketplace, head, train, validation, seed), folder)
-        self._keep(result, folder, lambda: save_adapter(network, marketplace, folder / marketplace))
-        return result
+        return self._run(AdapterStage(self.environment, marketplace, head, train, validation, seed), folder)
 
     def _fusion_stage(
         self,
@@ -128,43 +118,18 @@ class ContinualLearner:
         seed = seed_stage(configuration.seed, marketplace, "fusion")
         network.add_fusion(name, start)
         self.route = Route(self.route.adapters, name)
-        kept = _kept_result(folder)
-        if kept:
-            load_fusion(network, name, folder / name)
-            load_heads(network.heads, folder / HEAD_WEIGHTS)
-        else:
-            stage = FusionStage(
-                self.environment,
-                marketplace,
-                head,
-                self.route,
-                teacher,
-                train,
-                validation,
-                translated,
-                older,
-                seed,
-            )
-            kept = self._run(stage, folder)
-            self._keep(kept, folder, lambda: save_fusion(network, name, self.route.adapters, folder / name))
+        stage = FusionStage(
+            self.environment, marketplace, head, self.route, teacher, train, validation, translated, older, seed
+        )
+        result = self._run(stage, folder)
         if teacher.fusion:
             network.remove_fusion(teacher.fusion)
-        return kept
+        return result
 
     def _run(self, stage: Stage, folder: Path) -> StageResult:
         environment = self.environment
         seconds = environment.configuration.checkpoint_seconds
-        return run_stage(stage, environment.network, environment.accelerator, folder, seconds)
-
-    def _keep(self, result: StageResult, folder: Path, save: Callable[[], None]) -> None:
-        """Write the stage's weights and then its result, once all processes are done with the stage."""
-        accelerator = self.environment.accelerator
-        accelerator.wait_for_everyone()
-        if accelerator.is_main_process:
-            save()
-            save_heads(self.environment.network.heads, folder / HEAD_WEIGHTS)
-            write_json(folder / "result.json", asdict(result))
-            (folder / "checkpoint.safetensors").unlink(missing_ok=True)
+        return finished_stage(stage, environment.network, environment.accelerator, folder, seconds)
 
     def _trainable_parameters(self, marketplace: str, head: str) -> dict[str, int]:
         network = self.environment.network
@@ -184,8 +149,3 @@ class ContinualLearner:
         budget = environment.configuration.token_budget
         head = self.head_number(marketplace)
         return data.logits(environment.network, environment.tokenizer, self.route, head, budget)
-
-
-def _kept_result(folder: Path) -> StageResult | None:
-    content = read_json(folder / "result.json")
-    return StageResult(**content) if content else None  # type: ignore[arg-type]

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Generic
 
+import numpy as np
 import torch
 from accelerate import Accelerator, PartialState
 from accelerate.utils import broadcast_object_list, set_seed
@@ -13,8 +14,9 @@ from typing_extensions import TypeVar
 
 from model_store.bf16 import bf16_is_faster
 from model_store.network import RelevanceNetwork
-from model_store.pair_network import PairNetwork
-from model_store.pair_tokens import PairTokenizer
+from model_store.pair_network import PairNetwork, Route
+from model_store.pair_tokens import PairTokenizer, TokenizedPairs
+from model_store.scoring import score_tokenized
 from training.configuration import TrainingConfiguration
 
 NetworkT = TypeVar("NetworkT", bound=PairNetwork, covariant=True, default=RelevanceNetwork)
@@ -35,6 +37,13 @@ class TrainingEnvironment(Generic[NetworkT]):
         """Where the network is."""
         device: torch.device = self.accelerator.device
         return device
+
+    def logits(self, pairs: TokenizedPairs, route: Route, head: int) -> np.ndarray:
+        """(N) float32 logits with the weights as they are, in the training's own precision."""
+        heads = np.full(len(pairs), head, dtype=np.int64)
+        budget = self.configuration.token_budget
+        with self.accelerator.autocast():
+            return score_tokenized(self.network, self.tokenizer, pairs, route, heads, token_budget=budget)
 
 
 def make_accelerator(precision: str) -> Accelerator:

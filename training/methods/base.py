@@ -13,6 +13,7 @@ from accelerate import Accelerator
 from transformers import PreTrainedModel
 
 from model_store.base_encoders import parse_base_encoder
+from model_store.errors import ConfigurationError
 from model_store.network import RelevanceNetwork
 from model_store.pair_network import Route
 from model_store.pair_tokens import PairTokenizer, TokenizedPairs
@@ -69,6 +70,20 @@ class MethodContext:
         return TrainingEnvironment(self.configuration, network, tokenizer, self.accelerator)
 
 
+@dataclass(frozen=True, slots=True)
+class ServedVersion:
+    """What the model store can hold of a method as one version, for the service to score with.
+
+    Args:
+        route: its adapters are the version's marketplaces, in the order of learning.
+        heads: name of the head that scores each of them.
+    """
+
+    network: RelevanceNetwork
+    route: Route
+    heads: Mapping[str, str]
+
+
 class Method(ABC):
     """A way of learning marketplaces.
 
@@ -122,6 +137,23 @@ class Method(ABC):
     def total_parameters(self) -> int:
         """Weights that are needed to score all marketplaces learnt so far."""
 
+    def served_versions(self) -> tuple[ServedVersion, ...]:
+        """What the model store can hold of the method: nothing by default."""
+        return ()
+
     def served_network(self) -> tuple[RelevanceNetwork, Route] | None:
-        """The network and its route, where the model store can hold them as one version; None elsewhere."""
+        """The network and its route, where one version serves all marketplaces learnt; None elsewhere."""
+        for version in self.served_versions():
+            if set(version.route.adapters) == set(self.marketplaces):
+                return version.network, version.route
         return None
+
+    def refuse_known(self, *marketplaces: str) -> None:
+        """Refuse to learn a marketplace twice.
+
+        Raises:
+            ConfigurationError: one of them has been learnt.
+        """
+        for marketplace in marketplaces:
+            if marketplace in self.marketplaces:
+                raise ConfigurationError(f"{self.name} has learnt {marketplace!r} already")
