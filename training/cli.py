@@ -130,3 +130,31 @@ def candidates(
     from training.commands.candidates import write_candidates
 
     write_candidates(data, marketplace, output, queries, products, seed or 0)
+
+
+@app.command()
+def experiment(
+    plan: Annotated[str, typer.Argument(help="a plan that ships (table1, esci, ...) or a YAML file of your own")],
+    output: Annotated[Path | None, typer.Option(help="var/experiments/PLAN by default")] = None,
+    shard: Annotated[str | None, typer.Option(help="i/n: the i-th of n parts, for n machines")] = None,
+    jobs: Annotated[int, typer.Option(min=1, help="runs at a time")] = 1,
+    threads: Annotated[
+        int | None, typer.Option(min=1, help="threads of each; the cores shared by default")
+    ] = None,
+    rerun: Annotated[bool, typer.Option(help="do finished runs with another configuration again")] = False,
+) -> None:
+    """Run every method, sequence and seed of a plan; what is finished is skipped."""
+    from training.commands.experiment import run_experiment
+
+    run_experiment(plan, output, shard, jobs, threads, rerun)
+
+
+@app.command()
+def merge(
+    output: Annotated[Path, typer.Argument(help="folder for all runs")],
+    folders: Annotated[list[Path], typer.Argument(help="output folders of the shards of one plan")],
+) -> None:
+    """Bring the shards of a plan together."""
+    from training.commands.merge import merge_shards
+
+    merge_shards(output, folders)

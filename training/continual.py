@@ -24,9 +24,7 @@ from training.languages import language_of
 from training.marketplace_data import EvaluationTokens
 from training.publishing import Publication, publish_step
 from training.run_files import RunFiles, read_json, write_json
-from training.translation.cache import TranslationCache
-from training.translation.cached import CachedTranslator
-from training.translation.pairs import sample_for_translation, translate_pairs
+from training.translated_rows import translated_rows
 from training.translation.plan import TranslationPlan
 from training.zero_shot import zero_shot_cosine
 
@@ -81,7 +79,6 @@ class ContinualRun:
     ) -> None:
         self.learner, self.store, self.files, self.parent, self.state = learner, store, files, parent, state
         self.report = report
-        self.plan = TranslationPlan.parse(self.configuration.translation)
         self.evaluation = {
             name: EvaluationTokens.of(rows, self.environment.tokenizer) for name, rows in kept.items()
         }
@@ -122,7 +119,14 @@ class ContinualRun:
         folder = self.files.step_folder(step, marketplace)
         started = time.monotonic()
         with self.environment.accelerator.main_process_first():
-            translated, translation_seconds = self._translate(parts.train)
+            translated = translated_rows(
+                parts.train,
+                self.learner.marketplaces,
+                self.configuration,
+                self.environment.tokenizer,
+                self.store.root / "translations",
+            )
+        translation_seconds = time.monotonic() - started
         train = LabelledTokens.of(parts.train, self.environment.tokenizer)
         validation = self.evaluation[marketplace].validation
         result = self.learner.learn(marketplace, train, validation, translated, folder)
@@ -166,22 +170,6 @@ class ContinualRun:
         self.state.steps.append(step)
         self.state.parameters[marketplace] = result.trainable_parameters
         return Publication(**published)
-
-    def _translate(self, train: Sequence[RelevancePair]) -> tuple[dict[str, LabelledTokens], float]:
-        started = time.monotonic()
-        languages = self.configuration.languages
-        new = language_of(train[0].marketplace, languages)
-        targets = {name: language_of(name, languages) for name in self.learner.marketplaces}
-        sample = sample_for_translation(train, self.configuration.translated_share, self.configuration.seed)
-        translated = {}
-        with TranslationCache(self.store.root / "translations") as cache:
-            for name, target in targets.items():
-                if not self.plan.translates(new, target):
-                    continue
-                translator = CachedTranslator(self.plan.translator(new, target), cache)
-                pairs = translate_pairs(sample, translator, name)
-                translated[name] = LabelledTokens.of(pairs, self.environment.tokenizer)
-        return translated, time.monotonic() - started
 
     def _evaluate(self) -> None:
         """Add a row to both matrices: all marketplaces, learnt or not, in the training's own precision."""

@@ -5,15 +5,24 @@ from __future__ import annotations
 import hashlib
 import unicodedata
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import astuple, dataclass
 from functools import partial
+from itertools import chain
 
 from model_store.errors import ConfigurationError, InputError
 from training.data.pair_files import read_pairs, write_pairs
 from training.data.pairs import RelevancePair
 
-__all__ = ["Splits", "check_trainable", "normalised_query", "read_pairs", "split_by_query", "write_pairs"]
+__all__ = [
+    "Splits",
+    "check_trainable",
+    "normalised_query",
+    "read_pairs",
+    "split_by_query",
+    "split_fold",
+    "write_pairs",
+]
 
 MINIMUM_PER_CLASS = 5
 """Validation rows of each class below which ROC-AUC is mostly noise."""
@@ -55,19 +64,49 @@ def split_by_query(
         ConfigurationError: the fractions are negative or leave nothing for training.
     """
     _check_fractions(validation_fraction, test_fraction)
-    rows: defaultdict[str, defaultdict[str, list[RelevancePair]]] = defaultdict(lambda: defaultdict(list))
-    for pair in pairs:
-        rows[pair.marketplace][normalised_query(pair.query)].append(pair)
     train: list[RelevancePair] = []
     validation: list[RelevancePair] = []
     test: list[RelevancePair] = []
+    for ranking in _rankings(pairs, seed):
+        tested, validated = _held_out(len(ranking), validation_fraction, test_fraction)
+        test += chain.from_iterable(ranking[:tested])
+        validation += chain.from_iterable(ranking[tested : tested + validated])
+        train += chain.from_iterable(ranking[tested + validated :])
+    return Splits(tuple(train), tuple(validation), tuple(test))
+
+
+def split_fold(
+    pairs: Iterable[RelevancePair], *, fold: int, folds: int, seed: int = 0, validation_fraction: float = 0.2
+) -> Splits:
+    """Split pairs by query for cross-validation: over all folds every query is in one test part.
+
+    Queries are ranked as in `split_by_query`; every `folds`-th from number `fold` on is tested, and the
+    validation part, a fraction of all queries, comes out of the rest.
+
+    Raises:
+        ConfigurationError: the fraction is negative or leaves nothing for training.
+    """
+    _check_fractions(validation_fraction, 1 / folds)
+    train: list[RelevancePair] = []
+    validation: list[RelevancePair] = []
+    test: list[RelevancePair] = []
+    for ranking in _rankings(pairs, seed):
+        rest = [rows for place, rows in enumerate(ranking) if place % folds != fold]
+        validated = _held_out(len(ranking), validation_fraction, 0.0)[1]
+        test += chain.from_iterable(ranking[fold::folds])
+        validation += chain.from_iterable(rest[:validated])
+        train += chain.from_iterable(rest[validated:])
+    return Splits(tuple(train), tuple(validation), tuple(test))
+
+
+def _rankings(pairs: Iterable[RelevancePair], seed: int) -> Iterator[list[list[RelevancePair]]]:
+    """Every marketplace's queries in the order of their hashes, each as its sorted rows."""
+    rows: defaultdict[str, defaultdict[str, list[RelevancePair]]] = defaultdict(lambda: defaultdict(list))
+    for pair in pairs:
+        rows[pair.marketplace][normalised_query(pair.query)].append(pair)
     for marketplace, by_query in sorted(rows.items()):
         ranking = sorted(by_query, key=partial(_query_hash, seed, marketplace))
-        tested, validated = _held_out(len(ranking), validation_fraction, test_fraction)
-        test += _rows_of(ranking[:tested], by_query)
-        validation += _rows_of(ranking[tested : tested + validated], by_query)
-        train += _rows_of(ranking[tested + validated :], by_query)
-    return Splits(tuple(train), tuple(validation), tuple(test))
+        yield [sorted(by_query[query], key=astuple) for query in ranking]
 
 
 def check_trainable(
@@ -129,7 +168,3 @@ def _held_out(queries: int, validation_fraction: float, test_fraction: float) ->
     validated = max(round(queries * validation_fraction), int(validation_fraction > 0))
     tested = min(tested, max(queries - 1, 0))
     return tested, min(validated, max(queries - 1 - tested, 0))
-
-
-def _rows_of(queries: Sequence[str], by_query: Mapping[str, Sequence[RelevancePair]]) -> list[RelevancePair]:
-    return [pair for query in queries for pair in sorted(by_query[query], key=astuple)]

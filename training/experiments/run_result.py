@@ -33,6 +33,15 @@ class StepFacts(BaseModel):
     translated_rows: dict[str, int] = {}
 
 
+class StepResult(BaseModel):
+    """A step and its row of R."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    facts: StepFacts
+    test_auc: dict[str, float]
+
+
 class RunResult(BaseModel):
     """A finished run.
 

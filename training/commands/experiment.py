@@ -1,0 +1,44 @@
+"""`training experiment`: every run of a plan that is not finished."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from model_store.errors import ConfigurationError, InputError
+from training.commands.console import notes
+from training.data.sources import parse_source
+from training.experiments.output_folder import OutputFolder
+from training.experiments.plan import ExperimentPlan, load_plan
+from training.experiments.planned_run import planned_runs, shard_of
+from training.experiments.runner import PlanRunner
+
+OUTPUT = Path("var/experiments")
+
+
+def run_experiment(
+    plan_name: str, output: Path | None, shard: str | None, jobs: int, threads: int | None, rerun: bool
+) -> None:
+    """Check the whole plan, then run what is left of it."""
+    plan = load_plan(plan_name)
+    runs = planned_runs(plan)
+    _check_data(plan)
+    mine = shard_of(runs, shard)
+    folder = OutputFolder(output or OUTPUT / plan.name)
+    folder.begin(plan, runs, rerun)
+    threads = threads or max(1, (os.cpu_count() or 1) // jobs)
+    notes.print(f"{plan.name}: {len(mine)} runs in {folder.path}, {jobs} at a time with {threads} threads each")
+    PlanRunner(mine, folder, notes, jobs, threads).run_all()
+    notes.print(f"{plan.name}: all {len(mine)} runs are finished")
+
+
+def _check_data(plan: ExperimentPlan) -> None:
+    try:
+        available = parse_source(plan.data).available()
+    except (InputError, ConfigurationError) as error:
+        raise type(error)(f"{plan.name}: data: {error}") from error
+    for name in plan.marketplaces:
+        if name not in available:
+            raise ConfigurationError(
+                f"{plan.name}: sequences: no marketplace {name!r} in {plan.data}; it has {', '.join(available)}"
+            )

@@ -1,0 +1,71 @@
+"""Shards of one plan, run on several machines, as one output folder."""
+
+from __future__ import annotations
+
+import filecmp
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+from model_store.atomic_files import temporary_folder
+from model_store.errors import ConfigurationError
+from training.experiments.output_folder import PLAN, RUNS, decisive_of
+from training.experiments.plan import load_plan
+from training.experiments.planned_run import first_difference
+from training.experiments.run_result import RESULT, read_result
+
+
+def merge_outputs(output: Path, folders: Sequence[Path]) -> int:
+    """Copy finished runs of the folders into `output`, and return how many were new there.
+
+    Everything is checked before anything is copied.
+
+    Raises:
+        ConfigurationError: a folder is no output of the same plan, or two folders hold different results of
+            one run; names both.
+    """
+    _check_plans([*([output] if (output / PLAN).is_file() else []), *folders])
+    chosen: dict[str, Path] = {run.name: run for run in _finished(output)}
+    known = set(chosen)
+    for folder in folders:
+        for run in _finished(folder):
+            other = chosen.setdefault(run.name, run)
+            if other != run:
+                _check_same(other, run)
+    for name in sorted(set(chosen) - known):
+        _copy(chosen[name], output / RUNS)
+    shutil.copyfile(folders[0] / PLAN, output / PLAN)
+    return len(set(chosen) - known)
+
+
+def _check_plans(folders: Sequence[Path]) -> None:
+    first = None
+    for folder in folders:
+        if not (folder / PLAN).is_file():
+            raise ConfigurationError(f"{folder}: no {PLAN} there; name the output folders of one plan")
+        plan = load_plan(str(folder / PLAN))
+        first = first or plan
+        difference = first_difference(first.model_dump(mode="json"), plan.model_dump(mode="json"))
+        if difference:
+            raise ConfigurationError(f"{folder / PLAN} is not the plan of {folders[0]}: {difference}")
+
+
+def _finished(output: Path) -> list[Path]:
+    return sorted(path.parent for path in (output / RUNS).glob(f"*/{RESULT}"))
+
+
+def _check_same(one: Path, other: Path) -> None:
+    """Refuse two results of one run, unless one is a copy of the other."""
+    if filecmp.cmp(one / RESULT, other / RESULT, shallow=False):
+        return
+    results = [read_result(folder) for folder in (one, other)]
+    assert results[0] is not None
+    assert results[1] is not None
+    difference = first_difference(decisive_of(results[0]), decisive_of(results[1])) or "both were run"
+    raise ConfigurationError(f"{one} and {other} are different results of one run ({difference}): remove one")
+
+
+def _copy(run: Path, runs: Path) -> None:
+    with temporary_folder(runs, ".copy-") as partial:
+        shutil.copytree(run, partial, dirs_exist_ok=True)
+        partial.rename(runs / run.name)

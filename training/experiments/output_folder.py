@@ -1,0 +1,84 @@
+"""A plan's output folder: the plan as it was run, a folder for every run, what runs share."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from model_store.errors import ConfigurationError
+from training.experiments.plan import ExperimentPlan
+from training.experiments.planned_run import PlannedRun, first_difference
+from training.experiments.prepared_data import PreparedData
+from training.experiments.run_result import RunResult, read_result
+
+PLAN = "plan.yaml"
+RUNS = "runs"
+LOG = "log.txt"
+
+
+@dataclass(frozen=True, slots=True)
+class OutputFolder:
+    """Paths below one plan's output.
+
+    plan.yaml                        the plan as it was last run
+    runs/LABEL.us+es.seed0/          result.json, scores.safetensors, log.txt; work/ while it is unfinished
+    data/                            rows by seed and fold, shared by all methods
+    translations/                    translations by content
+    """
+
+    path: Path
+
+    def run_folder(self, run: PlannedRun) -> Path:
+        """Where a run leaves what it found."""
+        return self.path / RUNS / run.name
+
+    def data_of(self, run: PlannedRun) -> PreparedData:
+        """The rows that a run shares with others."""
+        return PreparedData(self.path / "data", run)
+
+    @property
+    def translations(self) -> Path:
+        """Where translations are kept."""
+        return self.path / "translations"
+
+    def result_of(self, run: PlannedRun) -> RunResult | None:
+        """What a finished run found; None while it is not finished."""
+        return read_result(self.run_folder(run))
+
+    def begin(self, plan: ExperimentPlan, runs: Sequence[PlannedRun], rerun: bool) -> None:
+        """Note the plan, once no finished run contradicts it.
+
+        Args:
+            rerun: drop finished runs that contradict the plan, so that they are run again.
+
+        Raises:
+            ConfigurationError: a finished run was made with another configuration; names the first field.
+        """
+        for run in runs:
+            result = self.result_of(run)
+            difference = None if result is None else first_difference(run.decisive(), decisive_of(result))
+            if difference is None:
+                continue
+            if not rerun:
+                raise ConfigurationError(
+                    f"{self.run_folder(run)} is finished with another configuration ({difference}): give the "
+                    "method another label, name another --output, or do such runs again with --rerun"
+                )
+            shutil.rmtree(self.run_folder(run))
+        plan.write(self.path / PLAN)
+
+
+def decisive_of(result: RunResult) -> dict[str, object]:
+    """What decided a finished run, in the form of `PlannedRun.decisive`."""
+    return {
+        "method": result.method,
+        "label": result.label,
+        "data": result.data,
+        "sequence": list(result.sequence),
+        "seed": result.seed,
+        "fold": result.fold,
+        "folds": result.folds,
+        "configuration": result.configuration,
+    }

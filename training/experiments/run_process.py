@@ -1,0 +1,112 @@
+"""Every run in a process of its own: its memory, its seeds and its crash are its own."""
+
+from __future__ import annotations
+
+import fcntl
+import multiprocessing
+import os
+import shutil
+import signal
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from multiprocessing.connection import wait
+from multiprocessing.context import ForkServerProcess
+from pathlib import Path
+
+from model_store.command_line import INTERRUPTED
+from model_store.errors import ConfigurationError, RelevanceError
+from training.experiments.planned_run import PlannedRun
+from training.run_files import read_json, write_json
+
+WORK = "work"
+
+# The server imports the libraries once; it never computes, so what it forks is as good as a new process.
+_CONTEXT = multiprocessing.get_context("forkserver")
+
+
+def start_process(
+    work: Callable[..., None], arguments: tuple[object, ...], log: Path, threads: int
+) -> ForkServerProcess:
+    """Call `work(*arguments)` in a new process that ends when this one does.
+
+    Args:
+        work: a function of a module.
+        log: what the process prints is appended to it.
+        threads: that the process computes with.
+    """
+    log.parent.mkdir(parents=True, exist_ok=True)
+    _CONTEXT.set_forkserver_preload([__name__, work.__module__])
+    process = _CONTEXT.Process(target=_enter, args=(work, arguments, log, threads))
+    process.start()
+    return process
+
+
+def told_exit(code: int) -> str:
+    """An exit code in words."""
+    if code >= 0:
+        return f"exit code {code}"
+    name = signal.Signals(-code).name
+    hint = ", which the system also sends when memory is short" if name == "SIGKILL" else ""
+    return f"killed by {name}{hint}"
+
+
+@contextmanager
+def work_folder(folder: Path, run: PlannedRun) -> Iterator[Path]:
+    """A run's folder for checkpoints, for one process at a time; gone once the run is finished.
+
+    What another configuration left in it is removed.
+
+    Raises:
+        ConfigurationError: another process is doing the run.
+    """
+    work = folder / WORK
+    work.mkdir(parents=True, exist_ok=True)
+    with (work / ".lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise ConfigurationError(
+                f"{folder}: another process is doing this run; wait until it ends"
+            ) from error
+        if read_json(work / "run.json") != run.decisive():
+            _empty(work, keep=".lock")
+            write_json(work / "run.json", run.decisive())
+        yield work
+        shutil.rmtree(work)
+
+
+def _enter(work: Callable[..., None], arguments: tuple[object, ...], log: Path, threads: int) -> None:
+    import torch
+
+    os.setsid()  # Ctrl-C is for the process that started this one, which then ends it
+    descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+    for stream in (sys.stdout, sys.stderr):
+        os.dup2(descriptor, stream.fileno())
+    os.close(descriptor)
+    os.environ["COLUMNS"] = "160"  # a log's lines are not wrapped as a terminal's
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    torch.set_num_threads(threads)
+    try:
+        work(*arguments)
+    except RelevanceError as error:
+        sys.stderr.write(f"error: {error}\n")
+        sys.exit(error.exit_code)
+
+
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    wait([parent.sentinel])
+    os._exit(INTERRUPTED)
+
+
+def _empty(folder: Path, keep: str) -> None:
+    for path in folder.iterdir():
+        if path.name == keep:
+            continue
+        if path.is_dir():
+            shutil.rmtree(path)
+        else:
+            path.unlink()
