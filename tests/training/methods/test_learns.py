@@ -1,0 +1,52 @@
+"""Every method learns one marketplace of the catalogue about as well as plain fine-tuning does."""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+from training.configuration import load_configuration
+from training.data.pairs import RelevancePair
+from training.data.sources import parse_source
+from training.evaluation import roc_auc
+from training.labelled_tokens import LabelledTokens
+from training.marketplace_data import checked_splits
+from training.methods.base import MarketplaceRows, MethodContext
+from training.methods.registry import METHODS
+
+MARKETPLACE = "us"
+PEER = "sequential_finetuning"
+CONFIGURATION = load_configuration("quickstart", {"base_encoder": "packaged:2", "translation": "none"})
+
+pytestmark = [pytest.mark.long, pytest.mark.timeout(900)]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("methods")
+
+
+@cache
+def catalogue_rows() -> dict[str, tuple[RelevancePair, ...]]:
+    pairs = parse_source("catalogue:1200").load([MARKETPLACE], CONFIGURATION.seed)
+    return checked_splits(pairs, CONFIGURATION, "catalogue")[MARKETPLACE].named()
+
+
+@cache
+def learnt_auc(name: str, folder: Path) -> float:
+    context = MethodContext.of(CONFIGURATION, folder / name)
+    tokens = {part: LabelledTokens.of(pairs, context.tokenizer) for part, pairs in catalogue_rows().items()}
+    rows = MarketplaceRows(MARKETPLACE, tokens["train"], tokens["validation"])
+    method = METHODS[name](context)
+    if method.is_joint:
+        method.learn_together({MARKETPLACE: rows})
+    else:
+        method.learn(rows)
+    return roc_auc(tokens["test"].labels, method.logits(MARKETPLACE, tokens["test"].tokenized))
+
+
+@pytest.mark.parametrize("name", [name for name in METHODS if name != PEER])
+def test_it_learns_a_marketplace_as_plain_fine_tuning_does(name: str, folder: Path) -> None:
+    assert learnt_auc(name, folder) >= learnt_auc(PEER, folder) - 0.02
