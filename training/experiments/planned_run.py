@@ -59,7 +59,7 @@ def planned_runs(plan: ExperimentPlan) -> list[PlannedRun]:
         TranslationError: a language pair has no translator.
     """
     folds: Sequence[int | None] = [None] if plan.folds is None else range(plan.folds)
-    sequences = {method.label: _sequences(plan, method) for method in plan.methods}
+    sequences = {method.label: sequences_of(plan, method) for method in plan.methods}
     configurations = {method.label: _configuration(plan, method) for method in plan.methods}
     for method in plan.methods:
         _check(method, configurations[method.label], sequences[method.label])
@@ -70,6 +70,23 @@ def planned_runs(plan: ExperimentPlan) -> list[PlannedRun]:
         for method in plan.methods
         for sequence in sequences[method.label]
     ]
+
+
+def sequences_of(plan: ExperimentPlan, method: PlannedMethod) -> list[tuple[str, ...]]:
+    """The sequences that a method of the plan runs for.
+
+    A method that does not learn on gives the same models whatever the order: it has the first of every set.
+
+    Raises:
+        ConfigurationError: no such method.
+    """
+    sequences = list(plan.sequences[:1] if method.only_first_sequence else plan.sequences)
+    if method_named(method.method, method.label).is_continual:
+        return sequences
+    first_of_set: dict[frozenset[str], tuple[str, ...]] = {}
+    for sequence in sequences:
+        first_of_set.setdefault(frozenset(sequence), sequence)
+    return list(first_of_set.values())
 
 
 def shard_of(runs: Sequence[PlannedRun], shard: str | None) -> list[PlannedRun]:
@@ -96,16 +113,6 @@ def method_named(name: str, label: str) -> type[Method]:
     if name not in METHODS:
         raise ConfigurationError(f"methods: {label}: {name!r} is no method ({', '.join(METHODS)})")
     return METHODS[name]
-
-
-def _sequences(plan: ExperimentPlan, method: PlannedMethod) -> list[tuple[str, ...]]:
-    sequences = list(plan.sequences[:1] if method.only_first_sequence else plan.sequences)
-    if method_named(method.method, method.label).is_continual:
-        return sequences
-    first_of_set: dict[frozenset[str], tuple[str, ...]] = {}
-    for sequence in sequences:
-        first_of_set.setdefault(frozenset(sequence), sequence)
-    return list(first_of_set.values())
 
 
 def _configuration(plan: ExperimentPlan, method: PlannedMethod) -> TrainingConfiguration:
