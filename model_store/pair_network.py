@@ -91,7 +91,7 @@ class PairNetwork(nn.Module, ABC):
         if kind == "cross":
             assert batch.joint is not None
             hidden = self.run_layers(self.embed(batch.joint), batch.joint.mask, batch.joint.padded, route, maps)
-            return self.joint_features(hidden, batch.joint.mask, batch.joint.segments)
+            return self.joint_features(hidden, batch.joint.mask, batch.joint.segments, route)
         assert batch.queries is not None
         assert batch.products is not None
         assert batch.query_index is not None
@@ -100,8 +100,8 @@ class PairNetwork(nn.Module, ABC):
         queries = self.encode_texts(batch.queries, route, maps, lower)
         products = self.encode_texts(batch.products, route, maps, lower)
         if kind == "two_tower":
-            query_means = _masked_mean(queries, batch.queries.mask)[batch.query_index]
-            product_means = _masked_mean(products, batch.products.mask)[batch.product_index]
+            query_means = self.pool(queries, batch.queries.mask, route)[batch.query_index]
+            product_means = self.pool(products, batch.products.mask, route)[batch.product_index]
             return similarity_features(query_means, product_means)
         hidden = torch.cat([queries[batch.query_index], products[batch.product_index]], dim=1)
         mask = torch.cat([batch.queries.mask[batch.query_index], batch.products.mask[batch.product_index]], dim=1)
@@ -109,7 +109,7 @@ class PairNetwork(nn.Module, ABC):
             [batch.queries.segments[batch.query_index], batch.products.segments[batch.product_index]], dim=1
         )
         hidden = self.run_layers(hidden, mask, True, route, maps, first=lower)
-        return self.joint_features(hidden, mask, segments)
+        return self.joint_features(hidden, mask, segments, route)
 
     def encode_texts(
         self, texts: TextBatch, route: Route, maps: AttentionMaps | None = None, layers: int | None = None
@@ -119,22 +119,24 @@ class PairNetwork(nn.Module, ABC):
 
     def text_means(self, texts: TextBatch, route: Route) -> Tensor:
         """Token means (texts, hidden): all that the two-tower head needs of a text."""
-        return _masked_mean(self.encode_texts(texts, route), texts.mask)
+        return self.pool(self.encode_texts(texts, route), texts.mask, route)
 
-    def joint_features(self, hidden: Tensor, mask: Tensor, segments: Tensor) -> Tensor:
+    def joint_features(self, hidden: Tensor, mask: Tensor, segments: Tensor, route: Route) -> Tensor:
         """(pairs, features) of joint hidden states (pairs, tokens, hidden), with their mask and segments."""
         configuration = self.heads.configuration
         if configuration.kind == "similarity":
             return similarity_features(
-                _masked_mean(hidden, segments == QUERY_SEGMENT),
-                _masked_mean(hidden, segments == PRODUCT_SEGMENT),
+                self.pool(hidden, segments == QUERY_SEGMENT, route),
+                self.pool(hidden, segments == PRODUCT_SEGMENT, route),
             )
-        return hidden[:, 0] if configuration.pooling == "first_token" else _masked_mean(hidden, mask)
+        return self.pool(hidden, mask, route, first_token=configuration.pooling == "first_token")
 
-
-def _masked_mean(hidden: Tensor, mask: Tensor) -> Tensor:
-    weights = mask.unsqueeze(-1).to(hidden.dtype)
-    return (hidden * weights).sum(1) / weights.sum(1).clamp_min(1.0)
+    def pool(self, hidden: Tensor, mask: Tensor, route: Route, first_token: bool = False) -> Tensor:  # noqa: ARG002
+        """(texts, hidden): mean of the tokens in the mask, or the first token; a subclass may use the route."""
+        if first_token:
+            return hidden[:, 0]
+        weights = mask.unsqueeze(-1).to(hidden.dtype)
+        return (hidden * weights).sum(1) / weights.sum(1).clamp_min(1.0)
 
 
 def _check(pair_encoding: PairEncoding, head: HeadConfiguration, layers: int) -> None:

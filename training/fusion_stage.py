@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from model_store.network import RelevanceNetwork
 from model_store.pair_batch import PairBatch
 from model_store.pair_network import AttentionMaps, Route
 from training.adapter_stage import task_losses, validation_auc
@@ -64,11 +65,7 @@ class FusionStage:
         """The new fusion layer and the head; everything else is frozen."""
         network = self._environment.network
         assert self._student.fusion is not None
-        fusion = [
-            parameter
-            for module in network.fusion_modules(self._student.fusion)
-            for parameter in module.parameters()
-        ]
+        fusion = [p for module in network.fusion_modules(self._student.fusion) for p in module.parameters()]
         head = list(network.heads.parameters_of(self._head_name))
         network.train_only([*fusion, *head])
         rate = self.configuration.learning_rate
@@ -81,28 +78,17 @@ class FusionStage:
 
     def losses(self, batch: Batch, rank: int, processes: int) -> Iterator[tuple[Tensor, dict[str, float]]]:
         """Losses of each micro-batch, scaled so that their sum is the batch's mean."""
+        network = self._environment.network
         data, head = self._sets[batch.data_set], self._heads[batch.data_set]
         rows = batch.rows[rank::processes]
         new = batch.data_set == _NEW
         if new or self._distillation.task_loss_on_translations:
             yield from task_losses(self._environment, data, rows, len(batch.rows), self._student, head)
             if self._value_regularisation > 0:
-                yield self._value_penalty()
+                assert self._student.fusion is not None
+                yield self._value_regularisation * value_distance(network, self._student.fusion), {}
         if self._distillation.weight > 0 and (not new or self._distillation.on_new_data):
             yield from self._distillation_losses(data, rows, len(batch.rows), head)
-
-    def _value_penalty(self) -> tuple[Tensor, dict[str, float]]:
-        """AdapterFusion's own regularisation: squared distance of the value matrices from the identity."""
-        assert self._student.fusion is not None
-        modules = self._environment.network.fusion_modules(self._student.fusion)
-        distances = [
-            (module.value.weight - torch.eye(len(module.value.weight), device=module.value.weight.device))
-            .square()
-            .sum()
-            for module in modules
-        ]
-        penalty = self._value_regularisation * torch.stack(distances).sum()
-        return penalty, {}
 
     def _distillation_losses(
         self, data: LabelledTokens, rows: np.ndarray, batch_size: int, head: int
@@ -133,3 +119,11 @@ class FusionStage:
     def validate(self) -> float:
         """ROC-AUC on the new marketplace's validation rows."""
         return validation_auc(self._environment, self._validation, self._student, self._head)
+
+
+def value_distance(network: RelevanceNetwork, fusion: str) -> Tensor:
+    """AdapterFusion's own regularisation: squared distance of a fusion's value matrices from the identity."""
+    values = [module.value.weight for module in network.fusion_modules(fusion)]
+    return torch.stack(
+        [(value - torch.eye(len(value), device=value.device)).square().sum() for value in values]
+    ).sum()

@@ -75,7 +75,7 @@ class LatePairs(CrossPairs):
         padded = not bool(mask.all())
         network = self.network
         hidden = network.run_layers(hidden, mask, padded, self.route, None, first=self._lower)
-        features = network.joint_features(hidden, mask, segments)
+        features = network.joint_features(hidden, mask, segments, self.route)
         return _floats(network.heads(features, _heads(rows).to(features.device)))
 
     def _states(self, texts: dict[TextKey, TokenIds]) -> dict[TextKey, Tensor]:

@@ -10,11 +10,10 @@ from pathlib import Path
 from training.commands.console import notes
 from training.commands.continual import load_splits
 from training.configuration import load_configuration
-from training.environment import prepare_environment
+from training.evaluation import roc_auc
 from training.labelled_tokens import LabelledTokens
-from training.marketplace_data import EvaluationTokens
+from training.methods.base import MarketplaceRows, MethodContext
 from training.methods.sequential_finetuning import SequentialFinetuning
-from training.new_network import new_network
 from training.overrides import Overrides
 from training.run_files import write_json
 
@@ -25,20 +24,18 @@ def finetune_sequentially(
     """Fine-tune on one marketplace after another and write the matrix of test ROC-AUC."""
     configuration = load_configuration(preset, overrides)
     splits = load_splits(data, sequence, configuration)
-    network, tokenizer = new_network(configuration)
-    environment = prepare_environment(configuration, network, tokenizer)
-    evaluation = {
-        name: EvaluationTokens.of({"validation": parts.validation, "test": parts.test}, tokenizer)
-        for name, parts in splits.items()
-    }
     started = time.monotonic()
     matrix: list[dict[str, float]] = []
     with tempfile.TemporaryDirectory() as folder:
-        method = SequentialFinetuning(environment, configuration.finetuning_stage, Path(folder))
+        method = SequentialFinetuning(MethodContext.of(configuration, Path(folder)))
+        tokenizer = method.context.tokenizer
+        test = {name: LabelledTokens.of(parts.test, tokenizer) for name, parts in splits.items()}
         for marketplace, parts in splits.items():
-            train = LabelledTokens.of(parts.train, tokenizer)
-            method.learn(marketplace, train, evaluation[marketplace].validation)
-            matrix.append(method.test_auc(evaluation))
+            train, validation = (LabelledTokens.of(rows, tokenizer) for rows in (parts.train, parts.validation))
+            method.learn(MarketplaceRows(marketplace, train, validation))
+            matrix.append(
+                {name: roc_auc(rows.labels, method.logits(name, rows.tokenized)) for name, rows in test.items()}
+            )
             known = "  ".join(f"{name} {auc:.4f}" for name, auc in matrix[-1].items())
             notes.print(f"fine-tuned on {marketplace}: test ROC-AUC {known}")
     write_json(

@@ -4,8 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from training.methods.adapter import Adapter
+from training.methods.adapter_fusion_joint import AdapterFusionJoint
+from training.methods.attention_distillation import AttentionDistillation
+from training.methods.attention_distillation_translation import AttentionDistillationTranslation
 from training.methods.base import Method
+from training.methods.dytox import Dytox
+from training.methods.sequential_finetuning import SequentialFinetuning
+from training.methods.single_marketplace import SingleMarketplace
 
-_METHODS: tuple[type[Method], ...] = ()
+_METHODS: tuple[type[Method], ...] = (
+    SingleMarketplace,
+    SequentialFinetuning,
+    Adapter,
+    AdapterFusionJoint,
+    Dytox,
+    AttentionDistillation,
+    AttentionDistillationTranslation,
+)
 
 METHODS: Mapping[str, type[Method]] = {method.name: method for method in _METHODS}

@@ -45,5 +45,5 @@ def lent_rows(method: str) -> Iterator[Lend]:
 
 def _watched(data: LabelledTokens) -> Iterator[weakref.ref[object]]:
     tokenized = data.tokenized
-    parts = (data, data.labels, data.lengths, tokenized.query_index, tokenized.product_index)
+    parts: tuple[object, ...] = (data, data.labels, data.lengths, tokenized.query_index, tokenized.product_index)
     yield from (weakref.ref(part) for part in parts)

@@ -1,0 +1,67 @@
+"""Adapter: one adapter and one head per marketplace on the frozen encoder, nothing shared beyond it."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from model_store.network import parameter_count
+from model_store.pair_network import Route
+from model_store.pair_tokens import TokenizedPairs
+from training.adapter_stage import AdapterStage
+from training.environment import TrainingEnvironment, seed_stage
+from training.finetuning_stage import add_calibrated_head
+from training.finished_stage import finished_stage
+from training.methods.base import MarketplaceRows, Method, MethodContext, ServedVersion
+
+
+class Adapter(Method):
+    """One adapter per marketplace, trained on its rows and scoring its pairs."""
+
+    name = "adapter"
+    title = "Adapter"
+    is_continual = False
+
+    def __init__(self, context: MethodContext) -> None:
+        super().__init__(context)
+        self._environment = context.relevance_environment()
+
+    def learn(self, rows: MarketplaceRows) -> None:
+        """Train a new adapter and its head."""
+        self.refuse_known(rows.marketplace)
+        train_adapter(self._environment, rows, self.context)
+        self.marketplaces.append(rows.marketplace)
+
+    def logits(self, marketplace: str, pairs: TokenizedPairs) -> np.ndarray:
+        """As in `Method`: by the marketplace's own adapter and head."""
+        name = marketplace if marketplace in self.marketplaces else self.marketplaces[-1]
+        head = self._environment.network.heads.names.index(name)
+        return self._environment.logits(pairs, Route((name,)), head)
+
+    @property
+    def trainable_parameters(self) -> int:
+        """The newest adapter and its head."""
+        network, newest = self._environment.network, self.marketplaces[-1]
+        adapter = [p for module in network.adapter_modules(newest) for p in module.parameters()]
+        return parameter_count([*adapter, *network.heads.parameters_of(newest)])
+
+    @property
+    def total_parameters(self) -> int:
+        """The encoder, all adapters and all heads."""
+        return parameter_count(list(self._environment.network.parameters()))
+
+    def served_versions(self) -> tuple[ServedVersion, ...]:
+        """One version per marketplace: a version's route is one adapter, or a fusion over all of its."""
+        network = self._environment.network
+        return tuple(ServedVersion(network, Route((name,)), {name: name}) for name in self.marketplaces)
+
+
+def train_adapter(environment: TrainingEnvironment, rows: MarketplaceRows, context: MethodContext) -> None:
+    """Add an adapter and a head of the marketplace's name to the network and train them on its rows."""
+    name, configuration = rows.marketplace, environment.configuration
+    seed_stage(configuration.seed, name, "modules")
+    environment.network.add_adapter(name)
+    add_calibrated_head(environment, name, rows.train)
+    seed = seed_stage(configuration.seed, name, "adapter")
+    stage = AdapterStage(environment, name, name, rows.train, rows.validation, seed)
+    folder = context.folder / "adapters" / name
+    finished_stage(stage, environment.network, environment.accelerator, folder, configuration.checkpoint_seconds)
