@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from importlib.metadata import PackageNotFoundError, version
 
-from fastapi import FastAPI
+from fastapi import Depends, FastAPI
 from fastapi_offline import FastAPIOffline
 from starlette.middleware.cors import CORSMiddleware
 
@@ -17,6 +17,7 @@ from service.api import (
     compare,
     console,
     health,
+    jobs,
     metrics,
     model,
     model_versions,
@@ -26,14 +27,16 @@ from service.api import (
 )
 from service.api.compatible import predict, rerank
 from service.api.errors import install_error_handlers
-from service.api.keys import KeyMiddleware, check_keys
+from service.api.keys import DECLARED_KEY, KeyMiddleware, check_keys
 from service.api.observation import ObservationMiddleware
+from service.api.request_id import HEADER as REQUEST_ID_HEADER
 from service.api.request_id import RequestIdMiddleware
 from service.cache.opening import opened_cache
 from service.engine.comparison import Comparison
 from service.engine.micro_batching import MicroBatching
 from service.engine.served_model import ServedModel
 from service.engine.worker_thread import WorkerThread
+from service.jobs.fill_jobs import FillJobs
 from service.metrics import ServiceMetrics
 from service.settings import ServiceSettings
 from service.state import ServiceState
@@ -46,15 +49,14 @@ _ROUTES = (
     score_stream,
     cache,
     cache_administration,
+    jobs,
     model,
     model_versions,
     compare,
     rerank,
     predict,
-    health,
-    metrics,
-    console,
 )
+_OPEN_ROUTES = (health, metrics, console)
 
 
 def _unannounced(model: ServedModel) -> None:
@@ -81,15 +83,21 @@ def create_app(settings: ServiceSettings, announce: Callable[[ServedModel], None
         strict_content_type=False,
     )
     # The last one added is the first one to see a request.
+    app.add_middleware(KeyMiddleware, settings=settings)
     if settings.cors_origins:
         app.add_middleware(
-            CORSMiddleware, allow_origins=list(settings.cors_origins), allow_methods=["*"], allow_headers=["*"]
+            CORSMiddleware,
+            allow_origins=list(settings.cors_origins),
+            allow_methods=["*"],
+            allow_headers=["*"],
+            expose_headers=[REQUEST_ID_HEADER, "Retry-After"],
         )
-    app.add_middleware(KeyMiddleware, settings=settings)
     app.add_middleware(ObservationMiddleware, metrics=figures, tracing=tracing)
     app.add_middleware(RequestIdMiddleware)
     install_error_handlers(app)
     for module in _ROUTES:
+        app.include_router(module.router, dependencies=[Depends(DECLARED_KEY)])
+    for module in _OPEN_ROUTES:
         app.include_router(module.router)
     return app
 
@@ -108,12 +116,14 @@ async def _lifespan(
     comparison = Comparison(settings, thread, served)
     try:
         async with opened_cache(settings) as offline_cache:
-            state = ServiceState(settings, figures, batching, served, comparison, offline_cache)
+            fills = FillJobs(settings, served, batching, figures)
+            state = ServiceState(settings, figures, batching, served, comparison, offline_cache, fills)
             app.state.service = state
             figures.watch(state)
             served.begin_loading()
             watching = asyncio.create_task(served.watch())
             yield
+            await fills.queue.close()
             watching.cancel()
             with suppress(asyncio.CancelledError):
                 await watching

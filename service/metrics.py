@@ -40,6 +40,8 @@ class ServiceMetrics(EngineObserver):
         self._scores = self._histogram("scores", "Scores", _SCORES, "marketplace")
         self._lookups = self._counter("cache_lookups", "Look-ups of queries", "marketplace", "status")
         self._writes = self._counter("cache_writes", "Pairs written to the cache", "marketplace")
+        self._jobs = self._counter("jobs", "Jobs that have ended", "marketplace", "outcome")
+        self._filled = self._counter("fill_pairs", "Pairs that jobs scored", "marketplace")
 
     def answered(self, route: str, status: int, seconds: float) -> None:
         """A request was answered; `route` is its template, as `/cache/{marketplace}`."""
@@ -64,6 +66,14 @@ class ServiceMetrics(EngineObserver):
     def looked_up(self, marketplace: str, status: str) -> None:
         """A query was looked up in the cache."""
         self._lookups.labels(marketplace, status).inc()
+
+    def job_ended(self, marketplace: str, outcome: str) -> None:
+        """A job has ended: `succeeded`, `failed` or `cancelled`."""
+        self._jobs.labels(marketplace, outcome).inc()
+
+    def filled(self, marketplace: str, pairs: int) -> None:
+        """A job has scored pairs."""
+        self._filled.labels(marketplace).inc(pairs)
 
     def tokenized(self, pairs: int, seconds: float) -> None:  # noqa: ARG002 - as in EngineObserver
         """As in `EngineObserver`."""
@@ -108,6 +118,9 @@ class _Gauges(Collector):
         yield _count("model_loads", "Versions that were loaded", model.loads)
         yield _count("model_load_failures", "Attempts to load a version that failed", model.failed_loads)
         yield _gauge("model_refused", "1 while a newer version is refused", int(model.refused is not None))
+        jobs = state.jobs.queue
+        yield _gauge("jobs_running", "Jobs that are being done", len(jobs.running()))
+        yield _gauge("jobs_waiting", "Jobs whose turn has not come", len(jobs.waiting()))
         scorer = model.loaded_scorer
         yield _gauge("model_version", "Version that scores; 0 without", scorer.model_version if scorer else 0)
         if scorer is None:

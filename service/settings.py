@@ -104,6 +104,10 @@ class ServiceSettings(BaseSettings):
     fill_kept_share_change: float = Field(default=0.25, ge=0, le=1)
     fill_empty_share_change: float = Field(default=0.25, ge=0, le=1)
 
+    jobs_folder: Path | None = None
+    jobs_waiting: int = Field(default=20, ge=0, le=1000)
+    jobs_kept: int = Field(default=100, ge=1, le=10_000)
+
     @classmethod
     def settings_customise_sources(
         cls,

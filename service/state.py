@@ -1,4 +1,4 @@
-"""What lives as long as the service: settings, metrics, batching, models, cache."""
+"""What lives as long as the service: settings, metrics, batching, models, cache, jobs."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from service.cache.offline_cache import OfflineCache
 from service.engine.comparison import Comparison
 from service.engine.micro_batching import MicroBatching
 from service.engine.served_model import ServedModel
+from service.jobs.fill_jobs import FillJobs
 from service.metrics import ServiceMetrics
 from service.settings import ServiceSettings
 
@@ -25,6 +26,7 @@ class ServiceState:
         model: ServedModel,
         comparison: Comparison,
         cache: OfflineCache,
+        jobs: FillJobs,
     ) -> None:
         self.settings = settings
         self.metrics = metrics
@@ -32,6 +34,7 @@ class ServiceState:
         self.model = model
         self.comparison = comparison
         self.cache = cache
+        self.jobs = jobs
 
 
 def state_of(app: FastAPI) -> ServiceState:

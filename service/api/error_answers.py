@@ -12,7 +12,7 @@ _MEANINGS = {
     403: "The key is not one for administration",
     404: "There is nothing of that name",
     408: "The body did not arrive within BODY_SECONDS",
-    409: "The store cannot do that",
+    409: "The state of the store, the model or the job does not allow that",
     413: "The body is larger than MAX_BODY_BYTES",
     415: "The body is declared as something else than JSON",
     422: "A field is wrong; `detail` names it",

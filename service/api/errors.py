@@ -14,6 +14,7 @@ from starlette.responses import JSONResponse, Response
 
 from model_store.errors import (
     CacheUnavailableError,
+    ConfigurationError,
     DeadlineExceededError,
     InputError,
     OverloadedError,
@@ -24,6 +25,7 @@ from model_store.errors import (
 from service.api.observation import ERROR_KEY
 from service.api.presence import ClientLeftError
 from service.api.request_id import HEADER, request_id_of
+from service.jobs.candidate_folder import JobsNotConfiguredError
 
 RETRY_AFTER_SECONDS = 5
 
@@ -123,6 +125,8 @@ def _validation_error(request: Request, error: Exception) -> Response:
 
 _STATUSES: tuple[tuple[type[RelevanceError], int, str], ...] = (
     (InputError, 422, _CODES[422]),
+    (JobsNotConfiguredError, 404, "not_configured"),
+    (ConfigurationError, 409, _CODES[409]),
     (OverloadedError, 429, "overloaded"),
     (DeadlineExceededError, 503, "deadline_exceeded"),
     (ShuttingDownError, 503, "shutting_down"),

@@ -8,6 +8,7 @@ import ipaddress
 from collections.abc import Iterable
 
 from fastapi import Request
+from fastapi.security import HTTPBearer
 from pydantic import SecretStr
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -19,6 +20,14 @@ from service.settings import ServiceSettings
 _OPEN = frozenset({"/", "/healthz", "/readyz", "/metrics", "/docs", "/openapi.json"})
 _OPEN_BELOW = ("/docs/", "/console/")
 _ADMINISTRATION = ("/model/", "/compare", "/admin/")
+_JOBS = "/jobs/"
+
+DECLARED_KEY = HTTPBearer(
+    scheme_name="key",
+    description="One of API_KEYS, or of ADMIN_KEYS; none where the service has no keys.",
+    auto_error=False,
+)
+"""Dependency of a route that takes a key: OpenAPI tells of it, `KeyMiddleware` asks for it."""
 
 
 def check_keys(settings: ServiceSettings) -> None:
@@ -40,8 +49,8 @@ def check_keys(settings: ServiceSettings) -> None:
 class KeyMiddleware:
     """Checks the key of every request but those for health, metrics, documentation and the console's page.
 
-    Without API_KEYS everything is open. With them, what changes or compares models or purges the cache takes one
-    of ADMIN_KEYS, and everything else takes either kind.
+    Without API_KEYS everything is open. With them, what changes or compares models, purges or fills the cache
+    takes one of ADMIN_KEYS, and everything else takes either kind.
     """
 
     def __init__(self, app: ASGIApp, settings: ServiceSettings) -> None:
@@ -59,7 +68,7 @@ class KeyMiddleware:
         if not is_admin and not _is_among(given, self._keys):
             problem = "there is no key" if given is None else "the key is unknown"
             await self._refuse(scope, receive, send, 401, f"{problem}; send Authorization: Bearer KEY")
-        elif not is_admin and scope["path"].startswith(_ADMINISTRATION):
+        elif not is_admin and _is_administration(scope):
             await self._refuse(scope, receive, send, 403, "this takes one of ADMIN_KEYS")
         else:
             await self._app(scope, receive, send)
@@ -69,6 +78,11 @@ class KeyMiddleware:
         headers = {"WWW-Authenticate": "Bearer"} if status == 401 else None
         answer = error_answer(Request(scope), status, code, detail, "AuthorizationError", headers)
         await answer(scope, receive, send)
+
+
+def _is_administration(scope: Scope) -> bool:
+    path: str = scope["path"]
+    return path.startswith(_ADMINISTRATION) or (path.startswith(_JOBS) and scope["method"] not in ("GET", "HEAD"))
 
 
 def _is_open(scope: Scope) -> bool:

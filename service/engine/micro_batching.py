@@ -19,6 +19,7 @@ from model_store.product import QueryProductPair
 from model_store.scoring import probabilities
 from service.engine.admission import Admission, Ticket, TokenRate
 from service.engine.batch_plan import BatchPlan
+from service.engine.giving_way import GivingWay
 from service.engine.observer import BatchFigures, EngineObserver
 from service.engine.row_work import RowWork
 from service.engine.scorer import PreparedPairs, Scorer, TextSide
@@ -53,6 +54,12 @@ class _Call:
     waits_for_its_first_batch: bool = True
     # Stays pending until there is an answer, so that it can be cancelled at any moment.
     future: Future[np.ndarray] = field(default_factory=Future)
+
+
+@dataclass(frozen=True, slots=True)
+class _Task:
+    work: Callable[[], None]
+    gives_way: bool
 
 
 class MicroBatching:
@@ -111,14 +118,17 @@ class MicroBatching:
         self._observer.tokenized(len(pairs), time.perf_counter() - started)
         return prepared
 
-    async def run(self, function: Callable[[], _Result]) -> _Result:
-        """The result of a function that needs a scorer for itself, called between two batches.
+    async def run(self, function: Callable[[], _Result], *, gives_way: bool = False) -> _Result:
+        """The result of a function that needs a scorer for itself, called between two batches. From any loop.
+
+        Args:
+            gives_way: let requests go first; the function takes about as long as a batch.
 
         Raises:
             ShuttingDownError: the service ends.
         """
         future: Future[_Result] = Future()
-        self._computing.hand_over(lambda: _settle(future, function))
+        self._computing.hand_over(_Task(lambda: _settle(future, function), gives_way))
         return await asyncio.wrap_future(future)
 
     def close(self) -> None:
@@ -131,13 +141,14 @@ class _ComputingThread:
     def __init__(self, rate: TokenRate, observer: EngineObserver) -> None:
         self._rate, self._observer = rate, observer
         self._wake = threading.Condition()
-        self._arrived: list[_Call | Callable[[], None]] = []
+        self._arrived: list[_Call | _Task] = []
         self._closed = False
         self._plans: dict[Scorer, BatchPlan[_Call]] = {}
+        self._giving_way = GivingWay()
         self._thread = threading.Thread(target=self._run, name="scoring", daemon=True)
         self._thread.start()
 
-    def hand_over(self, item: _Call | Callable[[], None]) -> None:
+    def hand_over(self, item: _Call | _Task) -> None:
         with self._wake:
             if self._closed:
                 raise ShuttingDownError("the service is being shut down; ask again in a moment")
@@ -153,22 +164,28 @@ class _ComputingThread:
     def _run(self) -> None:
         while True:
             with self._wake:
-                self._wake.wait_for(lambda: self._closed or self._arrived or self._plans)
+                self._wake.wait_for(self._has_work)
                 arrived, self._arrived = self._arrived, []
             if self._closed:
                 break
             for item in arrived:
                 if isinstance(item, _Call):
                     self._begin(item)
+                elif item.gives_way:
+                    self._giving_way.add(item.work)
                 else:
-                    item()
+                    item.work()
             for scorer, plan in list(self._plans.items()):
                 self._compute_batch(scorer, plan)
                 if not plan:
                     del self._plans[scorer]
+            self._giving_way.take_turn(requests_wait=bool(self._plans))
         waiting = [item for item in arrived if isinstance(item, _Call)]
         for call in (*waiting, *(call for plan in self._plans.values() for call in plan.waiting())):
             call.future.cancel()
+
+    def _has_work(self) -> bool:
+        return bool(self._closed or self._arrived or self._plans or self._giving_way)
 
     def _begin(self, call: _Call) -> None:
         if call.future.cancelled():

@@ -21,6 +21,11 @@ class Computing(Protocol):
         """Return when no step is being taken any more."""
 
 
+def computing_for(batching: MicroBatching | None) -> Computing:
+    """Between the batches of requests where there are any, else on a thread of its own."""
+    return SharedComputing(batching) if batching else OwnComputing()
+
+
 class OwnComputing:
     """A thread that does nothing else."""
 
@@ -41,14 +46,14 @@ class OwnComputing:
 
 
 class SharedComputing:
-    """The thread that computes requests' batches; theirs and the fill's take turns."""
+    """The thread that computes requests' batches, which come first."""
 
     def __init__(self, batching: MicroBatching) -> None:
         self._batching = batching
 
     async def run(self, steps: Iterator[None]) -> None:
         """As in `Computing`."""
-        while await self._batching.run(lambda: next(steps, self)) is None:
+        while await self._batching.run(lambda: next(steps, self), gives_way=True) is None:
             pass
 
     async def close(self) -> None:

@@ -13,13 +13,13 @@ from service.cache.generation_builder import GenerationBuilder
 from service.fill.candidate_chunks import CandidateChunks, ChosenQueries, ChunkSizes, ReadingState
 from service.fill.candidates import CandidateFile
 from service.fill.chunk_scoring import ChunkScoring
-from service.fill.computing import OwnComputing, SharedComputing
+from service.fill.computing import computing_for
 from service.fill.fill_record import Checkpoint
 from service.fill.fill_state import FillState
 from service.fill.fill_target import FillTarget
 from service.fill.generation_writer import GenerationWriter
 from service.fill.patience import Patience
-from service.fill.progress import FillProgress
+from service.fill.progress import Progress
 from service.fill.query_log import QueryLog
 from service.fill.rejected_rows import RejectedRows
 from service.fill.report import FillCounts
@@ -37,7 +37,7 @@ class FillPass:
         chosen: ChosenQueries | None,
         state: FillState,
         patience: Patience,
-        progress: FillProgress,
+        progress: Progress,
         times: StageTimes,
     ) -> None:
         self._target = target
@@ -49,14 +49,12 @@ class FillPass:
         self._progress = progress
         self._times = times
         settings = target.settings
-        name = f"{target.marketplace}-{state.record.fill_id}"
+        fill_id = state.record.fill_id
         start = state.record.newest
         self._start = start
         self._counts = FillCounts(scored=start.scored, kept=start.kept)
-        self.rejected = RejectedRows(
-            settings.fill_folder / f"{name}.rejected.jsonl", start.reading.rejected_bytes
-        )
-        self.queries = QueryLog(settings.fill_folder / f"{name}.queries", start.query_log_bytes)
+        self.rejected = RejectedRows(state.file.rejected_rows(fill_id), start.reading.rejected_bytes)
+        self.queries = QueryLog(state.file.query_log(fill_id), start.query_log_bytes)
         self._sample = ScoredSample(settings.fill_rescored_pairs, start.sample)
         self._histogram = start.histogram
         builder = GenerationBuilder(target.cache, state.generation)
@@ -76,7 +74,7 @@ class FillPass:
             CacheUnavailableError: the cache stays away.
         """
         target = self._target
-        computing = SharedComputing(target.batching) if target.batching else OwnComputing()
+        computing = computing_for(target.batching)
         scoring = ChunkScoring(target.scorer, computing, self._times)
         self._note_reading(self._start.reading)
         self._progress.begin(self._start.scored, self._start.reading.bytes_read)

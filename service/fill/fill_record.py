@@ -70,10 +70,20 @@ class FillRecord(BaseModel):
 
 
 class FillRecordFile:
-    """The record of a marketplace's fill."""
+    """The record of a marketplace's fill, and where its other files are."""
 
     def __init__(self, folder: Path, marketplace: str) -> None:
         self.path = folder / f"{marketplace}.checkpoint.json"
+        self._folder = folder
+        self._marketplace = marketplace
+
+    def query_log(self, fill_id: str) -> Path:
+        """The file of the queries that a fill wrote."""
+        return self._folder / f"{self._marketplace}-{fill_id}.queries"
+
+    def rejected_rows(self, fill_id: str) -> Path:
+        """The file of the rows that a fill could not use."""
+        return self._folder / f"{self._marketplace}-{fill_id}.rejected.jsonl"
 
     def read(self) -> FillRecord | None:
         """The record, or None where no fill was interrupted.
@@ -104,13 +114,16 @@ class FillRecordFile:
             ) from error
 
     def remove(self) -> None:
-        """Forget the fill."""
+        """Forget the fill and its queries, also those of earlier fills that were killed in the middle of this."""
         self.path.unlink(missing_ok=True)
+        # Behind the name of another marketplace, as us-east, stands no date.
+        for log in self._folder.glob(f"{self._marketplace}-{'[0-9]' * 8}T{'[0-9]' * 6}-????.queries"):
+            log.unlink(missing_ok=True)
 
 
 def fingerprint(path: Path, size: int) -> str:
-    """A digest of a file's size and of 16 blocks of 64 KiB, spread evenly."""
-    digest = blake2b(f"{size}:".encode(), digest_size=16)
+    """A digest of a file's size, its time, and 16 blocks of 64 KiB, spread evenly."""
+    digest = blake2b(f"{size}:{path.stat().st_mtime_ns}:".encode(), digest_size=16)
     with path.open("rb") as file:
         for block in range(_FINGERPRINT_BLOCKS):
             file.seek(max(0, size - _FINGERPRINT_BLOCK_BYTES) * block // (_FINGERPRINT_BLOCKS - 1))

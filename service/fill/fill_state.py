@@ -43,7 +43,7 @@ class FillState:
 
     def __init__(self, cache: OfflineCache, file: FillRecordFile, patience: Patience, say: Say) -> None:
         self._cache = cache
-        self._file = file
+        self.file = file
         self._patience = patience
         self._say = say
         self.record: FillRecord
@@ -58,7 +58,7 @@ class FillState:
             ConfigurationError: the record cannot be read.
             CacheUnavailableError: the cache does not answer.
         """
-        record = self._file.read()
+        record = self.file.read()
         found = await self._patience.run(lambda: self._found(record, fill.determined_by)) if record else None
         if record and found:
             self.record, self.generation = found
@@ -92,10 +92,11 @@ class FillState:
         else:
             record = record.back_to(self._known_number)
         record = record.model_copy(update={"server_runs": runs})
-        self._file.write(record)
+        self.file.write(record)
         return record, generation
 
     async def _begin(self, fill: FillIdentity) -> None:
+        self.file.remove()
         connection = self._cache.connection
         now = datetime.now(UTC)
         fill_id = f"{now:%Y%m%dT%H%M%S}-{secrets.token_hex(2)}"
@@ -114,7 +115,7 @@ class FillState:
             server_runs=runs,
             checkpoints=(Checkpoint(histogram=ScoreHistogram(threshold=fill.threshold)),),
         )
-        self._file.write(self.record)
+        self.file.write(self.record)
 
     async def check_same_servers(self) -> None:
         """Notice that a server was started again since the last checkpoint.
@@ -139,7 +140,7 @@ class FillState:
         await self._patience.run(self.check_same_servers)
         self._known_number = number
         self.record = self.record.with_checkpoint(checkpoint.model_copy(update={"number": number}))
-        self._file.write(self.record)
+        self.file.write(self.record)
 
     async def _advance(self, old: str, new: str) -> None:
         connection = self._cache.connection
@@ -152,7 +153,7 @@ class FillState:
 
     async def give_up(self) -> None:
         """Remove the generation, unless readers see it, and the record."""
-        self._file.remove()
+        self.file.remove()
         try:
             await self._cache.generations.discard(self.generation)
         except CacheUnavailableError as error:
@@ -160,7 +161,7 @@ class FillState:
 
     async def end(self) -> None:
         """Forget the record: readers see the generation."""
-        self._file.remove()
+        self.file.remove()
         await self._patience.run(
             lambda: self._cache.connection.delete(checkpoint_key(self.record.marketplace, self.record.generation))
         )

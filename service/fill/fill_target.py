@@ -31,17 +31,26 @@ class FillTarget:
             InputError: an unknown marketplace.
             ConfigurationError: the model version has no threshold for it.
         """
-        scorer = self.scorer
-        if self.marketplace not in scorer.marketplaces:
-            raise InputError(
-                f"version {scorer.model_version} does not know {self.marketplace!r}; it knows "
-                f"{', '.join(scorer.marketplaces)}",
-                field="marketplace",
-            )
-        threshold = scorer.threshold(self.marketplace)
-        if threshold is None:
-            raise ConfigurationError(
-                f"version {scorer.model_version} has no threshold for {self.marketplace!r}: on validation data "
-                "no score reached the target precision, so nothing of it is cached"
-            )
-        return threshold
+        return checked_threshold(self.scorer, self.marketplace)
+
+
+def checked_threshold(scorer: Scorer, marketplace: str) -> float:
+    """The score from which a pair of a marketplace is kept.
+
+    Raises:
+        InputError: an unknown marketplace.
+        ConfigurationError: the model version has no threshold for it.
+    """
+    if marketplace not in scorer.marketplaces:
+        raise InputError(
+            f"version {scorer.model_version} does not know {marketplace!r}; it knows "
+            f"{', '.join(scorer.marketplaces)}",
+            field="marketplace",
+        )
+    threshold = scorer.threshold(marketplace)
+    if threshold is None:
+        raise ConfigurationError(
+            f"version {scorer.model_version} has no threshold for {marketplace!r}: on validation data "
+            "no score reached the target precision, so nothing of it is cached"
+        )
+    return threshold

@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import json
 import secrets
+import threading
 import time
 from collections.abc import Sequence
+from contextlib import aclosing
 from hashlib import blake2b
 from pathlib import Path
 
@@ -16,9 +18,10 @@ from model_store.errors import ConfigurationError
 from service.cache.fill_lock import FillLock, held_fill_lock
 from service.cache.generations import Generation
 from service.cache.keys import entries_prefix
-from service.engine.own_thread import in_own_thread
-from service.fill.candidate_chunks import UselessCandidatesError
+from service.fill.candidate_chunks import Chunk, ReadingState, UselessCandidatesError
 from service.fill.candidates import CandidateFile
+from service.fill.chunk_scoring import ChunkScoring
+from service.fill.computing import computing_for
 from service.fill.fill_options import FillOptions
 from service.fill.fill_pass import FillPass
 from service.fill.fill_record import FillRecordFile, fingerprint
@@ -26,7 +29,7 @@ from service.fill.fill_state import FillIdentity, FillState, WritesLostError
 from service.fill.fill_target import FillTarget
 from service.fill.generation_difference import GenerationDifference, difference
 from service.fill.patience import Patience
-from service.fill.progress import FillProgress
+from service.fill.progress import FillProgress, Progress
 from service.fill.report import FillCounts, FillReport
 from service.fill.scored_sample import SampledPair
 from service.fill.stage_times import StageTimes
@@ -48,6 +51,9 @@ class FillJob:
     by the cache goes on from its last checkpoint when it is run again; what it then makes is, byte for byte, what
     it would have made.
 
+    Args:
+        progress: is told how the fill gets on; standard error if None.
+
     Raises:
         InputError: an unknown marketplace, a file that cannot be read.
         ConfigurationError: the model version has no threshold for the marketplace.
@@ -58,19 +64,22 @@ class FillJob:
         target: FillTarget,
         paths: Sequence[Path],
         options: FillOptions | None = None,
+        progress: Progress | None = None,
     ) -> None:
         self._target = target
         self._threshold = target.threshold()
         self._options = options or FillOptions()
         settings = target.settings
         self._files = [CandidateFile(path, target.marketplace, settings.max_text_characters) for path in paths]
-        self._progress = FillProgress(target.marketplace, sum(file.size for file in self._files))
+        self._progress = progress or FillProgress(target.marketplace)
         self._patience = Patience(settings.fill_wait_seconds, self._progress.say)
         self._record_file = FillRecordFile(settings.fill_folder, target.marketplace)
         self._state = FillState(target.cache, self._record_file, self._patience, self._progress.say)
         self._chosen = self._read_traffic()
         self._counts = FillCounts()
         self._times = StageTimes()
+        self._flip_or_forget = threading.Lock()
+        self._forgotten = self._flips = False
 
     @property
     def counts(self) -> FillCounts:
@@ -95,15 +104,37 @@ class FillJob:
         name, connection = self._target.marketplace, self._target.cache.connection
         started = time.monotonic()
         self._times = StageTimes()
-        with self._progress:
+        self._progress.start(sum(file.size for file in self._files))
+        try:
+            self._progress.enter("preparing")
             await self._patience.run(connection.ping)
             async with held_fill_lock(connection, name, secrets.token_hex(4)) as lock:
                 return await self._run(lock, started)
+        finally:
+            self._progress.stop()
+
+    def forget(self) -> bool:
+        """Let nothing stay of the fill when it is cancelled; from any thread, just before it is.
+
+        Returns:
+            False if it is too late, as readers are about to see the generation, or see it.
+        """
+        with self._flip_or_forget:
+            self._forgotten = not self._flips
+            return self._forgotten
 
     async def _run(self, lock: FillLock, started: float) -> FillReport:
         if self._options.restart:
             self._record_file.remove()
         await self._open_state()
+        try:
+            return await self._filled(lock, started)
+        except asyncio.CancelledError:
+            if self._forgotten:
+                await self._state.give_up()
+            raise
+
+    async def _filled(self, lock: FillLock, started: float) -> FillReport:
         scored_before, memory_before = self._state.record.newest.scored, await self._used_memory()
         try:
             rejected = await self._write_candidates()
@@ -167,6 +198,7 @@ class FillJob:
 
     async def _write_candidates(self) -> Path | None:
         """The file of the rejected rows, if there are any."""
+        self._progress.enter("scoring")
         while True:
             run = FillPass(
                 self._target,
@@ -191,6 +223,7 @@ class FillJob:
             return run.rejected.path
 
     async def _verify(self) -> None:
+        self._progress.enter("verifying")
         counts, generation = self._counts, self._state.generation
         if not counts.queries:
             raise UselessCandidatesError(
@@ -208,10 +241,14 @@ class FillJob:
 
     async def _rescored(self, sample: Sequence[SampledPair]) -> np.ndarray:
         pairs = [sampled.pair(self._target.marketplace) for sampled in sample]
-        scorer = self._target.scorer.with_texts_of_its_own()
-        if self._target.batching:
-            return np.array((await self._target.batching.score(scorer, pairs, patient=True)).scores)
-        return np.array(await asyncio.to_thread(in_own_thread, lambda: scorer.score(pairs)))
+        computing = computing_for(self._target.batching)
+        scoring = ChunkScoring(self._target.scorer, computing, StageTimes())
+        try:
+            async with aclosing(scoring.scored([Chunk(pairs, ReadingState(), ends_window=True)])) as chunks:
+                return np.concatenate([scores async for _, scores in chunks])
+        finally:
+            await scoring.close()
+            await computing.close()
 
     async def _check_shares(self) -> None:
         if self._options.accept_changes or self._options.dry_run:
@@ -223,6 +260,7 @@ class FillJob:
         return await self._target.cache.generations.active(self._target.marketplace)
 
     async def _difference(self) -> GenerationDifference:
+        self._progress.enter("comparing")
         connection, new = self._target.cache.connection, self._state.generation
         old = await self._patience.run(self._active)
         return await self._patience.run(lambda: difference(connection, old, new))
@@ -231,6 +269,7 @@ class FillJob:
         generations, counts, built = self._target.cache.generations, self._counts, self._state.generation
         await self._patience.run(lock.renew)
         await self._patience.run(self._check_present)
+        self._begin_flip()
         active = await self._patience.run(
             lambda: generations.activate(
                 built,
@@ -243,6 +282,13 @@ class FillJob:
         self._state.removed += await self._patience.run(lambda: generations.remove_older(active))
         await self._state.end()
         return active
+
+    def _begin_flip(self) -> None:
+        with self._flip_or_forget:
+            if self._forgotten:
+                raise asyncio.CancelledError
+            self._flips = True
+        self._progress.enter("flipping")
 
     async def _check_present(self) -> None:
         built = self._state.generation

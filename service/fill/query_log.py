@@ -75,8 +75,3 @@ class QueryLog:
     def close(self) -> None:
         """Write out what is buffered."""
         self._file.close()
-
-    def remove(self) -> None:
-        """Close the file and delete it."""
-        self.close()
-        self._path.unlink(missing_ok=True)

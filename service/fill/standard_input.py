@@ -38,6 +38,8 @@ def copied_standard_input(stream: IO[bytes], fill_folder: Path, form: StandardIn
         with _temporary_file(fill_folder) as temporary:
             start, digest = _copy(stream, temporary)
             path = fill_folder / f"{_PREFIX}{digest}{_suffix(start, form)}"
+            # The name says what is in it, at whatever time it was copied: a fill of it goes on.
+            os.utime(temporary.name, (0, 0))
             Path(temporary.name).replace(path)
         sync_folder(fill_folder)
     except OSError as error:

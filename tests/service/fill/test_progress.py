@@ -15,9 +15,12 @@ HALF = FillCounts(rows=1500, scored=1500, kept=300)
 def shown(*, terminal: bool, total: int = 1000, read: int = 500) -> str:
     """What a fill shows that was updated twice."""
     output = StringIO()
-    with FillProgress("es", total, Console(file=output, force_terminal=terminal, width=120)) as bar:
-        bar.update(FillCounts(), 0)
-        bar.update(HALF, read)
+    bar = FillProgress("es", Console(file=output, force_terminal=terminal, width=120))
+    bar.start(total)
+    bar.enter("scoring")
+    bar.update(FillCounts(), 0)
+    bar.update(HALF, read)
+    bar.stop()
     return output.getvalue()
 
 

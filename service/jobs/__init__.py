@@ -1,0 +1,1 @@
+"""Jobs that the service does beside its requests."""
