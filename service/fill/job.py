@@ -8,40 +8,27 @@ import secrets
 import threading
 import time
 from collections.abc import Sequence
-from contextlib import aclosing
 from hashlib import blake2b
 from pathlib import Path
-
-import numpy as np
 
 from model_store.errors import ConfigurationError
 from service.cache.fill_lock import FillLock, held_fill_lock
 from service.cache.generations import Generation
-from service.cache.keys import entries_prefix
-from service.fill.candidate_chunks import Chunk, ReadingState, UselessCandidatesError
+from service.fill.candidate_chunks import UselessCandidatesError
 from service.fill.candidates import CandidateFile
-from service.fill.chunk_scoring import ChunkScoring
-from service.fill.computing import computing_for
 from service.fill.fill_options import FillOptions
 from service.fill.fill_pass import FillPass
 from service.fill.fill_record import FillRecordFile, fingerprint
 from service.fill.fill_state import FillIdentity, FillState, WritesLostError
 from service.fill.fill_target import FillTarget
+from service.fill.generation_checks import GenerationChecks
 from service.fill.generation_difference import GenerationDifference, difference
 from service.fill.patience import Patience
 from service.fill.progress import FillProgress, Progress
 from service.fill.report import FillCounts, FillReport
-from service.fill.scored_sample import SampledPair
 from service.fill.stage_times import StageTimes
 from service.fill.traffic import HeadAndTorso
-from service.fill.verification import (
-    EntriesLostError,
-    RescoringError,
-    check_counts,
-    check_rescored,
-    check_shares,
-    check_stored,
-)
+from service.fill.verification import EntriesLostError, RescoringError
 
 
 class FillJob:
@@ -75,6 +62,7 @@ class FillJob:
         self._patience = Patience(settings.fill_wait_seconds, self._progress.say)
         self._record_file = FillRecordFile(settings.fill_folder, target.marketplace)
         self._state = FillState(target.cache, self._record_file, self._patience, self._progress.say)
+        self._checks = GenerationChecks(target, self._state, self._patience)
         self._chosen = self._read_traffic()
         self._counts = FillCounts()
         self._times = StageTimes()
@@ -139,11 +127,13 @@ class FillJob:
         try:
             rejected = await self._write_candidates()
             memory = await self._used_memory() - memory_before
-            await self._verify()
+            self._progress.enter("verifying")
+            await self._checks.verify(self._counts)
         except (UselessCandidatesError, EntriesLostError, RescoringError):
             await self._state.give_up()
             raise
-        await self._check_shares()
+        if not (self._options.accept_changes or self._options.dry_run):
+            await self._checks.compare_shares(self._counts)
         generation, changes = self._state.generation, None
         if self._options.dry_run:
             changes = await self._difference()
@@ -222,47 +212,11 @@ class FillJob:
                 run.close()
             return run.rejected.path
 
-    async def _verify(self) -> None:
-        self._progress.enter("verifying")
-        counts, generation = self._counts, self._state.generation
-        if not counts.queries:
-            raise UselessCandidatesError(
-                f"the files hold no pair of {self._target.marketplace!r} ({counts.rows} rows); "
-                "the cache is as it was"
-            )
-        cache = self._target.cache
-        prefix = entries_prefix(generation.marketplace, generation.number)
-        found = await self._patience.run(lambda: cache.connection.counts(prefix))
-        check_counts(found, counts.queries, counts.kept)
-        counts.cached, counts.nothing_relevant = found.members, found.markers
-        sample = self._state.record.newest.sample
-        check_rescored(sample, await self._rescored(sample))
-        await self._patience.run(lambda: check_stored(cache, generation, sample, self._threshold))
-
-    async def _rescored(self, sample: Sequence[SampledPair]) -> np.ndarray:
-        pairs = [sampled.pair(self._target.marketplace) for sampled in sample]
-        computing = computing_for(self._target.batching)
-        scoring = ChunkScoring(self._target.scorer, computing, StageTimes())
-        try:
-            async with aclosing(scoring.scored([Chunk(pairs, ReadingState(), ends_window=True)])) as chunks:
-                return np.concatenate([scores async for _, scores in chunks])
-        finally:
-            await scoring.close()
-            await computing.close()
-
-    async def _check_shares(self) -> None:
-        if self._options.accept_changes or self._options.dry_run:
-            return
-        active = await self._patience.run(lambda: self._active())
-        check_shares(self._counts, active, self._target.settings)
-
-    async def _active(self) -> Generation | None:
-        return await self._target.cache.generations.active(self._target.marketplace)
-
     async def _difference(self) -> GenerationDifference:
         self._progress.enter("comparing")
         connection, new = self._target.cache.connection, self._state.generation
-        old = await self._patience.run(self._active)
+        active = self._target.cache.generations.active
+        old = await self._patience.run(lambda: active(new.marketplace))
         return await self._patience.run(lambda: difference(connection, old, new))
 
     async def _flip(self, lock: FillLock) -> Generation:
