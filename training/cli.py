@@ -1,4 +1,4 @@
-"""Command line of the training side: `python -m training continual|add|evaluate|predict|...`.
+"""Command line of the training side: `python -m training continual|add|evaluate|experiment|report|...`.
 
 A command imports what it runs: `--help` and the small ones do not wait for torch.
 """
@@ -158,3 +158,15 @@ def merge(
     from training.commands.merge import merge_shards
 
     merge_shards(output, folders)
+
+
+@app.command()
+def report(
+    folder: Annotated[Path, typer.Argument(help="output folder of an experiment, as var/experiments/PLAN")],
+    output: Annotated[Path | None, typer.Option(help="FOLDER/report by default")] = None,
+    replicates: Annotated[int, typer.Option(min=100, help="draws of the paired bootstrap")] = 2000,
+) -> None:
+    """Write tables, figures and a summary of a plan's finished runs, and say which are missing."""
+    from training.commands.report import report_experiment
+
+    report_experiment(folder, output, replicates)

@@ -1,0 +1,99 @@
+"""Results of runs that never were, as the runner would have written them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+import yaml
+
+from training.evaluation import roc_auc
+from training.experiments.report_reading import read_runs
+from training.experiments.report_runs import MarketplaceGroup
+from training.experiments.run_result import FinalScores, RunResult, StepFacts, write_result
+
+Matrix = Sequence[Mapping[str, float]]
+
+
+def made_up_result(
+    label: str,
+    sequence: Sequence[str],
+    matrix: Matrix,
+    seed: int = 0,
+    zero_shot: float | Mapping[str, float] = 0.6,
+    **changes: object,
+) -> RunResult:
+    """A result with this R; everything else can be changed by name."""
+    together = len(matrix) != len(sequence)
+    fields: dict[str, object] = {
+        "plan": "made_up",
+        "method": label,
+        "label": label,
+        "title": label.replace("_", " ").capitalize(),
+        "is_continual": True,
+        "data": "catalogue:100",
+        "sequence": tuple(sequence),
+        "seed": seed,
+        "test_matrix": tuple(matrix),
+        "zero_shot": zero_shot if isinstance(zero_shot, Mapping) else dict.fromkeys(sequence, zero_shot),
+        "test_rows": dict.fromkeys(sequence, 200),
+        "steps": tuple(
+            StepFacts(marketplace=name, seconds=10.0, trainable_parameters=590_000, train_rows=80)
+            for name in (["all"] if together else sequence)
+        ),
+        "total_parameters": 22_100_000,
+        "peak_memory_bytes": 500_000_000,
+        "configuration": {"seed": seed, "base_encoder": "packaged:4", "translated_share": 0.3},
+        "versions": {"torch": "2.13.0"},
+        "commit": "0123abc",
+        "hardware": "a processor, 2 cores, 2 threads",
+        "started_at": datetime(2026, 1, 2, 3, 4, tzinfo=UTC),
+        "seconds": 31.0,
+        **changes,
+    }
+    return RunResult.model_validate(fields)
+
+
+def scores_with_area(area: float, rows: int = 200, seed: int = 0) -> FinalScores:
+    """Scores of `rows` pairs, half of them relevant, whose ROC-AUC is `area` to the nearest that there is."""
+    generator = np.random.default_rng(seed)
+    half = rows // 2
+    negatives = np.arange(half, dtype=np.float32)
+    right = round(area * half * half)
+    below = np.full(half, right // half)
+    below[: right % half] += 1
+    labels = np.concatenate([np.ones(half), np.zeros(half)]).astype(np.float32)
+    logits = np.concatenate([below - 0.5, negatives]).astype(np.float32)
+    order = generator.permutation(rows)
+    return FinalScores(labels=labels[order], logits=logits[order])
+
+
+def write_run(runs: Path, result: RunResult, scores: Mapping[str, FinalScores] | None = None) -> RunResult:
+    """Write a result with scores that have its ROC-AUC (to four decimals), or with these scores."""
+    made = {name: scores_with_area(result.final[name], seed=result.seed) for name in result.sequence}
+    chosen = dict(scores or made)
+    final = {name: roc_auc(one.labels, one.logits) for name, one in chosen.items()}
+    matrix = (*result.test_matrix[:-1], {**result.final, **final})
+    result = result.model_copy(update={"test_matrix": matrix})
+    fold = "" if result.fold is None else f".fold{result.fold}"
+    name = f"{result.label}.{'+'.join(result.sequence)}.seed{result.seed}{fold}"
+    write_result(runs / name, result, chosen)
+    return result
+
+
+def write_plan(
+    folder: Path, methods: Sequence[object], sequences: Sequence[Sequence[str]], **more: object
+) -> None:
+    """Write the plan that the results are of."""
+    content = {"name": "made_up", "data": "catalogue:100", "sequences": [list(s) for s in sequences]}
+    folder.mkdir(parents=True, exist_ok=True)
+    text = yaml.safe_dump({**content, "seeds": [0], "methods": list(methods), **more})
+    (folder / "plan.yaml").write_text(text, encoding="utf-8")
+
+
+def group_of(folder: Path) -> MarketplaceGroup:
+    """The one group of the runs below a folder."""
+    (group,) = read_runs(folder).groups
+    return group

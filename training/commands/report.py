@@ -1,0 +1,50 @@
+"""`training report`: tables and figures of a plan's finished runs."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+
+from training.commands.console import notes
+from training.experiments.report import REPORT, write_report
+
+FOLDER = "report"
+
+
+def report_experiment(folder: Path, output: Path | None, replicates: int) -> None:
+    """Write the report, and say where it is and what is missing."""
+    target = output or folder / FOLDER
+    command = ["python", "-m", "training", "report", str(folder), *(["--output", str(output)] if output else [])]
+    with _progress() as progress:
+        task = progress.add_task("paired bootstrap", total=None)
+        runs = write_report(
+            folder,
+            target,
+            shlex.join(command),
+            replicates,
+            lambda done, total: progress.update(task, completed=done, total=total),
+        )
+    missing = f"; {len(runs.missing)} planned runs are missing" if runs.missing else ""
+    notes.print(f"{runs.name}: {len(runs.runs)} runs in {target / REPORT}{missing}")
+
+
+def _progress() -> Progress:
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=24),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
+        console=notes,
+        disable=not notes.is_terminal,
+    )

@@ -1,0 +1,133 @@
+"""The paper's Table 2, every method against the references, and every two methods."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import partial
+
+from training.experiments.report_numbers import auc_after, gain_over_untrained
+from training.experiments.report_rows import Row, incomplete_note, n_cell, paired_differences, title_cell
+from training.experiments.report_runs import MarketplaceGroup, MethodRuns
+from training.experiments.report_table import NONE, Cell, ReportTable, Value, interval_cell, mean_cell, signed
+from training.experiments.significance import Comparison
+from training.experiments.statistics import METRICS, average, estimate
+
+_TABLE_2 = (
+    "Final test ROC-AUC: mean ± standard deviation over n trials, each averaged over the sequences. In "
+    "brackets: the 95 % t interval of the mean over trials; none where n = 1. The best rival is the best row "
+    "of another method; the difference is over the runs that both have, in brackets the 95 % interval of a "
+    "paired bootstrap over test rows, with the p value adjusted for the table's comparisons (Holm); * where "
+    "it is below 0.05."
+)
+_REFERENCES = (
+    "Final test ROC-AUC less the untrained encoder's cosine on the same rows, by marketplace and on average; "
+    "then the average less Single Marketplace's. Means over n trials with 95 % t intervals of the paired "
+    "differences; none where n = 1."
+)
+
+
+def table_2(group: MarketplaceGroup, comparisons: Mapping[str, Comparison]) -> ReportTable:
+    """The methods that learn on, at the end, averaged over sequences."""
+    titles = {method.label: method.title for method in group.methods}
+    number = len(group.sequences)
+    over = f"averaged over {number} sequences" if number > 1 else "one sequence"
+    metrics = tuple(name.replace("_", " ") for name in METRICS)
+    return ReportTable(
+        name=f"table2.{group.name}",
+        title=f"Table 2: {', '.join(group.marketplaces)}, {over}",
+        columns=("method", *group.marketplaces, *metrics, "against the best rival", "n"),
+        rows=tuple(_row(group, method, comparisons.get(method.label), titles) for method in group.continual),
+        notes=(_TABLE_2, *incomplete_note(group)),
+    )
+
+
+def reference_table(group: MarketplaceGroup) -> ReportTable:
+    """Every method less the untrained encoder, and less Single Marketplace."""
+    return ReportTable(
+        name=f"references.{group.name}",
+        title=f"Against the references: {', '.join(group.marketplaces)}",
+        columns=("method", *group.marketplaces, "average", "average over Single Marketplace", "n"),
+        rows=tuple(_reference_row(group, method) for method in group.methods),
+        notes=(_REFERENCES, *incomplete_note(group)),
+    )
+
+
+def comparison_table(group: MarketplaceGroup, comparisons: Sequence[Comparison]) -> ReportTable:
+    """Every two methods; the first column's less the second's."""
+    titles = {method.label: method.title for method in group.methods}
+    return ReportTable(
+        name=f"comparisons.{group.name}",
+        title=f"Every two methods: {', '.join(group.marketplaces)}",
+        columns=("method", "less", "difference over trials", "paired bootstrap", "p", "n"),
+        rows=tuple(_pair(comparison, titles) for comparison in comparisons),
+        notes=(
+            "Difference of the final average ROC-AUC with its 95 % t interval over trials, then the 95 % "
+            "interval of the paired bootstrap over test rows and its p value, adjusted for all of the table's "
+            "comparisons (Holm).",
+        ),
+    )
+
+
+def _row(
+    group: MarketplaceGroup, method: MethodRuns, comparison: Comparison | None, titles: Mapping[str, str]
+) -> Row:
+    finals = [
+        mean_cell(name, method.estimate(partial(auc_after, step=-1, names=(name,))))
+        for name in group.marketplaces
+    ]
+    metrics = [
+        interval_cell(name, method.estimate(metric), sign=name != "average") for name, metric in METRICS.items()
+    ]
+    return (title_cell(method), *finals, *metrics, _against_rival(comparison, titles), n_cell(method))
+
+
+def _reference_row(group: MarketplaceGroup, method: MethodRuns) -> Row:
+    columns = [*((name, (name,)) for name in group.marketplaces), ("average", group.marketplaces)]
+    over_untrained = [
+        interval_cell(f"{column}_over_untrained", method.estimate(partial(gain_over_untrained, names=names)))
+        for column, names in columns
+    ]
+    differences = paired_differences(method, average, group.single_marketplace, average)
+    over_single = estimate(list(differences.values()), method.folds)
+    return (
+        title_cell(method),
+        *over_untrained,
+        interval_cell("average_over_single_marketplace", over_single),
+        n_cell(method),
+    )
+
+
+def _against_rival(found: Comparison | None, titles: Mapping[str, str]) -> Cell:
+    if found is None:
+        return Cell(NONE, {"rival": None})
+    text = (
+        f"{signed(found.difference)} [{signed(found.low)}, {signed(found.high)}], "
+        f"p = {found.adjusted_p_value:.3f}{' *' if found.is_significant else ''} ({titles[found.rival]})"
+    )
+    return Cell(text, {"rival": found.rival, **comparison_values(found)})
+
+
+def comparison_values(found: Comparison) -> dict[str, Value]:
+    """A comparison's numbers by CSV column."""
+    return {
+        "difference": found.difference,
+        "difference_t_low": found.over_trials.low,
+        "difference_t_high": found.over_trials.high,
+        "difference_low": found.low,
+        "difference_high": found.high,
+        "p_value": found.p_value,
+        "adjusted_p_value": found.adjusted_p_value,
+    }
+
+
+def _pair(found: Comparison, titles: Mapping[str, str]) -> Row:
+    mark = " *" if found.is_significant else ""
+    values = comparison_values(found)
+    return (
+        Cell(titles[found.label], {"label": found.label}),
+        Cell(titles[found.rival], {"rival": found.rival}),
+        Cell(interval_cell("", found.over_trials).text, values),
+        Cell(f"[{signed(found.low)}, {signed(found.high)}]"),
+        Cell(f"{found.adjusted_p_value:.3f}{mark}"),
+        Cell(str(found.over_trials.n), {"n": found.over_trials.n}),
+    )
