@@ -1,6 +1,8 @@
-"""A BERT-family encoder taken apart at the place where adapters sit: after the feed-forward sub-layer."""
+"""A BERT-family encoder taken apart at the places where adapters sit: after the sub-layers of every layer."""
 
 from __future__ import annotations
+
+from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
@@ -13,7 +15,8 @@ class EncoderLayers(nn.Module):
     """Embeddings and layers of a BERT, RoBERTa or XLM-RoBERTa encoder.
 
     A layer is run as attention, feed-forward and final LayerNorm, so that what stands between the last two
-    (an adapter, a fusion) can be put in without hooks. Dropout is the encoder's own and acts in training.
+    (an adapter, a fusion) can be put in without hooks; what stands before the attention's LayerNorm is handed
+    in. Dropout is the encoder's own and acts in training.
     """
 
     def __init__(self, encoder: PreTrainedModel) -> None:
@@ -40,15 +43,26 @@ class EncoderLayers(nn.Module):
         hidden: Tensor = embeddings(input_ids=texts.token_ids, token_type_ids=types)
         return hidden
 
-    def sublayers(self, number: int, hidden: Tensor, bias: Tensor | None) -> tuple[Tensor, Tensor]:
+    def sublayers(
+        self,
+        number: int,
+        hidden: Tensor,
+        bias: Tensor | None,
+        after_attention: Callable[[Tensor], Tensor] | None = None,
+    ) -> tuple[Tensor, Tensor]:
         """Attention and feed-forward of layer `number`.
+
+        Args:
+            after_attention: what the attention's output goes through before its residual and LayerNorm.
 
         Returns:
             The feed-forward output before its residual, and the attention sub-layer's output, which is
             that residual; both (texts, tokens, hidden).
         """
         layer = self.encoder.encoder.layer[number]
-        attended = self._attention(layer.attention, hidden, bias)
+        attention = layer.attention.output
+        context = attention.dropout(attention.dense(self._attention(layer.attention, hidden, bias)))
+        attended = attention.LayerNorm((after_attention(context) if after_attention else context) + hidden)
         output = layer.output.dense(layer.intermediate(attended))
         return layer.output.dropout(output), attended
 
@@ -65,9 +79,7 @@ class EncoderLayers(nn.Module):
         )
         dropout = float(projections.dropout.p) if self.training else 0.0  # type: ignore[arg-type, union-attr]
         attend = written_out_attention if _backward_is_slow(query) else nn.functional.scaled_dot_product_attention
-        context = attend(query, key, value, bias, dropout)
-        merged: Tensor = attention.output(context.transpose(1, 2).flatten(2), hidden)  # type: ignore[operator]
-        return merged
+        return attend(query, key, value, bias, dropout).transpose(1, 2).flatten(2)
 
 
 def _backward_is_slow(query: Tensor) -> bool:

@@ -11,7 +11,12 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from model_store.errors import ConfigurationError
 from model_store.network_configuration import AdapterConfiguration, FusionConfiguration, HeadConfiguration
 from model_store.pair_encoding import PairEncoding
-from training.method_configuration import CapsuleConfiguration, DytoxConfiguration, HatConfiguration
+from training.method_configuration import (
+    BclConfiguration,
+    CtrConfiguration,
+    DytoxConfiguration,
+    HatConfiguration,
+)
 from training.overrides import Overrides, merged
 from training.stage_configuration import StageConfiguration
 
@@ -48,8 +53,8 @@ class TrainingConfiguration(_Frozen):
     fusion_stage: StageConfiguration = StageConfiguration()
     finetuning_stage: StageConfiguration = StageConfiguration(learning_rate=5e-5, dropout=True)
     hat: HatConfiguration = HatConfiguration()
-    b_cl: CapsuleConfiguration = CapsuleConfiguration()
-    ctr: CapsuleConfiguration = CapsuleConfiguration()
+    b_cl: BclConfiguration = BclConfiguration()
+    ctr: CtrConfiguration = CtrConfiguration()
     dytox: DytoxConfiguration = DytoxConfiguration()
     adapter_start: Literal["random", "previous"] = "random"
     fusion_start: Literal["random", "previous"] = "random"

@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import torch
 from accelerate import Accelerator
@@ -37,6 +37,17 @@ class Stage(Protocol):
 
     def validate(self) -> float:
         """Validation ROC-AUC of the current weights."""
+
+
+@runtime_checkable
+class UpdateGuard(Protocol):
+    """What a stage may have beside `Stage`: a hand in every optimiser step."""
+
+    def before_update(self, batch: Batch) -> None:
+        """Change the batch's gradients, which are summed over the processes and clipped."""
+
+    def after_update(self) -> None:
+        """Bring weights back to where they may be."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +86,7 @@ class _Loop:
         checkpoint_seconds: float,
     ) -> None:
         self.stage, self.network, self.accelerator = stage, network, accelerator
+        self.guard = stage if isinstance(stage, UpdateGuard) else None
         self.settings = stage.configuration
         self.checkpoint = folder / "checkpoint.safetensors"
         self.checkpoint_seconds = checkpoint_seconds
@@ -147,7 +159,11 @@ class _Loop:
                 measured[name] = measured.get(name, 0.0) + part
         self._sum_gradients()
         norm = nn.utils.clip_grad_norm_(self.parameters, self.settings.gradient_clipping)
+        if self.guard:
+            self.guard.before_update(batch)
         self.optimizer.step()
+        if self.guard:
+            self.guard.after_update()
         if self.writer:
             for name, value in {**measured, "gradient_norm": float(norm)}.items():
                 self.writer.add_scalar(f"{self.stage.name}/{name}", value, step)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from training.stage_configuration import StageConfiguration
 
@@ -11,24 +11,48 @@ class _Frozen(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-class HatConfiguration(_Frozen):
-    """Hard attention to the task (Serra et al. 2018), on adapters in two places of every layer."""
+class MaskedConfiguration(_Frozen):
+    """Adapters in two places of every layer under hard attention to the task (Serra et al. 2018).
+
+    `sparsity` weighs the share of new units that a marketplace opens. `max_scale` is where the annealing of the
+    masks ends in every epoch. The masks' embeddings have a learning rate of their own: a unit changes sides only
+    when its embedding crosses zero, which the weights' rate would take too long for.
+    """
 
     bottleneck: int = Field(default=64, ge=1)
     max_scale: float = Field(default=400.0, gt=1)
     sparsity: float = Field(default=0.75, ge=0)
+    mask_learning_rate: float | None = Field(default=None, gt=0, description="the stage's own rate where none")
     stage: StageConfiguration = StageConfiguration()
 
+    @model_validator(mode="after")
+    def _nothing_moves_by_itself(self) -> MaskedConfiguration:
+        if self.stage.weight_decay > 0:
+            raise ValueError("stage.weight_decay would change weights that older marketplaces use: set it to 0")
+        return self
 
-class CapsuleConfiguration(_Frozen):
-    """B-CL (Ke et al. 2021b) and CTR (Ke et al. 2021a): adapters with capsules in two places of every layer."""
 
-    bottleneck: int = Field(default=64, ge=1)
-    semantic_capsule_size: int = Field(default=3, ge=1)
-    routing_iterations: int = Field(default=3, ge=1)
-    max_scale: float = Field(default=400.0, gt=1)
-    sparsity: float = Field(default=0.75, ge=0)
-    stage: StageConfiguration = StageConfiguration()
+class HatConfiguration(MaskedConfiguration):
+    """HAT: nothing but masked adapters."""
+
+
+class CapsuleConfiguration(MaskedConfiguration):
+    """A capsule of `capsule_size` numbers per task and token, which predicts `semantic_capsules` of them."""
+
+    capsule_size: int = Field(default=3, ge=1)
+    semantic_capsules: int = Field(default=3, ge=1)
+
+
+class BclConfiguration(CapsuleConfiguration):
+    """B-CL (Ke et al. 2021b): dynamic routing."""
+
+    routing_iterations: int = Field(default=3, ge=1, le=20)
+
+
+class CtrConfiguration(CapsuleConfiguration):
+    """CTR (Ke et al. 2021a): transfer routing, by convolutions with `channels` each."""
+
+    channels: int = Field(default=100, ge=1)
 
 
 class DytoxConfiguration(_Frozen):

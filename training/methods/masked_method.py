@@ -1,0 +1,79 @@
+"""What HAT, B-CL and CTR have in common: shared adapters under a marketplace's masks, and a head for each."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+
+import numpy as np
+
+from model_store.network import parameter_count
+from model_store.pair_network import Route
+from model_store.pair_tokens import TokenizedPairs
+from training.adapter_stage import calibrate_cosine
+from training.environment import TrainingEnvironment, seed_stage
+from training.finished_stage import finished_stage
+from training.method_configuration import MaskedConfiguration
+from training.methods.base import MarketplaceRows, Method, MethodContext
+from training.methods.masked_adapter import MaskedAdapter
+from training.methods.masked_stage import MaskedStage
+from training.methods.task_network import TaskNetwork
+
+
+class MaskedMethod(Method):
+    """Learns marketplaces in one set of adapters, whose units each marketplace takes by its masks.
+
+    Every marketplace has a head of its own, as in the references.
+    """
+
+    def __init__(self, context: MethodContext) -> None:
+        super().__init__(context)
+        configuration = context.configuration
+        seed_stage(configuration.seed, self.name)
+        encoder = context.load_encoder()
+        width = int(encoder.config.hidden_size)
+        network = TaskNetwork(
+            encoder, configuration.pair_encoding, configuration.head, lambda: self.new_adapter(width)
+        )
+        network.to(context.accelerator.device)
+        self._environment = TrainingEnvironment(configuration, network, context.tokenizer, context.accelerator)
+
+    @property
+    @abstractmethod
+    def settings(self) -> MaskedConfiguration:
+        """The method's own part of the configuration."""
+
+    @abstractmethod
+    def new_adapter(self, hidden_size: int) -> MaskedAdapter:
+        """The adapter of one place."""
+
+    def learn(self, rows: MarketplaceRows) -> None:
+        """Train the free units, the marketplace's masks and its head."""
+        self.refuse_known(rows.marketplace)
+        environment, network, name = self._environment, self._environment.network, rows.marketplace
+        configuration = environment.configuration
+        seed_stage(configuration.seed, name, "modules")
+        network.add_task(name)
+        if configuration.head.kind == "similarity":
+            calibrate_cosine(environment, name, rows.train)
+        seed = seed_stage(configuration.seed, name, self.name)
+        stage = MaskedStage(environment, self.settings, rows, self.marketplaces, seed)
+        folder = self.context.folder / name
+        finished_stage(stage, network, environment.accelerator, folder, configuration.checkpoint_seconds)
+        self.marketplaces.append(name)
+
+    def logits(self, marketplace: str, pairs: TokenizedPairs) -> np.ndarray:
+        """As in `Method`: under the marketplace's masks, by its head."""
+        name = marketplace if marketplace in self.marketplaces else self.marketplaces[-1]
+        return self._environment.logits(pairs, Route((name,)), self.marketplaces.index(name))
+
+    @property
+    def trainable_parameters(self) -> int:
+        """The shared weights, protected ones included, and the newest marketplace's masks, capsule and head."""
+        network = self._environment.network
+        trained = [parameter for parameter in network.parameters() if parameter.requires_grad]
+        return parameter_count(trained)
+
+    @property
+    def total_parameters(self) -> int:
+        """The encoder, the adapters with all masks, and all heads."""
+        return parameter_count(list(self._environment.network.parameters()))
