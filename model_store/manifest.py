@@ -107,9 +107,11 @@ class ManifestDraft(_Frozen):
     """What a publisher knows before the store has given a number and digests.
 
     `metric_matrix` and `test_matrix` are R so far, one row per step: ROC-AUC by marketplace on validation and
-    test rows. `score_histograms` count validation scores in 20 equal bins of [0, 1].
+    test rows. `score_histograms` count validation scores in 20 equal bins of [0, 1]. `method` is the one that
+    trained it; older versions do not say.
     """
 
+    method: str | None = None
     parent: int | None
     marketplaces: tuple[MarketplaceEntry, ...] = Field(min_length=1)
     base_encoder: BaseEncoderReference

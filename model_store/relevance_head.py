@@ -59,7 +59,14 @@ class RelevanceHeads(nn.Module):
         return (self.weights[name], self.biases[name])
 
     def forward(self, features: Tensor, head_index: Tensor) -> Tensor:
-        """(batch, features) and (batch) head numbers to logits (batch)."""
+        """(batch, features) and (batch) head numbers to logits (batch).
+
+        Never in mixed precision: a bfloat16 holds a logit near 20 to one eighth, which makes ties of a ranking.
+        """
+        with torch.autocast(features.device.type, enabled=False):
+            return self._logits(features, head_index)
+
+    def _logits(self, features: Tensor, head_index: Tensor) -> Tensor:
         if len(self.weights) == 1:
             name = self.names[0]
             logits: Tensor = features @ self.weights[name] + self.biases[name]

@@ -18,7 +18,7 @@ from training.continual_learner import ContinualLearner, StepResult
 from training.data.pairs import RelevancePair
 from training.data.splits import Splits
 from training.environment import TrainingEnvironment
-from training.evaluation import Threshold, highly_relevant_threshold, roc_auc
+from training.evaluation import roc_auc
 from training.labelled_tokens import LabelledTokens
 from training.languages import language_of
 from training.marketplace_data import EvaluationTokens
@@ -50,7 +50,7 @@ class RunState:
             test_matrix=[dict(row) for row in manifest.test_matrix],
             zero_shot_validation=dict(manifest.zero_shot),
             zero_shot_test=dict(manifest.zero_shot_test),
-            steps=[{"marketplace": name} for name in manifest.names],
+            steps=[{"marketplace": name} for name in manifest.names[-len(manifest.test_matrix) :]],
             parameters={entry.name: entry.trainable_parameters for entry in manifest.marketplaces},
         )
 
@@ -83,7 +83,6 @@ class ContinualRun:
             name: EvaluationTokens.of(rows, self.environment.tokenizer) for name, rows in kept.items()
         }
         self.rows: dict[str, Mapping[str, Sequence[RelevancePair]]] = dict(kept)
-        self._validation_scores: dict[str, np.ndarray] = {}
 
     @property
     def environment(self) -> TrainingEnvironment:
@@ -180,22 +179,14 @@ class ContinualRun:
                 test[marketplace] = self._auc(marketplace, data.test)
         self.state.validation_matrix.append(validation)
         self.state.test_matrix.append(test)
-        self._validation_scores.clear()
 
     def _auc(self, marketplace: str, data: LabelledTokens) -> float:
         return roc_auc(data.labels, self.learner.logits(marketplace, data))
 
-    def validation_scores(self, marketplace: str) -> tuple[LabelledTokens, np.ndarray]:
-        """The marketplace's validation rows and their exact scores in [0, 1] after the newest step."""
+    def validation_scores(self, marketplace: str) -> np.ndarray:
+        """Exact scores in [0, 1] of the marketplace's validation rows after the newest step."""
         data = self.evaluation[marketplace].validation
-        if marketplace not in self._validation_scores:
-            self._validation_scores[marketplace] = probabilities(self.learner.logits(marketplace, data))
-        return data, self._validation_scores[marketplace]
-
-    def threshold(self, marketplace: str) -> Threshold:
-        """Where "highly relevant" begins, on validation data."""
-        data, scores = self.validation_scores(marketplace)
-        return highly_relevant_threshold(data.labels, scores, self.configuration.target_precision)
+        return probabilities(self.learner.logits(marketplace, data))
 
     def _say(self, marketplace: str, publication: Publication) -> None:
         test = self.state.test_matrix[-1]

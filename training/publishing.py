@@ -1,10 +1,10 @@
-"""From a step of a run to a published model version."""
+"""From a trained network and what was measured of it to a published model version."""
 
 from __future__ import annotations
 
 import hashlib
 import importlib.metadata
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
@@ -19,8 +19,15 @@ from model_store.manifest import (
     ProbePair,
     ThresholdReport,
 )
+from model_store.network import RelevanceNetwork
+from model_store.store import ModelStore
 from model_store.version_files import ADAPTERS, write_network
+from training.configuration import TrainingConfiguration
+from training.data.pairs import RelevancePair
+from training.evaluation import highly_relevant_threshold
 from training.languages import language_of
+from training.methods.base import ServedVersion
+from training.run_files import RunFiles
 
 if TYPE_CHECKING:
     from training.continual import ContinualRun
@@ -43,108 +50,170 @@ class Publication:
         return asdict(self)
 
 
+@dataclass(frozen=True, slots=True)
+class ScoredRows:
+    """A marketplace's validation rows, and the exact scores in [0, 1] that the version gives them."""
+
+    pairs: Sequence[RelevancePair]
+    scores: np.ndarray  # (pairs) float32
+
+    @property
+    def labels(self) -> np.ndarray:
+        """(pairs) float32, 0 or 1."""
+        return np.array([pair.label for pair in self.pairs], dtype=np.float32)
+
+
+@dataclass(frozen=True, slots=True)
+class VersionFacts:
+    """What a manifest says that the network does not.
+
+    Args:
+        method: name of the method that trained it.
+        parent: number of the version that it was trained on top of.
+        run: name of the run in the store's `runs/`.
+        validation: by marketplace of the version.
+        validation_matrix: R on validation rows, one row per step; likewise `test_matrix`.
+        zero_shot: ROC-AUC of the untrained encoder on validation rows; likewise `zero_shot_test`.
+        evaluation: the rows' files in the store.
+        trainable_parameters: by marketplace and part.
+    """
+
+    method: str
+    configuration: TrainingConfiguration
+    parent: int | None
+    run: str
+    validation: Mapping[str, ScoredRows]
+    validation_matrix: Sequence[Mapping[str, float]]
+    test_matrix: Sequence[Mapping[str, float]]
+    zero_shot: Mapping[str, float]
+    zero_shot_test: Mapping[str, float]
+    evaluation: Mapping[str, Mapping[str, EvaluationSet]]
+    trainable_parameters: Mapping[str, Mapping[str, int]]
+
+
 def publish_step(run: ContinualRun, trainable_parameters: Mapping[str, int]) -> Publication:
     """Publish the network as it is after the run's newest step."""
-    network, route = run.environment.network, run.learner.route
-    draft = _draft(run, trainable_parameters)
-    published = run.store.publish(
-        draft,
-        lambda folder: write_network(network, route, folder),
-        tolerance=run.configuration.promotion_tolerance,
+    learner, state = run.learner, run.state
+    names = learner.marketplaces
+    state.parameters[names[-1]] = dict(trainable_parameters)
+    on_new_data = run.configuration.distillation.on_new_data
+    facts = VersionFacts(
+        method="attention_distillation" if on_new_data else "attention_distillation_translation",
+        configuration=run.configuration,
+        parent=run.parent,
+        run=run.files.folder.name,
+        validation={
+            name: ScoredRows(run.rows[name]["validation"], run.validation_scores(name)) for name in names
+        },
+        validation_matrix=state.validation_matrix,
+        test_matrix=state.test_matrix,
+        zero_shot=state.zero_shot_validation,
+        zero_shot_test=state.zero_shot_test,
+        evaluation=evaluation_sets(run.store, run.files, {name: run.rows[name] for name in names}),
+        trainable_parameters=state.parameters,
+    )
+    heads = {name: learner.head_of(name) for name in names}
+    return publish_version(run.store, ServedVersion(run.environment.network, learner.route, heads), facts)
+
+
+def publish_version(store: ModelStore, version: ServedVersion, facts: VersionFacts) -> Publication:
+    """Write a version and apply the promotion rule."""
+    published = store.publish(
+        _draft(version, facts),
+        lambda folder: write_network(version.network, version.route, folder),
+        tolerance=facts.configuration.promotion_tolerance,
     )
     return Publication(published.number, published.decision.promoted, published.decision.reason)
 
 
-def _draft(run: ContinualRun, trainable_parameters: Mapping[str, int]) -> ManifestDraft:
-    configuration, route, learner = run.configuration, run.learner.route, run.learner
-    histograms, probes = {}, []
-    for name in learner.marketplaces:
-        data, scores = run.validation_scores(name)
-        counts, _ = np.histogram(scores, bins=HISTOGRAM_BINS, range=(0.0, 1.0))
-        histograms[name] = [int(count) for count in counts]
-        probes += [
-            ProbePair(
-                marketplace=name,
-                query=pair.query,
-                product_id=pair.product_id,
-                product_title=pair.product_title,
-                product_brand=pair.product_brand,
-                product_color=pair.product_color,
-                product_bullet_points=pair.product_bullet_points,
-                product_description=pair.product_description,
-                score=float(score),
-            )
-            for pair, score in zip(run.rows[name]["validation"][:PROBE_PAIRS], scores[:PROBE_PAIRS], strict=True)
-        ]
-        assert len(scores) == len(data)
+def _draft(version: ServedVersion, facts: VersionFacts) -> ManifestDraft:
+    configuration, names = facts.configuration, version.route.adapters
     return ManifestDraft(
-        parent=run.parent,
-        marketplaces=_entries(run, trainable_parameters),
-        base_encoder=_base_encoder(run),
+        method=facts.method,
+        parent=facts.parent,
+        marketplaces=tuple(_entry(version, facts, name) for name in names),
+        base_encoder=_base_encoder(configuration, version.network),
         pair_encoding=configuration.pair_encoding,
         adapter=configuration.adapter,
-        fusion=configuration.fusion if route.fusion else None,
-        fusion_name=route.fusion,
+        fusion=configuration.fusion if version.route.fusion else None,
+        fusion_name=version.route.fusion,
         head=configuration.head,
-        metric_matrix=tuple(run.state.validation_matrix),
-        test_matrix=tuple(run.state.test_matrix),
-        zero_shot=run.state.zero_shot_validation,
-        zero_shot_test=run.state.zero_shot_test,
-        run=run.files.folder.name,
-        evaluation=_evaluation_sets(run),
+        metric_matrix=tuple(dict(row) for row in facts.validation_matrix),
+        test_matrix=tuple(dict(row) for row in facts.test_matrix),
+        zero_shot=dict(facts.zero_shot),
+        zero_shot_test=dict(facts.zero_shot_test),
+        run=facts.run,
+        evaluation={name: dict(sets) for name, sets in facts.evaluation.items()},
         training_configuration=configuration.model_dump(mode="json"),
         library_versions={name: importlib.metadata.version(name) for name in _LIBRARIES},
-        score_histograms=histograms,
-        probe_pairs=tuple(probes),
+        score_histograms={name: _histogram(facts.validation[name].scores) for name in names},
+        probe_pairs=tuple(probe for name in names for probe in _probes(name, facts.validation[name])),
     )
 
 
-def _entries(run: ContinualRun, trainable_parameters: Mapping[str, int]) -> tuple[MarketplaceEntry, ...]:
-    learner = run.learner
-    validation = run.state.validation_matrix[-1]
-    entries = []
-    for step, name in enumerate(learner.marketplaces, start=1):
-        newest = name == learner.marketplaces[-1]
-        entries.append(
-            MarketplaceEntry(
-                name=name,
-                language=language_of(name, run.configuration.languages),
-                step=step,
-                adapter_folder=f"{ADAPTERS}/{name}",
-                bottleneck=run.environment.network.adapter_modules(name)[0].bottleneck,
-                head=learner.head_of(name),
-                threshold=ThresholdReport(**asdict(run.threshold(name))),
-                validation_auc=validation[name],
-                trainable_parameters=dict(trainable_parameters) if newest else run.state.parameters[name],
-            )
+def _histogram(scores: np.ndarray) -> list[int]:
+    counts, _ = np.histogram(scores, bins=HISTOGRAM_BINS, range=(0.0, 1.0))
+    return [int(count) for count in counts]
+
+
+def _probes(marketplace: str, rows: ScoredRows) -> list[ProbePair]:
+    assert len(rows.scores) == len(rows.pairs)
+    return [
+        ProbePair(
+            marketplace=marketplace,
+            query=pair.query,
+            product_id=pair.product_id,
+            product_title=pair.product_title,
+            product_brand=pair.product_brand,
+            product_color=pair.product_color,
+            product_bullet_points=pair.product_bullet_points,
+            product_description=pair.product_description,
+            score=float(score),
         )
-    run.state.parameters[learner.marketplaces[-1]] = dict(trainable_parameters)
-    return tuple(entries)
+        for pair, score in zip(rows.pairs[:PROBE_PAIRS], rows.scores[:PROBE_PAIRS], strict=True)
+    ]
 
 
-def _base_encoder(run: ContinualRun) -> BaseEncoderReference:
-    base = parse_base_encoder(run.configuration.base_encoder)
-    encoder = run.environment.network.encoder
+def _entry(version: ServedVersion, facts: VersionFacts, name: str) -> MarketplaceEntry:
+    rows, target = facts.validation[name], facts.configuration.target_precision
+    return MarketplaceEntry(
+        name=name,
+        language=language_of(name, facts.configuration.languages),
+        step=version.route.adapters.index(name) + 1,
+        adapter_folder=f"{ADAPTERS}/{name}",
+        bottleneck=version.network.adapter_modules(name)[0].bottleneck,
+        head=version.heads[name],
+        threshold=ThresholdReport(**asdict(highly_relevant_threshold(rows.labels, rows.scores, target))),
+        validation_auc=facts.validation_matrix[-1][name],
+        trainable_parameters=dict(facts.trainable_parameters[name]),
+    )
+
+
+def _base_encoder(configuration: TrainingConfiguration, network: RelevanceNetwork) -> BaseEncoderReference:
+    base = parse_base_encoder(configuration.base_encoder)
     return BaseEncoderReference(
         source=base.source,
         digest=base.digest(),
-        model_type=str(encoder.encoder.config.model_type),
-        hidden_size=encoder.hidden_size,
-        layers=encoder.depth,
+        model_type=str(network.encoder.encoder.config.model_type),
+        hidden_size=network.encoder.hidden_size,
+        layers=network.encoder.depth,
     )
 
 
-def _evaluation_sets(run: ContinualRun) -> dict[str, dict[str, EvaluationSet]]:
-    sets: dict[str, dict[str, EvaluationSet]] = {}
-    for name in run.learner.marketplaces:
-        sets[name] = {}
-        for part in ("validation", "test"):
-            path = run.files.evaluation_path(name, part)
-            with path.open("rb") as file:
-                digest = hashlib.file_digest(file, "sha256").hexdigest()
-            sets[name][part] = EvaluationSet(
-                path=path.relative_to(run.store.root).as_posix(),
-                rows=len(run.rows[name][part]),
-                sha256=digest,
-            )
-    return sets
+def evaluation_sets(
+    store: ModelStore, files: RunFiles, rows: Mapping[str, Mapping[str, Sequence[RelevancePair]]]
+) -> dict[str, dict[str, EvaluationSet]]:
+    """References to the validation and test rows that the run keeps in the store."""
+    return {
+        name: {
+            part: _evaluation_set(store, files, name, part, len(parts[part])) for part in ("validation", "test")
+        }
+        for name, parts in rows.items()
+    }
+
+
+def _evaluation_set(store: ModelStore, files: RunFiles, name: str, part: str, rows: int) -> EvaluationSet:
+    path = files.evaluation_path(name, part)
+    with path.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    return EvaluationSet(path=path.relative_to(store.root).as_posix(), rows=rows, sha256=digest)

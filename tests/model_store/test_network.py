@@ -87,3 +87,12 @@ def test_contradictions_are_refused(tiny_encoder_folder: Path) -> None:
         random_network(tiny_encoder_folder, (), head=HeadConfiguration(kind="linear"))
     with pytest.raises(ConfigurationError, match=r"more joint layers than the\s+encoder's 2"):
         random_network(tiny_encoder_folder, (), interaction="late(3)")
+
+
+def test_heads_stay_exact_in_mixed_precision(tiny_encoder_folder: Path) -> None:
+    network = random_network(tiny_encoder_folder, ("us",))
+    network.heads.set_cosine("shared", 300.0, -250.0)
+    features, index = torch.rand(50, network.heads.feature_size), torch.zeros(50, dtype=torch.int64)
+    exact = network.heads(features, index)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        torch.testing.assert_close(network.heads(features, index), exact, rtol=0, atol=0)

@@ -1,0 +1,101 @@
+"""What all methods have in common: a marketplace is learnt once, with any interaction, and can be resumed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from model_store.errors import ConfigurationError
+from tests.training.learners import toy_pairs
+from tests.training.methods.toy import learn, logits_of, toy_method, toy_rows
+from training.evaluation import roc_auc
+from training.labelled_tokens import LabelledTokens
+from training.loop import _Loop
+from training.methods.registry import METHODS
+
+BOTH = ("us", "es")
+
+
+class InterruptionError(Exception):
+    pass
+
+
+@pytest.mark.parametrize("interaction", ["two_tower", "cross", "late(1)"])
+@pytest.mark.parametrize("name", METHODS)
+def test_it_learns_with_every_interaction(
+    name: str, interaction: str, tiny_encoder_folder: Path, tmp_path: Path
+) -> None:
+    stage = {"epochs": 6, "batch_size": 16, "learning_rate": 1e-2, "patience": 6}
+    method = toy_method(
+        name,
+        tiny_encoder_folder,
+        tmp_path,
+        pair_encoding={"interaction": interaction},
+        adapter_stage=stage,
+        fusion_stage=stage,
+        finetuning_stage=stage,
+        dytox={"stage": stage},
+        **{
+            method: {"bottleneck": 8, "stage": stage | {"learning_rate": 0.1}}
+            for method in ("hat", "b_cl", "ctr")
+        },
+    )
+    rows = toy_rows(method.context.tokenizer, "us")
+    labels, pairs = rows.train.labels, rows.train.tokenized
+    if method.is_joint:
+        method.learn_together({"us": rows})
+    else:
+        method.learn(rows)
+    assert roc_auc(labels, method.logits("us", pairs)) > 0.75
+    assert method.trainable_parameters > 0
+    assert method.total_parameters > 40_000
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_a_marketplace_is_learnt_once(name: str, tiny_encoder_folder: Path, tmp_path: Path) -> None:
+    method = toy_method(name, tiny_encoder_folder, tmp_path)
+    learn(method, ("us",))
+    rows = toy_rows(method.context.tokenizer, "us")
+    with pytest.raises(ConfigurationError, match="has learnt 'us' already"):
+        method.learn_together({"us": rows}) if method.is_joint else method.learn(rows)
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_an_unknown_marketplace_is_scored_by_what_the_newest_uses(
+    name: str, tiny_encoder_folder: Path, tmp_path: Path
+) -> None:
+    method = toy_method(name, tiny_encoder_folder, tmp_path)
+    learn(method, BOTH)
+    pairs = LabelledTokens.of(toy_pairs("es", 20, seed=5), method.context.tokenizer).tokenized
+    np.testing.assert_array_equal(method.logits("de", pairs), method.logits("es", pairs))
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_interrupted_and_resumed_it_scores_the_same(
+    name: str, tiny_encoder_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    undisturbed = toy_method(name, tiny_encoder_folder, tmp_path / "a")
+    learn(undisturbed, BOTH)
+    original, steps = _Loop._step, 0
+
+    def counted(loop: _Loop, batch: object) -> dict[str, float]:
+        nonlocal steps
+        steps += 1
+        if steps == 11:
+            raise InterruptionError
+        return original(loop, batch)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(_Loop, "_step", counted)
+    with pytest.raises(InterruptionError):
+        learn(toy_method(name, tiny_encoder_folder, tmp_path / "b"), BOTH)
+    resumed = toy_method(name, tiny_encoder_folder, tmp_path / "b")
+    learn(resumed, BOTH)
+    for marketplace in BOTH:
+        np.testing.assert_array_equal(logits_of(resumed, marketplace), logits_of(undisturbed, marketplace))
+    finished = steps
+    again = toy_method(name, tiny_encoder_folder, tmp_path / "b")
+    learn(again, BOTH)
+    assert steps == finished, "finished stages are read back"
+    np.testing.assert_array_equal(logits_of(again, "us"), logits_of(undisturbed, "us"))

@@ -1,0 +1,91 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from model_store.evaluation_rows import read_evaluation_rows
+from model_store.loading import load_version
+from model_store.scoring import probabilities, score_pairs
+from model_store.store import ModelStore
+from tests.training.learners import toy_pairs
+from tests.training.methods.toy import SEQUENCE, learn, toy_method
+from training.evaluation import roc_auc
+from training.labelled_tokens import LabelledTokens
+from training.methods.base import Method
+from training.methods.publishing import publish_method
+from training.publishing import Publication
+
+PAIRS = {
+    name: {"validation": toy_pairs(name, 48, seed=1), "test": toy_pairs(name, 40, seed=5)} for name in SEQUENCE
+}
+
+
+def publish(method: Method, root: Path) -> list[Publication]:
+    matrix = [dict.fromkeys(SEQUENCE, 0.5)] * (1 if method.is_joint else len(SEQUENCE))
+    counts = {} if method.is_joint else dict.fromkeys(SEQUENCE, method.trainable_parameters)
+    return publish_method(method, ModelStore(root), "toy", PAIRS, matrix, dict.fromkeys(SEQUENCE, 0.5), counts)
+
+
+def own_scores(method: Method, marketplace: str) -> np.ndarray:
+    tokens = LabelledTokens.of(PAIRS[marketplace]["test"], method.context.tokenizer)
+    return probabilities(method.logits(marketplace, tokens.tokenized))
+
+
+@pytest.mark.parametrize("policy", ["shared", "per_step"])
+@pytest.mark.parametrize(
+    "name", ["adapter_fusion_joint", "attention_distillation", "attention_distillation_translation"]
+)
+def test_a_loaded_version_gives_the_methods_scores(
+    name: str, policy: str, tiny_encoder_folder: Path, tmp_path: Path
+) -> None:
+    method = toy_method(name, tiny_encoder_folder, tmp_path / "run", head={"policy": policy})
+    learn(method)
+    [publication] = publish(method, tmp_path / "store")
+    assert publication.promoted
+    loaded = load_version(tmp_path / "store", publication.number)
+    assert loaded.manifest.names == list(SEQUENCE)
+    assert loaded.manifest.method == name
+    for marketplace in SEQUENCE:
+        scores = score_pairs(loaded, [pair.unlabelled() for pair in PAIRS[marketplace]["test"]])
+        np.testing.assert_allclose(scores, own_scores(method, marketplace), atol=1e-6)
+
+
+def test_the_manifest_says_what_was_measured(tiny_encoder_folder: Path, tmp_path: Path) -> None:
+    method = toy_method("attention_distillation", tiny_encoder_folder, tmp_path / "run")
+    learn(method)
+    [publication] = publish(method, tmp_path / "store")
+    loaded = load_version(tmp_path / "store", publication.number)
+    manifest = loaded.manifest
+    rows = read_evaluation_rows(tmp_path / "store", manifest.evaluation["es"]["validation"])
+    scores = score_pairs(loaded, rows.pairs)
+    assert manifest.metric_matrix[-1]["es"] == pytest.approx(roc_auc(rows.labels, scores), abs=1e-6)
+    probes = [probe.score for probe in manifest.probe_pairs if probe.marketplace == "es"]
+    np.testing.assert_allclose(scores[:4], probes, atol=1e-6)
+    entry = manifest.marketplace("es")
+    assert entry.threshold is not None
+    assert entry.threshold.rows == 48
+    assert entry.trainable_parameters == {"step": method.trainable_parameters}
+    assert sum(manifest.score_histograms["es"]) == 48
+
+
+def test_separate_adapters_are_a_version_each(tiny_encoder_folder: Path, tmp_path: Path) -> None:
+    method = toy_method("adapter", tiny_encoder_folder, tmp_path / "run")
+    learn(method)
+    publications = publish(method, tmp_path / "store")
+    for marketplace, publication in zip(SEQUENCE, publications, strict=True):
+        loaded = load_version(tmp_path / "store", publication.number)
+        assert loaded.manifest.names == [marketplace]
+        scores = score_pairs(loaded, [pair.unlabelled() for pair in PAIRS[marketplace]["test"]])
+        np.testing.assert_allclose(scores, own_scores(method, marketplace), atol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["single_marketplace", "sequential_finetuning", "dytox"])
+def test_a_form_that_the_store_cannot_hold_publishes_nothing(
+    name: str, tiny_encoder_folder: Path, tmp_path: Path
+) -> None:
+    method = toy_method(name, tiny_encoder_folder, tmp_path / "run")
+    learn(method)
+    assert publish(method, tmp_path / "store") == []
+    assert ModelStore(tmp_path / "store").numbers() == []
