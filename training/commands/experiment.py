@@ -28,7 +28,11 @@ def run_experiment(
     folder.begin(plan, runs, rerun)
     threads = threads or max(1, (os.cpu_count() or 1) // jobs)
     notes.print(f"{plan.name}: {len(mine)} runs in {folder.path}, {jobs} at a time with {threads} threads each")
-    PlanRunner(mine, folder, notes, jobs, threads).run_all()
+    try:
+        PlanRunner(mine, folder, notes, jobs, threads).run_all()
+    except KeyboardInterrupt:
+        notes.print("interrupted; the same command goes on where it stopped")
+        raise
     notes.print(f"{plan.name}: all {len(mine)} runs are finished")
 
 

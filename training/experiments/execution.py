@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
+from model_store.store import ModelStore
 from training.evaluation import roc_auc
 from training.experiments.fusion_attention import mean_attention
 from training.experiments.machine import commit, hardware, library_versions, peak_memory_bytes
@@ -16,12 +18,15 @@ from training.experiments.run_process import work_folder
 from training.experiments.run_result import FinalScores, RunResult, StepFacts, StepResult, write_result
 from training.labelled_tokens import LabelledTokens
 from training.methods.base import MarketplaceRows, MethodContext
+from training.methods.publishing import publish_method
 from training.methods.replay_guard import lent_rows
 from training.run_files import read_json, write_json
 from training.translated_rows import translated_rows
 
 ALL_TOGETHER = "all"
 """The one step of a joint method."""
+MODEL_STORE = "model-store"
+"""Where a run publishes, in its folder."""
 
 
 def prepare(run: PlannedRun, output: Path) -> None:
@@ -39,7 +44,11 @@ def execute(run: PlannedRun, output: Path, threads: int) -> None:
     folder = OutputFolder(output)
     with work_folder(folder.run_folder(run), run) as work:
         execution = _Execution(run, folder, work)
-        result = execution.result(execution.learn_all(), threads)
+        steps = execution.learn_all()
+        result = execution.result(steps, threads)
+        if run.publishes:
+            store = folder.run_folder(run) / MODEL_STORE
+            result = result.model_copy(update={"version": execution.publish(store, steps)})
         write_result(folder.run_folder(run), result, execution.final_scores())
 
 
@@ -52,6 +61,7 @@ class _Execution:
         self.tokenizer = self.context.tokenizer
         self.method = method_named(run.method, run.label)(self.context)
         self.test = {name: self._tokens(name, "test") for name in run.sequence}
+        self.scores: dict[str, FinalScores] = {}
         self.translation_seconds = 0.0
         self.train_rows = 0
         self.translated_rows: dict[str, int] = {}
@@ -64,10 +74,19 @@ class _Execution:
 
     def final_scores(self) -> dict[str, FinalScores]:
         """Labels and logits of all test rows with the weights as they are."""
-        return {
-            name: FinalScores(labels=data.labels, logits=self.method.logits(name, data.tokenized))
-            for name, data in self.test.items()
-        }
+        return self.scores or self._scored()
+
+    def publish(self, folder: Path, steps: list[StepResult]) -> int | None:
+        """Publish what the model store can hold of the method, and return the newest version's number."""
+        if folder.exists():  # of a process that was interrupted before it wrote its result
+            shutil.rmtree(folder)
+        names = self.run.sequence
+        rows = {name: {part: self.data.rows(name, part) for part in ("validation", "test")} for name in names}
+        matrix = [step.test_auc for step in steps]
+        trained = {step.facts.marketplace: step.facts.trainable_parameters for step in steps}
+        store, zero_shot = ModelStore(folder), self.data.zero_shot()
+        published = publish_method(self.method, store, self.run.name, rows, matrix, zero_shot, trained)
+        return published[-1].number if published else None
 
     def result(self, steps: list[StepResult], threads: int) -> RunResult:
         """The run as the report reads it."""
@@ -106,6 +125,7 @@ class _Execution:
         started = time.monotonic()
         learn()
         seconds = time.monotonic() - started
+        self.scores = {}
         kept = read_json(path)
         if kept is not None:
             return StepResult.model_validate(kept)
@@ -152,6 +172,12 @@ class _Execution:
             validation=self._tokens(marketplace, "validation"),
             translated=translated,
         )
+
+    def _scored(self) -> dict[str, FinalScores]:
+        return {
+            name: FinalScores(labels=data.labels, logits=self.method.logits(name, data.tokenized))
+            for name, data in self.test.items()
+        }
 
     def _tokens(self, marketplace: str, part: str) -> LabelledTokens:
         return LabelledTokens.of(self.data.rows(marketplace, part), self.tokenizer)

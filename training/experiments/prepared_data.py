@@ -8,6 +8,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from model_store.network_configuration import HeadConfiguration
+from training.configuration import TrainingConfiguration
 from training.data.pairs import RelevancePair
 from training.data.sources import parse_source
 from training.data.splits import Splits, check_trainable, read_pairs, split_fold, write_pairs
@@ -102,12 +104,19 @@ class PreparedData:
         write_json(self.folder / _FACTS, self._facts())
 
     def _measured_zero_shot(self) -> dict[str, float]:
-        environment = prepare_environment(self.run.configuration, *new_network(self.run.configuration))
+        configuration = _of_cosine(self.run.configuration)
+        environment = prepare_environment(configuration, *new_network(configuration))
         aucs = {}
         for name in self.run.marketplaces:
             test = LabelledTokens.of(self.rows(name, "test"), environment.tokenizer)
             aucs[name] = roc_auc(test.labels, zero_shot_cosine(environment.network, environment.tokenizer, test))
         return aucs
+
+
+def _of_cosine(configuration: TrainingConfiguration) -> TrainingConfiguration:
+    """Query and product are encoded apart for the cosine, whatever a method's interaction and head."""
+    encoding = configuration.pair_encoding.model_copy(update={"interaction": "two_tower"})
+    return configuration.model_copy(update={"pair_encoding": encoding, "head": HeadConfiguration()})
 
 
 def _split(pairs: Mapping[str, Sequence[RelevancePair]], run: PlannedRun) -> dict[str, Splits]:

