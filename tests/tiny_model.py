@@ -13,6 +13,7 @@ from model_store.manifest import (
     BaseEncoderReference,
     ManifestDraft,
     MarketplaceEntry,
+    ProbePair,
     ThresholdReport,
 )
 from model_store.network import RelevanceNetwork
@@ -50,11 +51,13 @@ def publish_tiny_version(
     seed: int = 0,
     validation_auc: float = 0.9,
     parent: int | None = None,
+    probe_pairs: tuple[ProbePair, ...] = (),
 ) -> PublishedVersion:
     """Publish a random network; other seeds give other weights."""
     network = random_relevance_network(encoder, marketplaces, interaction, seed)
     route = Route(marketplaces, "step-fused" if len(marketplaces) > 1 else None)
     draft = tiny_draft(encoder, marketplaces, interaction, validation_auc=validation_auc, parent=parent)
+    draft = draft.model_copy(update={"probe_pairs": probe_pairs})
     return ModelStore(root).publish(draft, lambda folder: write_network(network, route, folder))
 
 

@@ -7,10 +7,10 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Query
 
 from model_store.text import checked_marketplace
+from service.api.cache_schemas import CachedProductAnswer, CacheLookupAnswer, LookupRequest, LookupsAnswer
 from service.api.error_answers import answers
 from service.api.pair_checks import checked_known_marketplace, checked_limited_text
 from service.api.request_body import JsonBodyRoute
-from service.api.schemas import CachedProductAnswer, CacheLookupAnswer, LookupRequest, LookupsAnswer
 from service.cache.answers import CacheAnswer
 from service.cache.query_normalisation import normalised_query
 from service.state import ServiceState, State
@@ -24,7 +24,9 @@ async def look_up(
     marketplace: Annotated[str, Path(examples=["us"])],
     query: Annotated[str, Query(examples=["usb c cable"])],
     min_score: Annotated[float, Query(ge=0, le=1, description="leave out lower scores")] = 0.0,
-    limit: Annotated[int | None, Query(ge=1, le=10_000, description="at most so many products")] = None,
+    limit: Annotated[
+        int | None, Query(ge=1, le=10_000, description="at most so many products", examples=[20])
+    ] = None,
 ) -> CacheLookupAnswer:
     """The highly relevant products of a query, best first.
 

@@ -7,9 +7,9 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Query
 
 from service.api.cache import checked_name
+from service.api.cache_schemas import GenerationAnswer, GenerationsAnswer, PurgeAnswer
 from service.api.error_answers import answers
 from service.api.pair_checks import checked_limited_text
-from service.api.schemas import GenerationAnswer, GenerationsAnswer, PurgeAnswer
 from service.cache.generations import Generation
 from service.state import State
 
@@ -38,7 +38,7 @@ async def rollback(state: State, marketplace: Marketplace) -> GenerationAnswer:
 
 @router.delete("/generations/{number}", summary="Remove a generation", responses=_ERRORS)
 async def purge_generation(
-    state: State, marketplace: Marketplace, number: Annotated[int, Path(ge=1, le=2**53)]
+    state: State, marketplace: Marketplace, number: Annotated[int, Path(ge=1, le=2**53, examples=[6])]
 ) -> PurgeAnswer:
     """Remove a generation that is not read."""
     await state.cache.generations.purge(checked_name(state, marketplace), number)

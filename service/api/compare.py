@@ -8,10 +8,10 @@ from starlette.exceptions import HTTPException
 from model_store.errors import InputError, VersionNotFoundError
 from model_store.product import QueryProductPair
 from service.api.error_answers import answers
+from service.api.model_schemas import CompareAnswer, CompareRequest, VersionScores
 from service.api.pair_checks import checked_pairs
 from service.api.presence import for_client
 from service.api.request_body import JsonBodyRoute
-from service.api.schemas import CompareAnswer, CompareRequest, VersionScores
 from service.engine.scorer import Scorer
 from service.state import ServiceState, State
 

@@ -8,7 +8,7 @@ from starlette.responses import Response
 from model_store.errors import CacheUnavailableError
 from service.api.error_answers import answers
 from service.api.errors import RETRY_AFTER_SECONDS, error_answer
-from service.api.schemas import HealthAnswer, ReadyAnswer
+from service.api.model_schemas import HealthAnswer, ReadyAnswer
 from service.state import ServiceState, State
 
 router = APIRouter(tags=["health"])

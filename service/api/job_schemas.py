@@ -65,14 +65,16 @@ class JobAnswer(BaseModel):
     """A job. `cancelled`: by DELETE; nothing of it stays."""
 
     id: str = Field(examples=["20261124T102609-1a6e93f0"])
-    state: Literal["waiting", "running", "cancelling", "succeeded", "failed", "cancelled"]
+    state: Literal["waiting", "running", "cancelling", "succeeded", "failed", "cancelled"] = Field(
+        examples=["running"]
+    )
     request: FillJobRequest
-    created_at: datetime
-    started_at: datetime | None
-    ended_at: datetime | None
+    created_at: datetime = Field(examples=["2026-11-24T10:26:09.087080Z"])
+    started_at: datetime | None = Field(examples=["2026-11-24T10:26:10.501000Z"])
+    ended_at: datetime | None = Field(examples=[None])
     progress: JobProgressAnswer | None = Field(description="from its start on")
-    report: FillReport | None = Field(description="once it succeeded")
-    error: JobErrorAnswer | None = Field(description="once it failed")
+    report: FillReport | None = Field(description="once it succeeded", examples=[None])
+    error: JobErrorAnswer | None = Field(description="once it failed", examples=[None])
 
 
 class JobsAnswer(BaseModel):

@@ -10,12 +10,14 @@ from service.state import State
 
 router = APIRouter(tags=["health"])
 
+_EXAMPLE = 'relevance_requests_total{route="/score",status="200"} 12.0\n'
+
 
 @router.get(
     "/metrics",
     summary="Figures for Prometheus",
     response_class=Response,
-    responses={200: {"content": {"text/plain": {}}, "description": "Prometheus' text format"}},
+    responses={200: {"content": {"text/plain": {"example": _EXAMPLE}}, "description": "Prometheus' text format"}},
 )
 async def metrics(state: State) -> Response:
     """Requests, errors, queue, batches, scores, drift, cache and model."""

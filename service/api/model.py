@@ -6,7 +6,7 @@ from fastapi import APIRouter
 
 from model_store.manifest import MarketplaceEntry
 from service.api.error_answers import answers
-from service.api.schemas import MarketplaceAnswer, ModelAnswer
+from service.api.model_schemas import MarketplaceAnswer, ModelAnswer
 from service.state import State
 
 router = APIRouter(tags=["model"])

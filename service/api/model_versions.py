@@ -10,7 +10,7 @@ from starlette.exceptions import HTTPException
 from model_store.errors import StoreError, VersionCorruptError, VersionNotFoundError
 from model_store.store import ModelStore
 from service.api.error_answers import answers
-from service.api.schemas import ReloadAnswer, VersionAnswer, VersionsAnswer
+from service.api.model_schemas import ReloadAnswer, VersionAnswer, VersionsAnswer
 from service.state import ServiceState, State
 
 router = APIRouter(tags=["model"])

@@ -33,8 +33,17 @@ router = APIRouter(tags=["score"])
 LINES = "application/x-ndjson"
 _CHUNKS_AHEAD = 2
 _PAIR = TypeAdapter(PairBody)
-_LINE_SCHEMA = {"type": "string", "description": "one pair a line: marketplace, query, product"}
-_REQUEST_BODY = {"requestBody": {"required": True, "content": {LINES: {"schema": _LINE_SCHEMA}}}}
+_PAIRS = {
+    "schema": {"type": "string", "description": "one pair a line: marketplace, query, product"},
+    "example": '{"marketplace": "us", "query": "usb c cable", '
+    '"product": {"id": "B000IYZNFK", "title": "USB C Cable"}}\n',
+}
+_SCORES = {
+    "schema": {"type": "string", "description": "one score or error a line"},
+    "example": '{"score": 0.9731, "highly_relevant": true, "cached": true, "truncated": [], "line": 1, '
+    '"model_version": 3}\n',
+}
+_REQUEST_BODY = {"requestBody": {"required": True, "content": {LINES: _PAIRS}}}
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +57,10 @@ class _Line:
     "/score/stream",
     summary="Score a stream of pairs",
     response_class=StreamingResponse,
-    responses={200: {"content": {LINES: {}}, "description": "one score or error a line"}, **answers(415, 503)},
+    responses={
+        200: {"content": {LINES: _SCORES}, "description": "one score or error a line"},
+        **answers(415, 422, 503),
+    },
     openapi_extra=_REQUEST_BODY,
 )
 async def score_stream(request: Request, state: State, write_cache: bool = True) -> StreamingResponse:

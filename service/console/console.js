@@ -3,10 +3,14 @@
 const find = (id) => document.getElementById(id);
 const LOAD_EVERY_MS = 2000;
 let model = null;
+let examples = [];
+let refusedKey = null;
+
+const givenKey = () => find("key").value.trim();
 
 async function ask(path, body) {
   const headers = { "content-type": "application/json" };
-  const key = find("key").value.trim();
+  const key = givenKey();
   if (key) headers.authorization = `Bearer ${key}`;
   const answer = await fetch(path, { method: body ? "POST" : "GET", headers, body: body && JSON.stringify(body) });
   const text = await answer.text();
@@ -14,6 +18,7 @@ async function ask(path, body) {
   let detail = text;
   try { detail = JSON.parse(text).detail; } catch { /* not of this service: shown as it came */ }
   if (answer.status === 401 || answer.status === 403) find("access").open = true;
+  if (answer.status === 401) refusedKey = key;
   throw new Error(`${answer.status}: ${detail}`);
 }
 
@@ -72,7 +77,7 @@ function showQuality() {
       return cell;
     })));
   const caption = element("caption", { class: "note" },
-    "ROC-AUC on validation queries after each step; italic: not learnt yet");
+    "R: ROC-AUC on validation queries after each step; italic: not learnt yet");
   find("quality").replaceChildren(element("table", {}, caption, element("thead", {}, head), element("tbody", {}, ...body)));
 }
 
@@ -110,8 +115,9 @@ function scored(title, result, threshold, others) {
     bar(result.score, threshold, `score ${value}${limit}`));
   for (const other of others) {
     const text = other.score === null ? "does not know the marketplace" : other.score.toFixed(3);
-    item.append(element("div", { class: "note value" }, `version ${other.version}: ${text}`),
-      bar(other.score ?? 0, null, `version ${other.version}: ${text}`));
+    const beside = bar(other.score ?? 0, null, `version ${other.version}: ${text}`);
+    beside.classList.add("other");
+    item.append(element("div", { class: "note value" }, `version ${other.version}: ${text}`), beside);
   }
   if (result.truncated.length) item.append(element("p", { class: "note" }, `cut: ${result.truncated.join(", ")}`));
   if (result.explanation) item.append(listening(result.explanation));
@@ -120,8 +126,8 @@ function scored(title, result, threshold, others) {
 
 async function score() {
   const marketplace = find("marketplace").value;
-  const titles = find("products").value.split("\n").map((line) => line.trim()).filter(Boolean);
-  const pairs = titles.map((title, place) => ({
+  const asked = titles();
+  const pairs = asked.map((title, place) => ({
     marketplace, query: find("query").value, product: { id: `console-${place}`, title },
   }));
   const answer = await ask("score", { pairs, write_cache: false, explain: find("explain").checked });
@@ -131,12 +137,13 @@ async function score() {
     compared = (await ask("compare", { pairs, versions: [version] })).versions;
   }
   const threshold = model.marketplaces.find((entry) => entry.name === marketplace).threshold;
-  const order = titles.map((_, place) => place).sort((a, b) => answer.results[b].score - answer.results[a].score);
-  find("scores").replaceChildren(...order.map((place) => scored(titles[place], answer.results[place], threshold,
+  const order = asked.map((_, place) => place).sort((a, b) => answer.results[b].score - answer.results[a].score);
+  find("scores").replaceChildren(...order.map((place) => scored(asked[place], answer.results[place], threshold,
     compared.map((entry) => ({ version: entry.model_version, score: entry.scores[place] })))));
   find("threshold-note").textContent = threshold === null
-    ? `${marketplace} has no threshold: nothing of it is highly relevant.`
-    : `The mark is the threshold of ${marketplace}, ${threshold.toFixed(3)}. Nothing of this was cached.`;
+    ? `${asked.length} scored by version ${answer.model_version}. ${marketplace} has no threshold: nothing of it is highly relevant.`
+    : `${asked.length} scored by version ${answer.model_version}. The mark is the threshold of ${marketplace}, ${
+      threshold.toFixed(3)}. Nothing of this was cached.`;
 }
 
 async function lookUp() {
@@ -155,12 +162,43 @@ async function lookUp() {
 }
 
 async function offerVersions() {
-  const select = find("other-version");
-  select.disabled = !find("compare").checked;
-  if (select.disabled) return;
+  find("versions").hidden = true;
+  if (!find("compare").checked) return;
   const { versions } = await ask("model/versions");
   const others = versions.map((entry) => entry.model_version).filter((number) => number !== model.model_version);
-  choose(select, others.length ? others : [model.model_version]);
+  choose(find("other-version"), others.length ? others : [model.model_version]);
+  find("versions").hidden = false;
+}
+
+const titles = () => find("products").value.split("\n").map((line) => line.trim()).filter(Boolean);
+
+async function offerExamples() {
+  if (!find("picking").open || !model) return;
+  ({ examples } = await ask(`examples/${encodeURIComponent(find("marketplace").value)}`));
+  choose(find("example-query"), [...new Set(examples.map((pair) => pair.query))]);
+  if (examples.length) return pickQuery();
+  find("example-products").replaceChildren(element("legend", {}, "This version has no examples"));
+}
+
+function pickQuery() {
+  const query = find("example-query").value;
+  find("query").value = query;
+  const own = new Set(examples.filter((pair) => pair.query === query).map((pair) => pair.product_title));
+  const all = [...new Set([...own, ...examples.map((pair) => pair.product_title)])];
+  const boxes = all.map((title) => {
+    const box = element("input", { type: "checkbox", value: title });
+    box.checked = own.has(title);
+    return element("label", {}, box, ` ${title}`);
+  });
+  find("example-products").replaceChildren(element("legend", {}, "Example products"), ...boxes);
+  pickProducts();
+}
+
+function pickProducts() {
+  const boxes = [...find("example-products").querySelectorAll("input")];
+  const offered = new Set(boxes.map((box) => box.value));
+  const written = titles().filter((title) => !offered.has(title));
+  find("products").value = [...written, ...boxes.filter((box) => box.checked).map((box) => box.value)].join("\n");
 }
 
 async function showLoad() {
@@ -178,14 +216,16 @@ async function showLoad() {
     ["Mean time to compute a batch", `${(1000 * mean("compute_seconds")).toFixed(1)} ms`],
     ["Mean padding of a batch", `${(100 * mean("batch_padding_share")).toFixed(1)} %`],
   ];
+  if (model && figures.get("model_version") !== model.model_version) await showModel();
   find("load").replaceChildren(...rows.flatMap(([name, value]) => [element("dt", {}, name), element("dd", {}, String(value))]));
 }
 
 async function watchLoad() {
   try {
     if (!document.hidden) {
-      if (!model) await showModel();
       await showLoad();
+      // Not again with a key that was refused.
+      if (!model && refusedKey !== givenKey()) await showModel();
     }
   } catch (error) {
     find("model").textContent = error.message;
@@ -200,6 +240,10 @@ for (const [id, work] of [["score-form", score], ["cache-form", lookUp]]) {
   });
 }
 find("compare").addEventListener("change", () => attempt(find("score-form"), offerVersions));
+find("picking").addEventListener("toggle", () => attempt(find("score-form"), offerExamples));
+find("marketplace").addEventListener("change", () => attempt(find("score-form"), offerExamples));
+find("example-query").addEventListener("change", pickQuery);
+find("example-products").addEventListener("change", pickProducts);
 find("key").value = sessionStorage.getItem("key") ?? "";
 find("key").addEventListener("change", () => {
   sessionStorage.setItem("key", find("key").value);

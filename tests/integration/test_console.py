@@ -8,9 +8,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import httpx
 import pytest
 
 from tests.service.command_line import Shop
+from tests.service.engine.probes import with_probes
+from tests.service.running import exact_scorer
 from tests.tiny_model import build_tiny_store, publish_tiny_version
 
 if TYPE_CHECKING:
@@ -36,7 +39,9 @@ PRODUCTS = ["usb c cable 2 m", "red sofa", "<img src=x onerror=alert(1)>", "tea"
 def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     folder = tmp_path_factory.mktemp("console")
     store = build_tiny_store(folder, ("us", "es"))
-    publish_tiny_version(store, folder / "encoder", ("us", "es"), seed=1, parent=1)
+    publish_tiny_version(folder / "beside", folder / "encoder", ("us", "es"), seed=1)
+    probes = with_probes(exact_scorer(folder / "beside")).manifest.probe_pairs
+    publish_tiny_version(store, folder / "encoder", ("us", "es"), seed=1, parent=1, probe_pairs=probes)
     shop = Shop.in_folder(folder, store)
     shop = Shop(shop.folder, {**shop.settings, "API_KEYS": KEY, "ADMIN_KEYS": ADMIN})
     with shop.serving() as server:
@@ -86,8 +91,8 @@ def page(browser: Browser, url: str, request: pytest.FixtureRequest) -> Iterator
 
 
 def score(page: Page) -> None:
-    page.get_by_label("Query").first.fill("usb c cable")
-    page.get_by_label("Products").fill("\n".join(PRODUCTS))
+    page.get_by_label("Query", exact=True).first.fill("usb c cable")
+    page.get_by_label("Products, one title a line").fill("\n".join(PRODUCTS))
     page.get_by_role("button", name="Score").click()
     page.locator("#scores li").nth(len(PRODUCTS) - 1).wait_for()
 
@@ -113,16 +118,38 @@ def test_the_adapters_that_were_listened_to_are_shown_by_layer(page: Page) -> No
 
 def test_two_versions_are_compared(page: Page) -> None:
     page.get_by_label("another version").check()
-    page.locator("#other-version:not([disabled])").wait_for()
-    assert page.locator("#other-version").input_value() == "1"
+    page.get_by_label("Version to compare").wait_for()
+    assert page.get_by_label("Version to compare").input_value() == "1"
     score(page)
     assert page.get_by_text("version 1: ").count() == len(PRODUCTS)
 
 
-def test_the_cache_is_looked_up(page: Page) -> None:
-    page.get_by_label("Query").nth(1).fill("never asked")
+def test_the_cache_is_looked_up(page: Page, url: str) -> None:
+    products = [{"id": f"p{place}", "title": title} for place, title in enumerate(PRODUCTS)]
+    asked = {"marketplace": "us", "query": "usb c cable", "products": products}
+    ranked = httpx.post(f"{url}/rank", json=asked, headers={"Authorization": f"Bearer {KEY}"}).json()
+    relevant = [product["id"] for product in ranked["results"] if product["highly_relevant"]]
+    page.get_by_label("Query", exact=True).nth(1).fill("USB  C cable")
+    page.get_by_role("button", name="Look up").click()
+    page.get_by_text(f"{len(relevant)} highly relevant products").wait_for()
+    assert page.locator("#cache-answer code").all_inner_texts() == relevant
+    page.get_by_label("Query", exact=True).nth(1).fill("never asked")
     page.get_by_role("button", name="Look up").click()
     page.get_by_text("Never scored").wait_for()
+
+
+def test_products_are_picked_from_the_examples_of_the_version(page: Page) -> None:
+    page.get_by_text("Pick from the model's validation examples").click()
+    boxes = page.locator("#example-products input")
+    boxes.first.wait_for()
+    assert page.locator("#query").input_value() == page.get_by_label("Example query").input_value()
+    products = page.get_by_label("Products, one title a line")
+    assert products.input_value().splitlines() == ["cable 0", "cable 1"]
+    products.fill("written by hand\ncable 0\ncable 1")
+    boxes.first.uncheck()
+    assert products.input_value().splitlines() == ["written by hand", "cable 1"]
+    page.get_by_role("button", name="Score").click()
+    page.locator("#scores li").nth(1).wait_for()
 
 
 def test_quality_and_load_are_shown(page: Page) -> None:
@@ -156,3 +183,15 @@ def test_every_field_has_a_name_and_a_wrong_key_is_told(page: Page) -> None:
     page.get_by_label("API key").fill("x" * 20)
     page.get_by_label("API key").press("Tab")
     page.get_by_role("alert").get_by_text("the key is unknown").wait_for()
+
+
+def test_the_documentation_is_shown_with_nothing_from_elsewhere(browser: Browser, url: str) -> None:
+    page = browser.new_page()
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    page.goto(f"{url}/docs")
+    page.get_by_text("Score query-product pairs", exact=True).wait_for()
+    page.get_by_role("button", name="Authorize").wait_for()
+    page.screenshot(path=ARTEFACTS / "documentation.png")
+    assert all(address.startswith((url, "data:")) for address in asked)
+    page.close()

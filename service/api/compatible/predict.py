@@ -27,14 +27,14 @@ class PredictRequest(BaseModel):
     model_config = ConfigDict(strict=True)
 
     inputs: str | list[str] | list[list[str]] = Field(examples=[[["usb c cable", "USB C Cable 2 m"]]])
-    model: str | None = None
+    model: str | None = Field(default=None, examples=["relevance:us"])
     raw_scores: bool = False
 
 
 class Prediction(BaseModel):
     """The score of the one label."""
 
-    score: float
+    score: float = Field(examples=[0.9731])
     label: str = LABEL
 
 
@@ -43,7 +43,7 @@ class VllmScoreRequest(BaseModel):
 
     model_config = ConfigDict(strict=True)
 
-    model: str | None = None
+    model: str | None = Field(default=None, examples=["relevance:us"])
     text_1: str | list[str] = Field(examples=["usb c cable"])
     text_2: str | list[str] = Field(examples=[["USB C Cable 2 m", "Phone case"]])
 
@@ -51,20 +51,20 @@ class VllmScoreRequest(BaseModel):
 class VllmScore(BaseModel):
     """The score of the pair at `index`."""
 
-    index: int
+    index: int = Field(examples=[0])
     object: Literal["score"] = "score"
-    score: float
+    score: float = Field(examples=[0.9731])
 
 
 class VllmScoreAnswer(BaseModel):
     """What vLLM's clients read."""
 
-    id: str
+    id: str = Field(examples=["score-0b2d7a5e6c1e4f6e9d520c3a3a1c7f11"])
     object: Literal["list"] = "list"
-    created: int
-    model: str
+    created: int = Field(examples=[1_795_516_800])
+    model: str = Field(examples=["relevance:us"])
     data: list[VllmScore]
-    usage: dict[str, int]
+    usage: dict[str, int] = Field(examples=[{"prompt_tokens": 24, "total_tokens": 24}])
 
 
 @router.post("/predict", summary="TEI: scores of pairs", responses=_RESPONSES)

@@ -59,32 +59,34 @@ class RerankRequest(BaseModel):
 class RerankedDocument(BaseModel):
     """The document as it was sent."""
 
-    text: str
+    text: str = Field(examples=["USB C Cable 2 m"])
 
 
 class RerankResult(BaseModel):
     """`index` is where the document stood in the request."""
 
-    index: int
-    relevance_score: float
+    index: int = Field(examples=[0])
+    relevance_score: float = Field(examples=[0.9731])
     document: RerankedDocument | None = None
 
 
 class RerankAnswer(BaseModel):
     """What Cohere's and Jina's clients read, the best document first."""
 
-    id: str
-    model: str
+    id: str = Field(examples=["0b2d7a5e-6c1e-4f6e-9d52-0c3a3a1c7f11"])
+    model: str = Field(examples=["relevance:us"])
     results: list[RerankResult]
-    usage: dict[str, int]
-    meta: dict[str, dict[str, str | int]]
+    usage: dict[str, int] = Field(examples=[{"total_tokens": 24, "prompt_tokens": 24}])
+    meta: dict[str, dict[str, str | int]] = Field(
+        examples=[{"api_version": {"version": "2"}, "billed_units": {"search_units": 0}}]
+    )
 
 
 class TextResult(BaseModel):
     """What clients of text-embeddings-inference read."""
 
-    index: int
-    score: float
+    index: int = Field(examples=[0])
+    score: float = Field(examples=[0.9731])
     text: str | None = None
 
 
