@@ -80,3 +80,22 @@ def test_a_small_set_gets_more_epochs_and_keeps_nothing_too_early(tmp_path: Path
 def test_enough_steps_are_not_made_more(tmp_path: Path) -> None:
     stage = CountingStage([0.5, 0.6, 0.7], epochs=2, min_steps=STEPS_PER_EPOCH)
     assert run(stage, tmp_path).epochs == 2
+
+
+class GuardedStage(CountingStage):
+    """Its gradients point the other way, and its weight may not go below -2.5."""
+
+    def before_update(self, batch: Batch) -> None:
+        assert isinstance(self.network.weight.grad, Tensor)
+        assert float(self.network.weight.grad.norm()) <= self.configuration.gradient_clipping + 1e-6
+        self.network.weight.grad.neg_()
+
+    def after_update(self) -> None:
+        with torch.no_grad():
+            self.network.weight.clamp_(min=-2.5)
+
+
+def test_a_stage_can_guard_its_updates(tmp_path: Path) -> None:
+    stage = GuardedStage([0.5, 0.7], epochs=1)
+    run(stage, tmp_path)
+    assert float(stage.network.weight.detach()) == -2.5
