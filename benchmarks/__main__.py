@@ -1,4 +1,4 @@
-"""`python -m benchmarks engine|end-to-end|interactions|training|http|cache`."""
+"""`python -m benchmarks engine|end-to-end|interactions|training|http|cache|fill|fill-growth`."""
 
 from __future__ import annotations
 
@@ -15,6 +15,8 @@ from benchmarks.cache import cache_benchmark
 from benchmarks.encoders import Size
 from benchmarks.end_to_end import end_to_end_benchmark
 from benchmarks.engine import engine_benchmark
+from benchmarks.fill import fill_benchmark
+from benchmarks.fill_growth import growth_benchmark
 from benchmarks.http_load import http_benchmark
 from benchmarks.interactions import interactions_benchmark, quality_rows
 from benchmarks.training_step import training_benchmark
@@ -136,6 +138,45 @@ def cache(
     _show("a look-up through the client", [result["client"]])
     _show("look-ups over HTTP, open loop", [result["http"]])
     _show(f"memory of {queries} queries with {result['products_per_query']} products", [result["memory"]])
+    _write(result, output)
+
+
+@app.command()
+def fill(
+    data: DataOption,
+    store: Annotated[
+        list[Path], typer.Option(help="model store whose newest version scores; repeatable", exists=True)
+    ],
+    marketplace: Annotated[str, typer.Option(help="that is filled")] = "us",
+    pairs: Annotated[int, typer.Option(help="pairs of a job, at most what the data have with cross")] = 4096,
+    rounds: Annotated[int, typer.Option(help="measurements of each, in turn")] = 5,
+    written_pairs: Annotated[int, typer.Option(help="pairs that the writers write")] = 200_000,
+    output: OutputOption = None,
+) -> None:
+    """The batch fill: the job against the engine on the same pairs, the writer against a bare pipeline."""
+    result = fill_benchmark(store, data, marketplace, pairs, rounds, written_pairs)
+    for job in result["jobs"]:
+        seconds = job["median_seconds"]
+        _show(f"{job['pairs']} pairs with {job['pair_encoding']} ({job['engine']}), seconds", [seconds])
+        console.print(
+            f"the job runs at {job['share_of_engine']:.3f} of the engine's rate, at "
+            f"{job['share_of_computing']:.3f} of computing alone"
+        )
+    _show("the writer", [result["writer"]])
+    _write(result, output)
+
+
+@app.command("fill-growth")
+def fill_growth(
+    store: Annotated[Path, typer.Option(help="model store whose newest version scores", exists=True)],
+    marketplace: Annotated[str, typer.Option(help="that is filled")] = "us",
+    pairs: Annotated[int, typer.Option(help="synthetic candidates")] = 1_000_000,
+    output: OutputOption = None,
+) -> None:
+    """A long fill of synthetic candidates: memory and rate over the run."""
+    result = growth_benchmark(store, marketplace, pairs)
+    _show(f"{result['pairs']} pairs, by tenths", result["parts"])
+    console.print(f"memory grew by {result['growth_mb_of_the_last_nine_tenths']:.1f} MB after the first tenth")
     _write(result, output)
 
 

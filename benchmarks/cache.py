@@ -21,15 +21,13 @@ import numpy as np
 from redis import Redis
 
 from benchmarks.machine import machine
+from benchmarks.writer import MARKETPLACE, PRODUCTS, ScoredPairs, write_pairs
 from service.cache import OfflineCache
 from service.cache.connection import CacheConnection
 from service.cache.embedded import EmbeddedValkey
-from service.cache.keys import entry_key
+from service.cache.keys import entries_prefix, entry_key
 from service.cache.offline_cache import OfflineCache as CacheWriter
-from service.cache.offline_cache import QueryScores
 
-PRODUCTS = 20
-MARKETPLACE = "us"
 _ROUND_CALLS = 500
 
 
@@ -38,7 +36,7 @@ def cache_benchmark(queries: int, rounds: int, rate: float, seconds: float) -> d
     with tempfile.TemporaryDirectory() as folder:
         server = EmbeddedValkey(Path(folder))
         try:
-            names, memory = asyncio.run(_filled(server.url, queries))
+            names, memory = asyncio.run(_filled(server.url, queries, Path(folder)))
             client = _client_figures(server.url, names, rounds)
             with _serving(Path(folder)) as address:
                 http = asyncio.run(_http_figures(address, names, rate, seconds))
@@ -57,29 +55,22 @@ def cache_benchmark(queries: int, rounds: int, rate: float, seconds: float) -> d
     }
 
 
-async def _filled(url: str, queries: int) -> tuple[list[str], dict[str, float]]:
-    """Ids like a catalogue's, of ten characters; scores between threshold and 1."""
-    generator = np.random.default_rng(0)
-    names = [f"query number {number}" for number in range(queries)]
+async def _filled(url: str, queries: int, folder: Path) -> tuple[list[str], dict[str, float]]:
+    """Names of the queries, and what the server's memory grew by while the fill's writer wrote them."""
+    scored = ScoredPairs.drawn(queries * PRODUCTS)
     connection = CacheConnection.open(url)
-    with Redis.from_url(url) as bare:
-        before = bare.info("memory")["used_memory"]
+    try:
         cache = CacheWriter(connection)
+        before = await connection.used_memory()
         built = await cache.generations.create(MARKETPLACE, 1, "benchmark", "building")
-        for start in range(0, queries, 1000):
-            await cache.merge(built, [_entry(name, generator) for name in names[start : start + 1000]])
-        await cache.generations.activate(built, queries, queries * PRODUCTS)
+        await write_pairs(cache, built, scored, folder)
+        active = await cache.generations.activate(built, queries, queries * PRODUCTS)
+        used = await connection.used_memory() - before
+        found = await connection.counts(entries_prefix(MARKETPLACE, active.number))
+    finally:
         await connection.close()
-        used = bare.info("memory")["used_memory"] - before
-    return names, {"bytes": used, "bytes_per_pair": used / (queries * PRODUCTS)}
-
-
-def _entry(name: str, generator: np.random.Generator) -> QueryScores:
-    ids = generator.integers(0, 36**7, PRODUCTS)
-    scores = generator.uniform(0.7, 1.0, PRODUCTS)
-    return QueryScores(
-        name, {f"B{number:09d}"[:10]: float(score) for number, score in zip(ids, scores, strict=True)}
-    )
+    names = list(dict.fromkeys(pair.query for pair in scored.pairs))
+    return names, {"bytes": used, "pairs": found.members, "bytes_per_pair": used / found.members}
 
 
 def _client_figures(url: str, names: Sequence[str], rounds: int) -> dict[str, float]:

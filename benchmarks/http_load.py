@@ -19,7 +19,7 @@ import numpy as np
 from rich.progress import track
 
 from benchmarks.load_generator import Answered, Send, accepted_pairs, closed_loop, figures, open_loop
-from benchmarks.machine import machine
+from benchmarks.machine import machine, resident_megabytes
 from benchmarks.texts import judged_pairs
 from model_store.product import QueryProductPair
 from service.engine.micro_batching import MicroBatching
@@ -84,7 +84,9 @@ async def _measured(store: Path, data: Path, marketplace: str, seconds: float) -
         async with _client(address) as send:
             for load in track(LOADS, description="offered load"):
                 answered = await open_loop(send, requests, load * capacity / mean, seconds)
-                loads.append({"load": load, **figures(answered, seconds), "resident_mb": _resident(process.pid)})
+                loads.append(
+                    {"load": load, **figures(answered, seconds), "resident_mb": resident_megabytes(process.pid)}
+                )
     shares = [of / to for of, to in zip(server.pairs_per_second, engine.pairs_per_second, strict=True)]
     return {
         "benchmark": "http",
@@ -191,9 +193,3 @@ def _body(request: Sequence[QueryProductPair]) -> dict[str, Any]:
             for pair in request
         ],
     }
-
-
-def _resident(process: int) -> float:
-    """Resident memory in megabytes."""
-    pages = int(Path(f"/proc/{process}/statm").read_text(encoding="utf-8").split()[1])
-    return pages * os.sysconf("SC_PAGE_SIZE") / 1e6

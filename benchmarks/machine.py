@@ -31,6 +31,12 @@ def machine() -> dict[str, object]:
     }
 
 
+def resident_megabytes(process: int) -> float:
+    """Memory of a process that lies in RAM."""
+    pages = int(Path(f"/proc/{process}/statm").read_text(encoding="utf-8").split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
+
+
 @torch.inference_mode()
 def matrix_rates(device: torch.device) -> dict[str, float]:
     """Best rates of a 1024 (GPU: 8192) square product, in floating point operations a second, by library."""

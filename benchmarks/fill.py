@@ -1,0 +1,157 @@
+"""The batch fill: the whole job against the engine alone, its writer against a bare redis-py pipeline."""
+
+from __future__ import annotations
+
+import asyncio
+import statistics
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rich.console import Console
+from rich.progress import track
+
+from benchmarks.machine import machine
+from benchmarks.texts import judged_pairs
+from benchmarks.writer import writer_figures
+from model_store.product import QueryProductPair
+from service.cache.opening import opened_cache
+from service.engine.own_thread import in_own_thread
+from service.engine.scorer import PreparedPairs, Scorer
+from service.engine.scorer_loading import load_scorer
+from service.engine.tight_batches import tight_batches
+from service.fill.candidates import Candidate, CandidateFile
+from service.fill.fill_target import FillTarget
+from service.fill.job import FillJob
+from service.fill.progress import FillProgress
+from service.fill.report import FillReport
+from service.onednn_caches import bound_onednn_caches
+from service.settings import ServiceSettings, load_settings
+
+_PRODUCTS_PER_QUERY = 100
+_HEADER = "query\tproduct_id\tproduct_title"
+
+
+def fill_benchmark(
+    stores: Sequence[Path], data: Path, marketplace: str, pairs: int, rounds: int, written_pairs: int
+) -> dict[str, Any]:
+    """The job on each store's newest version, and the writer."""
+    bound_onednn_caches()
+    return {
+        "benchmark": "fill",
+        "data": data.name,
+        "rounds": rounds,
+        "jobs": [_job_figures(store, data, marketplace, pairs, rounds) for store in stores],
+        "writer": asyncio.run(writer_figures(written_pairs, rounds)),
+        "machine": machine(),
+    }
+
+
+def _job_figures(store: Path, data: Path, marketplace: str, pairs: int, rounds: int) -> dict[str, Any]:
+    """Engine, its computing alone, and the job in turns on the same pairs."""
+    with tempfile.TemporaryDirectory() as folder:
+        settings = load_settings(
+            model_store=store, cache_folder=Path(folder) / "cache", fill_folder=Path(folder) / "fills"
+        )
+        scorer = load_scorer(store, options=settings.engine)
+        kind = scorer.manifest.pair_encoding.kind
+        rows = judged_pairs(data, marketplace).pairs
+        chosen = _judged(rows, pairs) if kind == "cross" else _crossed(rows, pairs)
+        path = _written(Path(folder) / "candidates.tsv", chosen)
+        asked = _read(path, marketplace, settings)
+        prepared = scorer.prepare(asked)
+        reports: list[FillReport] = []
+
+        def job() -> None:
+            reports.append(asyncio.run(_filled(scorer, marketplace, path, settings)))
+
+        # Each on a thread of its own that ends: the workers of another would go on spinning.
+        seconds = _in_turns(
+            {
+                "engine": lambda: in_own_thread(lambda: scorer.with_texts_of_its_own().score(asked)),
+                "computing": lambda: in_own_thread(lambda: _compute(scorer.with_texts_of_its_own(), prepared)),
+                "reading": lambda: _read(path, marketplace, settings),
+                "tokenising": lambda: scorer.prepare(asked),
+                "job": job,
+            },
+            rounds,
+            kind,
+        )
+        return _told(scorer, prepared, len(asked), seconds, reports[-1])
+
+
+def _told(
+    scorer: Scorer, prepared: PreparedPairs, pairs: int, seconds: dict[str, list[float]], report: FillReport
+) -> dict[str, Any]:
+    tokenized = prepared.tokenized
+    shares = {
+        name: [alone / job for alone, job in zip(seconds[name], seconds["job"], strict=True)]
+        for name in ("engine", "computing")
+    }
+    return {
+        "pair_encoding": scorer.manifest.pair_encoding.kind,
+        "engine": scorer.choice.name,
+        "pairs": pairs,
+        "distinct_texts": len(tokenized.queries) + len(tokenized.products),
+        "median_seconds": {name: statistics.median(taken) for name, taken in seconds.items()},
+        "job_pairs_per_second": pairs / statistics.median(seconds["job"]),
+        "share_of_engine": statistics.median(shares["engine"]),
+        "share_of_computing": statistics.median(shares["computing"]),
+        "shares_of_engine_of_rounds": shares["engine"],
+        "stages": report.stages.model_dump(),
+    }
+
+
+def _in_turns(candidates: dict[str, Callable[[], object]], rounds: int, title: str) -> dict[str, list[float]]:
+    """Seconds of each round, after one that is not counted."""
+    times: dict[str, list[float]] = {name: [] for name in candidates}
+    for number in track(range(rounds + 1), description=f"fill with {title}"):
+        for name, call in candidates.items():
+            started = time.perf_counter()
+            call()
+            if number:
+                times[name].append(time.perf_counter() - started)
+    return times
+
+
+def _judged(rows: Sequence[QueryProductPair], count: int) -> list[QueryProductPair]:
+    return [rows[place] for place in np.random.default_rng(0).permutation(len(rows))[:count]]
+
+
+def _crossed(rows: Sequence[QueryProductPair], count: int) -> list[QueryProductPair]:
+    """Queries with 100 products each, drawn from all: a product comes for several queries, as in a catalogue."""
+    generator = np.random.default_rng(0)
+    queries = list(dict.fromkeys(pair.query for pair in rows))
+    products = list({pair.product.id: pair.product for pair in rows}.values())
+    return [
+        QueryProductPair(rows[0].marketplace, query, products[place])
+        for query in queries[: count // _PRODUCTS_PER_QUERY]
+        for place in generator.choice(len(products), _PRODUCTS_PER_QUERY, replace=False)
+    ]
+
+
+def _written(path: Path, pairs: Sequence[QueryProductPair]) -> Path:
+    lines = [f"{pair.query}\t{pair.product.id}\t{pair.product.title}" for pair in pairs]
+    path.write_text("\n".join([_HEADER, *lines]) + "\n", encoding="utf-8")
+    return path
+
+
+def _read(path: Path, marketplace: str, settings: ServiceSettings) -> list[QueryProductPair]:
+    file = CandidateFile(path, marketplace, settings.max_text_characters)
+    return [item.pair for item in file.pairs() if isinstance(item, Candidate)]
+
+
+def _compute(scorer: Scorer, prepared: PreparedPairs) -> None:
+    work = scorer.begin(prepared)
+    for rows in tight_batches(work.lengths, scorer.token_budget):
+        scorer.compute([(work, rows)])
+    scorer.finish(prepared, work)
+
+
+async def _filled(scorer: Scorer, marketplace: str, path: Path, settings: ServiceSettings) -> FillReport:
+    async with opened_cache(settings) as cache:
+        target = FillTarget(marketplace, scorer, cache, settings)
+        return await FillJob(target, [path], progress=FillProgress(marketplace, Console(quiet=True))).run()
