@@ -76,7 +76,7 @@ class PreparedData:
 
     @property
     def _zero_shot_path(self) -> Path:
-        configuration = self.run.configuration
+        configuration = _of_cosine(self.run.configuration)
         shown = {
             "encoder": configuration.base_encoder,
             "pairs": configuration.pair_encoding.model_dump(mode="json"),

@@ -6,7 +6,7 @@ import pytest
 
 from model_store.errors import ConfigurationError, InputError
 from training.data.pairs import RelevancePair
-from training.data.splits import Splits, check_trainable, normalised_query, split_by_query
+from training.data.splits import Splits, check_trainable, normalised_query, split_by_query, split_fold
 
 
 def _pairs(queries: int, marketplace: str = "us", products: int = 4) -> list[RelevancePair]:
@@ -98,3 +98,26 @@ def test_too_little_validation_data_is_refused() -> None:
     with pytest.raises(InputError, match=r"validation part has 4 relevant and 4 not relevant .* needs 5"):
         check_trainable(splits, "us", "pairs.tsv")
     check_trainable(splits, "us", "pairs.tsv", minimum_per_class=4)
+
+
+def test_every_query_is_tested_in_one_fold_and_no_row_is_lost() -> None:
+    pairs = [*_pairs(97), *_pairs(31, "es")]
+    folds = [split_fold(pairs, fold=fold, folds=5, seed=3) for fold in range(5)]
+    tested = [{(pair.marketplace, pair.query) for pair in fold.test} for fold in folds]
+    assert sum(map(len, tested)) == len(set().union(*tested)) == 128
+    assert sum(len(fold.test) for fold in folds) == len(pairs)
+    for fold in folds:
+        parts = [{(pair.marketplace, pair.query) for pair in part} for part in fold.named().values()]
+        assert all(parts[one].isdisjoint(parts[other]) for one, other in ((0, 1), (0, 2), (1, 2)))
+        assert sum(map(len, fold.named().values())) == len(pairs)
+        assert len({pair.query for pair in fold.validation if pair.marketplace == "us"}) == 19
+
+
+def test_another_seed_gives_other_folds() -> None:
+    one, other = (split_fold(_pairs(40), fold=0, folds=4, seed=seed) for seed in (0, 1))
+    assert one != other
+
+
+def test_folds_that_leave_nothing_for_training_are_refused() -> None:
+    with pytest.raises(ConfigurationError, match="left for training"):
+        split_fold(_pairs(40), fold=0, folds=2, validation_fraction=0.5)

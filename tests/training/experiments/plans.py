@@ -19,6 +19,7 @@ def small_content(encoder: Path, **changes: object) -> dict[str, object]:
         "fusion_stage": {**_STAGE, "min_steps": 0},
         "finetuning_stage": _STAGE,
         "checkpoint_seconds": 0,
+        "precision": "float32",  # as in the other tests of a process: it has one precision
     }
     return {
         "name": "small",
