@@ -5,6 +5,7 @@ from typing import ClassVar
 
 import pytest
 
+from model_store.errors import ReplayError
 from model_store.loading import load_version
 from tests.training.experiments.plans import small_plan
 from training.experiments import planned_run
@@ -13,7 +14,6 @@ from training.experiments.output_folder import OutputFolder
 from training.experiments.planned_run import planned_runs
 from training.labelled_tokens import LabelledTokens
 from training.methods.base import MarketplaceRows
-from training.methods.replay_guard import ReplayError
 from training.methods.sequential_finetuning import SequentialFinetuning
 
 ONE_RUN = {"sequences": [["us", "es"]], "seeds": [0]}
