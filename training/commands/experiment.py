@@ -21,8 +21,8 @@ def run_experiment(
 ) -> None:
     """Check the whole plan, then run what is left of it."""
     plan = load_plan(plan_name)
-    runs = planned_runs(plan)
     _check_data(plan)
+    runs = planned_runs(plan)
     mine = shard_of(runs, shard)
     folder = OutputFolder(output or OUTPUT / plan.name)
     folder.begin(plan, runs, rerun)
