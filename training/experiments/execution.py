@@ -14,8 +14,8 @@ from training.experiments.fusion_attention import mean_attention
 from training.experiments.machine import commit, hardware, library_versions, peak_memory_bytes
 from training.experiments.output_folder import OutputFolder
 from training.experiments.planned_run import PlannedRun, method_named
-from training.experiments.run_process import work_folder
 from training.experiments.run_result import FinalScores, RunResult, StepFacts, StepResult, write_result
+from training.experiments.work_folder import work_folder
 from training.labelled_tokens import LabelledTokens
 from training.methods.base import MarketplaceRows, MethodContext
 from training.methods.publishing import publish_method

@@ -12,6 +12,7 @@ from training.experiments.plan import ExperimentPlan
 from training.experiments.planned_run import PlannedRun, first_difference
 from training.experiments.prepared_data import PreparedData
 from training.experiments.run_result import RunResult, read_result
+from training.experiments.work_folder import WORK
 
 PLAN = "plan.yaml"
 RUNS = "runs"
@@ -60,6 +61,8 @@ class OutputFolder:
             result = self.result_of(run)
             difference = None if result is None else first_difference(run.decisive(), decisive_of(result))
             if difference is None:
+                if result is not None:  # left behind by a process that was killed just after it wrote its result
+                    shutil.rmtree(self.run_folder(run) / WORK, ignore_errors=True)
                 continue
             if not rerun:
                 raise ConfigurationError(

@@ -2,25 +2,18 @@
 
 from __future__ import annotations
 
-import fcntl
 import multiprocessing
 import os
-import shutil
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from multiprocessing.connection import wait
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 
 from model_store.command_line import INTERRUPTED
-from model_store.errors import ConfigurationError, RelevanceError
-from training.experiments.planned_run import PlannedRun
-from training.run_files import read_json, write_json
-
-WORK = "work"
+from model_store.errors import RelevanceError
 
 # The server imports the libraries once; it never computes, so what it forks is as good as a new process.
 _CONTEXT = multiprocessing.get_context("forkserver")
@@ -52,31 +45,6 @@ def told_exit(code: int) -> str:
     return f"killed by {name}{hint}"
 
 
-@contextmanager
-def work_folder(folder: Path, run: PlannedRun) -> Iterator[Path]:
-    """A run's folder for checkpoints, for one process at a time; gone once the run is finished.
-
-    What another configuration left in it is removed.
-
-    Raises:
-        ConfigurationError: another process is doing the run.
-    """
-    work = folder / WORK
-    work.mkdir(parents=True, exist_ok=True)
-    with (work / ".lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise ConfigurationError(
-                f"{folder}: another process is doing this run; wait until it ends"
-            ) from error
-        if read_json(work / "run.json") != run.decisive():
-            _empty(work, keep=".lock")
-            write_json(work / "run.json", run.decisive())
-        yield work
-        shutil.rmtree(work)
-
-
 def _enter(work: Callable[..., None], arguments: tuple[object, ...], log: Path, threads: int) -> None:
     import torch
 
@@ -100,13 +68,3 @@ def _end_with_parent() -> None:
     assert parent is not None
     wait([parent.sentinel])
     os._exit(INTERRUPTED)
-
-
-def _empty(folder: Path, keep: str) -> None:
-    for path in folder.iterdir():
-        if path.name == keep:
-            continue
-        if path.is_dir():
-            shutil.rmtree(path)
-        else:
-            path.unlink()
