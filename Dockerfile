@@ -17,7 +17,9 @@ print(*project['dependencies'], *extra['training'], *extra['service'], *extra['t
 
 FROM build AS environment
 # What serving and training never open.
-RUN find /opt/venv -type d \( -name tests -o -path '*/torch/include' -o -path '*/pyarrow/include' \) -prune -exec rm -r {} + \
+RUN find /opt/venv -type d \( -name tests -o -path '*/torch/test' -o -path '*/torch/include' -o -path '*/pyarrow/include' \) \
+        -prune -exec rm -r {} + \
+    && find /opt/venv -path '*/torch/bin/*' -not -name torch_shm_manager -delete \
     && pip uninstall -y pip
 
 FROM build AS encoder
