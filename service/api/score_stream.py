@@ -169,14 +169,19 @@ class _Stream:
 
     async def _lines(self) -> AsyncIterator[bytes]:
         limit = self._state.settings.max_body_bytes
-        rest = b""
+        rest = bytearray()
         async for part in self._request.stream():
-            *lines, rest = (rest + part).split(b"\n")
-            for line in lines:
-                yield line
+            # Only what is new is searched, as a line may come in many parts.
+            end = part.rfind(b"\n")
+            if end >= 0:
+                rest += part[:end]
+                for line in bytes(rest).split(b"\n"):
+                    yield line
+                rest.clear()
+            rest += part[end + 1 :]
             if len(rest) > limit:
                 raise HTTPException(413, f"a line has more than {limit} bytes (MAX_BODY_BYTES)")
-        yield rest
+        yield bytes(rest)
 
     def _checked(self, number: int, content: bytes) -> _Line:
         limit = self._state.settings.max_text_characters

@@ -44,6 +44,11 @@ class Server:
         line = next(line for line in self._process.stderr if line.startswith(word))
         return line.removeprefix(word).split()[0]
 
+    def resident_megabytes(self) -> float:
+        """Its memory."""
+        pages = int(Path(f"/proc/{self._process.pid}/statm").read_text(encoding="utf-8").split()[1])
+        return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
+
     def terminate(self) -> None:
         """Send SIGTERM."""
         self._process.send_signal(signal.SIGTERM)

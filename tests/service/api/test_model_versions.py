@@ -1,13 +1,15 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
 from model_store.store import ModelStore
-from tests.service.running import RunningService, pair, running_service, settings_for
+from tests.service.engine.probes import with_probes
+from tests.service.running import RunningService, exact_scorer, pair, running_service, settings_for
 from tests.tiny_model import build_tiny_store, publish_tiny_version
 
 pytestmark = pytest.mark.anyio
@@ -53,7 +55,7 @@ async def test_a_new_version_is_picked_up_by_itself(service: RunningService, sto
 
 
 async def test_a_broken_version_leaves_the_old_one_serving_and_says_so(
-    service: RunningService, store: Path
+    service: RunningService, store: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     publish(store)
     head = store / "versions" / "0002" / "head.safetensors"
@@ -68,10 +70,24 @@ async def test_a_broken_version_leaves_the_old_one_serving_and_says_so(
     figures = (await service.client.get("/metrics")).text
     assert "relevance_model_refused 1.0" in figures
     assert "relevance_model_version 1.0" in figures
+    assert re.search(r"relevance_model_load_failures_total [1-9]", figures)
+    assert f"version 2 is not served, version 1 goes on: {answer['refused']}" in caplog.messages
+    assert (await service.client.post("/score", json=ASKED)).json()["model_version"] == 1
     head.write_bytes(whole)
     mended = (await service.client.post("/model/reload")).json()
     assert mended == {"model_version": 2, "previous_version": 1, "refused": None}
     assert (await service.client.get("/readyz")).json()["refused"] is None
+
+
+async def test_a_version_that_scores_otherwise_than_published_is_not_served(
+    service: RunningService, store: Path
+) -> None:
+    probes = with_probes(exact_scorer(store), change=0.2).manifest.probe_pairs
+    encoder = store.parent / "encoder"
+    publish_tiny_version(store, encoder, ("us", "es"), parent=1, probe_pairs=probes)
+    answer = (await service.client.post("/model/reload")).json()
+    assert answer["model_version"] == 1
+    assert "scores its 4 probe pairs 0.200 apart from what was published" in answer["refused"]
 
 
 async def test_a_rollback_serves_the_version_before(service: RunningService, store: Path) -> None:

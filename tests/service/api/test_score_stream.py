@@ -113,6 +113,19 @@ async def test_a_line_without_end_is_refused(service: RunningService) -> None:
     assert "more than 5000 bytes (MAX_BODY_BYTES)" in found[-1]["detail"]
 
 
+async def test_lines_may_be_cut_anywhere(service: RunningService) -> None:
+    content = lines([pair(title=f"title {place}") for place in range(5)]).encode()
+
+    async def bytewise() -> AsyncIterator[bytes]:
+        for place in range(len(content)):
+            yield content[place : place + 1]
+
+    response = await service.client.post("/score/stream", content=bytewise(), headers=TYPE)
+    found = [json.loads(line) for line in response.text.splitlines()]
+    whole = await streamed(service, content)
+    assert [(item["line"], item["score"]) for item in found] == [(item["line"], item["score"]) for item in whole]
+
+
 async def test_an_empty_stream_is_an_empty_answer(service: RunningService) -> None:
     assert await streamed(service, b"\n\n") == []
 
