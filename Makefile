@@ -50,7 +50,7 @@ unit: $(STAMP)
 
 # The page is tested where Debian's chromium is installed.
 test-long: $(STAMP)
-	$(PIP) install -c constraints.txt -e '.[clients,browser]'
+	$(PIP) install -c constraints.txt -e '.[clients,browser,ray]'
 	$(BIN)/python -m pytest -m long
 
 # The image and the compose project with a real Docker engine, from building to restarts; as root, minutes.
@@ -74,6 +74,13 @@ bench: $(STAMP)
 	$(BIN)/python -m benchmarks end-to-end --data '$(BENCH_DATA)' --size packaged --output var/benchmarks/end-to-end-packaged.json
 	$(BIN)/python -m benchmarks interactions --data '$(BENCH_DATA)' --output var/benchmarks/interactions.json
 	$(BIN)/python -m benchmarks training --data '$(BENCH_DATA)' --output var/benchmarks/training.json
+	for kind in cross two_tower; do test -d var/$$kind || $(BIN)/python -m training continual --data '$(BENCH_DATA)' \
+		--sequence us --translation none --preset standard --set pair_encoding.interaction=$$kind \
+		--set adapter_stage.epochs=1 --set target_precision=0.75 --store var/$$kind --run $$kind || exit 1; done
+	$(BIN)/python -m benchmarks fill --data '$(BENCH_DATA)' --store var/cross --output var/benchmarks/fill-cross.json
+	$(BIN)/python -m benchmarks fill --data '$(BENCH_DATA)' --store var/two_tower --pairs 40000 --output var/benchmarks/fill-two-tower.json
+	$(BIN)/python -m benchmarks fill-growth --store var/two_tower --pairs 100000 --output var/benchmarks/fill-growth.json
+	$(BIN)/python -m benchmarks cache --output var/benchmarks/cache.json
 
 clean:
 	rm -rf $(VENV) demo var .mypy_cache .ruff_cache .pytest_cache

@@ -13,6 +13,7 @@ import typer
 from service.cache_cli import app as cache_app
 from service.cache_commands import look_up_query, roll_back
 from service.fill.fill_options import DEFAULT_COVERAGE, FillOptions
+from service.fill.ray_options import FillEngineName, RayOptions
 from service.fill.standard_input import StandardInputForm
 from service.running import run_to_end
 from service.settings import load_settings
@@ -86,6 +87,15 @@ def fill(
         bool, typer.Option("--accept-changes", help="go on although shares moved by more than the settings allow")
     ] = False,
     restart: Annotated[bool, typer.Option("--restart", help="forget a fill that was interrupted")] = False,
+    engine: Annotated[FillEngineName, typer.Option(help="this process, or a Ray cluster")] = "local",
+    ray_address: Annotated[
+        str | None, typer.Option(help="of the cluster, HOST:PORT or auto; starts one on this machine by default")
+    ] = None,
+    ray_actors: Annotated[
+        int | None, typer.Option(help="how many score; as many as there is room for by default")
+    ] = None,
+    ray_actor_cpus: Annotated[int, typer.Option(help="cores of an actor")] = 1,
+    ray_actor_gpus: Annotated[int, typer.Option(help="GPUs of an actor")] = 0,
 ) -> None:
     """Score candidates into a new generation of the cache and let readers see it; print a JSON report.
 
@@ -98,7 +108,8 @@ def fill(
     settings = load_settings(model_store=store, model_version=version)
     paths = candidate_paths(candidates, settings.fill_folder, stdin_form)
     options = FillOptions(traffic, coverage, dry_run, accept_changes, restart)
-    run_to_end(fill_files(settings, marketplace, paths, report, options))
+    ray = RayOptions(ray_address, ray_actors, ray_actor_cpus, ray_actor_gpus) if engine == "ray" else None
+    run_to_end(fill_files(settings, marketplace, paths, report, options, ray))
 
 
 @app.command()

@@ -14,9 +14,12 @@ from model_store.text import checked_text
 from service.api.pair_checks import checked_known_marketplace
 from service.cache.opening import opened_cache
 from service.engine.scorer_loading import load_scorer
+from service.fill.fill_engine import LOCAL
 from service.fill.fill_options import FillOptions
 from service.fill.fill_target import FillTarget
 from service.fill.job import FillJob
+from service.fill.ray_engine import ray_engine
+from service.fill.ray_options import RayOptions
 from service.fill.report_text import report_text
 from service.fill.standard_input import remove_copies
 from service.settings import ServiceSettings
@@ -49,6 +52,7 @@ async def fill_files(
     paths: Sequence[Path],
     report_file: Path | None,
     options: FillOptions,
+    ray_options: RayOptions | None = None,
 ) -> None:
     """Fill one marketplace after another and print the report, also to a file if there is one.
 
@@ -61,11 +65,12 @@ async def fill_files(
             the first fill begins.
     """
     _check_report_file(report_file)
+    engine = ray_engine(ray_options) if ray_options else LOCAL
     scorer = load_scorer(settings.model_store, settings.model_version, settings.engine)
     async with opened_cache(settings) as cache:
         targets = [FillTarget(name, scorer, cache, settings) for name in dict.fromkeys(marketplaces)]
         reports = []
-        for job in [FillJob(target, paths, options) for target in targets]:
+        for job in [FillJob(target, paths, options, engine=engine) for target in targets]:
             report = await job.run()
             typer.echo(report_text(report), err=True)
             reports.append(report.model_dump(mode="json"))

@@ -14,7 +14,7 @@ from model_store.product import QueryProductPair
 from service.cache.query_normalisation import normalised_query
 from service.fill.bad_row import BadRow
 from service.fill.candidates import Candidate, CandidateFile, OtherMarketplace
-from service.fill.rejected_rows import RejectedRows
+from service.fill.rejected_rows import RejectedRowsLog
 
 _ROWS_BEFORE_STOPPING = 1000
 """From here on a share of bad rows above the limit stops the job at once, not only at the end."""
@@ -82,7 +82,7 @@ class CandidateChunks:
     def __init__(
         self,
         files: Sequence[CandidateFile],
-        rejected: RejectedRows,
+        rejected: RejectedRowsLog,
         sizes: ChunkSizes,
         most_bad_share: float,
         chosen: ChosenQueries | None = None,
@@ -109,14 +109,17 @@ class CandidateChunks:
             if len(pairs) == self._sizes.pairs:
                 yield self._chunk(pairs)
                 pairs = []
-        self._check_bad_rows()
+        check_bad_rows(self._read(), self._most_bad_share, self._rejected, at_end=True)
         yield self._chunk(pairs)
 
     def _chunk(self, pairs: list[QueryProductPair]) -> Chunk:
         self._chunks_read += 1
-        self._state["rejected_bytes"] = self._rejected.size
         ends_window = self._chunks_read % self._sizes.chunks_in_window == 0
-        return Chunk(pairs, ReadingState.model_validate(self._state), ends_window)
+        return Chunk(pairs, self._read(), ends_window)
+
+    def _read(self) -> ReadingState:
+        self._state["rejected_bytes"] = self._rejected.size
+        return ReadingState.model_validate(self._state)
 
     def _pairs(self) -> Iterator[QueryProductPair]:
         state = self._state
@@ -148,13 +151,21 @@ class CandidateChunks:
             return
         self._state["bad_rows"] += 1
         self._rejected.add(path, item)
-        if self._state["rows"] >= _ROWS_BEFORE_STOPPING:
-            self._check_bad_rows()
+        check_bad_rows(self._read(), self._most_bad_share, self._rejected)
 
-    def _check_bad_rows(self) -> None:
-        bad, rows, limit = self._state["bad_rows"], self._state["rows"], self._most_bad_share
-        if rows and bad / rows > limit:
-            raise UselessCandidatesError(
-                f"{bad} of {rows} rows cannot be used, more than {100 * limit:g} % (FILL_BAD_ROW_SHARE); "
-                f"the cache is as it was, the reasons are in {self._rejected.path}"
-            )
+
+def check_bad_rows(
+    read: ReadingState, most_bad_share: float, rejected: RejectedRowsLog, *, at_end: bool = False
+) -> None:
+    """Stop a fill whose candidates are of no use: at the end, or before it once there are enough rows to tell.
+
+    Raises:
+        UselessCandidatesError: the share of bad rows is above the limit.
+    """
+    if not read.rows or (read.rows < _ROWS_BEFORE_STOPPING and not at_end):
+        return
+    if read.bad_rows / read.rows > most_bad_share:
+        raise UselessCandidatesError(
+            f"{read.bad_rows} of {read.rows} rows cannot be used, more than {100 * most_bad_share:g} % "
+            f"(FILL_BAD_ROW_SHARE); the cache is as it was, the reasons are in {rejected.path}"
+        )

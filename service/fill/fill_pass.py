@@ -119,7 +119,9 @@ class FillPass:
         counts.other_marketplace_rows = reading.other_marketplace_rows
         counts.uncovered_rows = reading.uncovered_rows
 
-    async def _checkpoint(self, reading: ReadingState, *, complete: bool) -> None:
+    async def _checkpoint(
+        self, reading: ReadingState, *, complete: bool, parts_done: tuple[tuple[int, int], ...] = ()
+    ) -> None:
         await self._writer.flush()
         self.queries.sync()
         self.rejected.sync()
@@ -132,6 +134,7 @@ class FillPass:
                 sample=self._sample.pairs(),
                 histogram=self._histogram,
                 complete=complete,
+                parts_done=parts_done,
             )
         )
 

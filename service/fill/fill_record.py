@@ -20,7 +20,10 @@ _FINGERPRINT_BLOCK_BYTES = 64 * 1024
 
 
 class Checkpoint(BaseModel):
-    """Up to where everything is written, and what was counted up to there."""
+    """Up to where everything is written, and what was counted up to there.
+
+    Where the machines of a cluster fill, `parts_done` has first and last number of the parts that are written.
+    """
 
     model_config = ConfigDict(frozen=True)
 
@@ -32,6 +35,7 @@ class Checkpoint(BaseModel):
     sample: tuple[SampledPair, ...] = ()
     histogram: ScoreHistogram
     complete: bool = False
+    parts_done: tuple[tuple[int, int], ...] = ()
 
 
 class FillRecord(BaseModel):

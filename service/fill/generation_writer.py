@@ -10,7 +10,7 @@ import numpy as np
 from model_store.product import QueryProductPair
 from service.cache.answers import SCORE_SCALE
 from service.cache.generation_builder import GenerationBuilder, ScoredProduct
-from service.fill.query_log import QueryLog
+from service.fill.query_log import KeyLog
 from service.fill.stage_times import StageTimes
 
 _MOST_PENDING_PAIRS = 20_000
@@ -27,7 +27,7 @@ class GenerationWriter:
     """
 
     def __init__(
-        self, builder: GenerationBuilder, queries: QueryLog, patiently: Patiently, times: StageTimes
+        self, builder: GenerationBuilder, queries: KeyLog, patiently: Patiently, times: StageTimes
     ) -> None:
         self._builder = builder
         self._queries = queries

@@ -16,8 +16,8 @@ from service.cache.fill_lock import FillLock, held_fill_lock
 from service.cache.generations import Generation
 from service.fill.candidate_chunks import UselessCandidatesError
 from service.fill.candidates import CandidateFile
+from service.fill.fill_engine import LOCAL, FillEngine
 from service.fill.fill_options import FillOptions
-from service.fill.fill_pass import FillPass
 from service.fill.fill_record import FillRecordFile, fingerprint
 from service.fill.fill_state import FillIdentity, FillState, WritesLostError
 from service.fill.fill_target import FillTarget
@@ -40,6 +40,7 @@ class FillJob:
 
     Args:
         progress: is told how the fill gets on; standard error if None.
+        engine: what goes through the files: this process, or one that has others do it.
 
     Raises:
         InputError: an unknown marketplace, a file that cannot be read.
@@ -52,6 +53,7 @@ class FillJob:
         paths: Sequence[Path],
         options: FillOptions | None = None,
         progress: Progress | None = None,
+        engine: FillEngine = LOCAL,
     ) -> None:
         self._target = target
         self._threshold = target.threshold()
@@ -59,6 +61,7 @@ class FillJob:
         settings = target.settings
         self._files = [CandidateFile(path, target.marketplace, settings.max_text_characters) for path in paths]
         self._progress = progress or FillProgress(target.marketplace)
+        self._engine = engine
         self._patience = Patience(settings.fill_wait_seconds, self._progress.say)
         self._record_file = FillRecordFile(settings.fill_folder, target.marketplace)
         self._state = FillState(target.cache, self._record_file, self._patience, self._progress.say)
@@ -178,6 +181,7 @@ class FillJob:
             target.marketplace,
             scorer.manifest.model_dump_json(),
             scorer.choice.name,
+            self._engine.name,
             *map(str, (scorer.token_budget, settings.fill_chunk_pairs, settings.fill_checkpoint_pairs)),
             *map(str, (settings.fill_rescored_pairs, settings.max_text_characters)),
             *map(str, (target.cache.cap, target.cache.life)),
@@ -190,7 +194,7 @@ class FillJob:
         """The file of the rejected rows, if there are any."""
         self._progress.enter("scoring")
         while True:
-            run = FillPass(
+            run = self._engine.make_pass(
                 self._target,
                 self._files,
                 self._chosen,

@@ -7,7 +7,7 @@ from array import array
 from collections.abc import Iterable
 from hashlib import blake2b
 from pathlib import Path
-from typing import IO
+from typing import IO, Protocol
 
 import numpy as np
 
@@ -15,6 +15,13 @@ from model_store.errors import ConfigurationError
 
 _HASH_BYTES = 8
 _BYTES_AT_ONCE = 64 * 1024 * 1024
+
+
+class KeyLog(Protocol):
+    """Is told of the entries that are written."""
+
+    def add(self, keys: Iterable[str]) -> None:
+        """Note queries by the keys of their entries."""
 
 
 class QueryLog:

@@ -5,10 +5,25 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
-from typing import IO
+from typing import IO, Protocol
 
 from model_store.errors import ConfigurationError
 from service.fill.bad_row import BadRow
+
+
+class RejectedRowsLog(Protocol):
+    """Takes the rows that cannot be used."""
+
+    @property
+    def path(self) -> Path | None:
+        """Where they are found afterwards, if there are any."""
+
+    @property
+    def size(self) -> int:
+        """Bytes of that file."""
+
+    def add(self, source: Path, bad: BadRow) -> None:
+        """Note one row."""
 
 
 class RejectedRows:

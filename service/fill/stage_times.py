@@ -69,6 +69,11 @@ class StageTimes:
         finally:
             self._leave(clock)
 
+    def add(self, stage: Stage, seconds: float) -> None:
+        """Time that was spent elsewhere."""
+        with self._lock:
+            self._clocks[stage].seconds += seconds
+
     def iterated(self, stage: Stage, items: Iterable[_Item]) -> Iterator[_Item]:
         """The same items; the time that it takes to get them belongs to this stage."""
         iterator = iter(items)

@@ -1,0 +1,112 @@
+"""Fills on real Ray clusters on this machine; skipped where the extra `ray` is not installed."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from service.fill.fill_record import FillRecordFile
+from service.fill.ray_parts import PartNumbers
+from tests.service.command_line import Shop
+from tests.service.fill.candidate_files import write_candidates
+from tests.service.fill.persistent_server import PersistentServer, contents
+from tests.service.fill.ray_nodes import RayNodes
+from tests.tiny_model import build_tiny_store
+
+pytest.importorskip("ray")
+
+_QUERIES, _PRODUCTS, _PART = 200, 120, 512
+_SECONDS = 240
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[PersistentServer]:
+    server = PersistentServer(tmp_path / "server")
+    server.start()
+    yield server
+    server.kill()
+
+
+@pytest.fixture
+def shop(tmp_path: Path, server: PersistentServer) -> Shop:
+    shop = Shop.in_folder(tmp_path / "shop", build_tiny_store(tmp_path))
+    sizes = {"FILL_CHUNK_PAIRS": "128", "FILL_CHECKPOINT_PAIRS": str(_PART), "TOKEN_BUDGET": "2048"}
+    settings = {**shop.settings, **sizes, "REDIS_URL": server.url, "CACHE_PRODUCTS_PER_QUERY": "20"}
+    return Shop(shop.folder, settings)
+
+
+@pytest.fixture
+def candidates(tmp_path: Path) -> Path:
+    return write_candidates(tmp_path / "candidates.tsv", _QUERIES, _PRODUCTS)
+
+
+@pytest.mark.timeout(600)
+def test_one_node_makes_what_the_local_engine_makes(
+    shop: Shop, server: PersistentServer, candidates: Path
+) -> None:
+    local = shop.run("fill", str(candidates), "--marketplace", "us")
+    assert local.code == 0, local.errors
+    expected = contents(server.url)
+    arguments = ("fill", str(candidates), "--marketplace", "us", "--engine", "ray", "--ray-actors", "2")
+    with shop.started(*arguments) as process:
+        output, errors = process.communicate(timeout=_SECONDS)
+    assert process.returncode == 0, errors
+    assert contents(server.url) == expected
+    report, of_local = json.loads(output), json.loads(local.output)
+    assert report["generation"] == of_local["generation"] + 1
+    for name in ("counts", "histogram", "kept_share"):
+        assert report[name] == of_local[name]
+
+
+def test_without_a_server_that_others_reach_it_is_refused(shop: Shop, candidates: Path) -> None:
+    alone = Shop(shop.folder, {**shop.settings, "REDIS_URL": ""})
+    ended = alone.run("fill", str(candidates), "--marketplace", "us", "--engine", "ray")
+    assert ended.code == 3
+    assert "set REDIS_URL" in ended.errors
+
+
+@pytest.mark.long
+@pytest.mark.timeout(900)
+def test_a_node_killed_in_the_middle_changes_nothing(
+    shop: Shop, server: PersistentServer, candidates: Path, tmp_path: Path
+) -> None:
+    arguments = ("fill", str(candidates), "--marketplace", "us", "--engine", "ray")
+    with RayNodes() as nodes:
+        # One core each: what the killed node had begun is left to the other, which has no room for its actor.
+        nodes.add()
+        doomed = nodes.add()
+        command = (*arguments, "--ray-address", nodes.address)
+        undisturbed = shop.started(*command)
+        with undisturbed:
+            output, errors = undisturbed.communicate(timeout=_SECONDS)
+        assert undisturbed.returncode == 0, errors
+        expected, of_undisturbed = contents(server.url), json.loads(output)
+        with shop.started(*command) as process:
+            done = _parts_done(shop, 3)
+            nodes.kill(doomed)
+            output, errors = process.communicate(timeout=_SECONDS)
+    assert 3 <= done < _QUERIES * _PRODUCTS // _PART - 3
+    assert process.returncode == 0, errors
+    assert "parts of actors that were lost are scored again" in errors
+    assert contents(server.url) == expected
+    report = json.loads(output)
+    assert report["generation"] == of_undisturbed["generation"] + 1
+    for name in ("counts", "histogram", "kept_share"):
+        assert report[name] == of_undisturbed[name]
+
+
+def _parts_done(shop: Shop, least: int) -> int:
+    """How many parts the fill has noted as done, once they are so many."""
+    file = FillRecordFile(Path(shop.settings["FILL_FOLDER"]), "us")
+    deadline = time.monotonic() + _SECONDS
+    while time.monotonic() < deadline:
+        record = file.read()
+        done = len(PartNumbers(record.newest.parts_done)) if record else 0
+        if done >= least:
+            return done
+        time.sleep(0.05)
+    raise TimeoutError("the fill gets nowhere")
