@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import AsyncIterator, Awaitable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Awaitable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from hashlib import sha1
@@ -18,10 +17,11 @@ from redis.asyncio.cluster import ClusterPipeline, RedisCluster
 from redis.asyncio.connection import AbstractConnection
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
-from redis.exceptions import RedisClusterException, RedisError, ResponseError
+from redis.exceptions import RedisError, ResponseError
 
-from model_store.errors import CacheUnavailableError, ConfigurationError
+from model_store.errors import ConfigurationError
 from service.cache.commands import Command, Row, options_of
+from service.cache.redis_errors import asked, reported, without_password
 
 PIPELINE_COMMANDS = 1000
 """Commands sent at once: more gain nothing and hold the server up."""
@@ -96,7 +96,7 @@ class CacheConnection:
 
     async def close(self) -> None:
         """Drop all connections."""
-        with reported(self.name):
+        with asked(self.name):
             await self._client.aclose()
 
     async def ping(self) -> None:
@@ -188,7 +188,7 @@ class CacheConnection:
         Raises:
             CacheUnavailableError: also when the server refuses one of them; the others may have been carried out.
         """
-        with reported(self.name):
+        with asked(self.name):
             pool = cast("Redis", self._client).connection_pool
             connection = cast("AbstractConnection", await pool.get_connection())  # type: ignore[no-untyped-call]
             try:
@@ -248,7 +248,7 @@ class CacheConnection:
     async def key_batches(self, prefix: str) -> AsyncIterator[list[bytes]]:
         """All keys under a prefix, of all nodes; a key may come twice."""
         batch: list[bytes] = []
-        with reported(self.name):
+        with asked(self.name):
             async for key in self._client.scan_iter(match=f"{prefix}*", count=PIPELINE_COMMANDS):
                 batch.append(cast("bytes", key))
                 if len(batch) == PIPELINE_COMMANDS // 2:
@@ -258,23 +258,5 @@ class CacheConnection:
             yield batch
 
     async def _run(self, answer: Awaitable[object]) -> object:
-        with reported(self.name):
+        with asked(self.name):
             return await answer
-
-
-@contextmanager
-def reported(name: str) -> Iterator[None]:
-    """Turn what redis-py raises into CacheUnavailableError."""
-    try:
-        yield
-    except (TimeoutError, RedisError, RedisClusterException, OSError) as error:
-        reason = str(error) or type(error).__name__
-        raise CacheUnavailableError(
-            f"the offline cache at {name} did not answer ({reason}); check that it runs, and REDIS_URL"
-        ) from error
-
-
-def without_password(url: str) -> str:
-    """The URL as it may be shown."""
-    scheme, separator, rest = url.partition("://")
-    return f"{scheme}{separator}{rest.rpartition('@')[2]}"
