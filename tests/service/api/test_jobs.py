@@ -21,7 +21,7 @@ from tests.service.fill.persistent_server import PersistentServer, contents
 from tests.service.running import pair
 
 KEY, ADMIN = "k" * 20, "a" * 20
-SECONDS = 60.0
+SECONDS = 120.0
 
 Json = dict[str, Any]
 
