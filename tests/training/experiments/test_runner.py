@@ -21,6 +21,8 @@ from training.experiments.planned_run import planned_runs, shard_of
 from training.experiments.run_result import RunResult, read_scores
 from training.experiments.runner import PlanRunner, RunsFailedError
 
+pytestmark = pytest.mark.timeout(900)
+
 REPOSITORY = Path(__file__).resolve().parents[3]
 ONE_RUN = {"sequences": [["us", "es"]], "seeds": [0], "methods": ["attention_distillation_translation"]}
 TOO_MANY_LAYERS = {
@@ -182,7 +184,7 @@ def test_a_plan_that_is_killed_goes_on_and_ends_as_if_it_had_not_been(
     assert not results_of(plan, output)
 
     with _started(path, output) as process:
-        _, errors = process.communicate(timeout=120)
+        _, errors = process.communicate(timeout=400)
 
     assert process.returncode == 0, errors
     assert results_of(plan, output)[run.name].test_matrix == results_of(plan, whole)[run.name].test_matrix
@@ -216,7 +218,7 @@ def _started(plan: Path, output: Path) -> subprocess.Popen[str]:
 
 
 def _interrupt(process: subprocess.Popen[str], when_there: Path, how: signal.Signals) -> None:
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + 300
     while not when_there.exists():
         assert process.poll() is None, process.communicate()[1]
         assert time.monotonic() < deadline, f"{when_there} did not appear"
