@@ -37,7 +37,7 @@ def test_it_learns_with_every_interaction(
         adapter_stage=stage,
         fusion_stage=stage,
         finetuning_stage=stage,
-        **own_settings(stage),
+        **own_settings(stage, masked={**stage, "learning_rate": 0.1}),
     )
     rows = toy_rows(method.context.tokenizer, "us")
     labels, pairs = rows.train.labels, rows.train.tokenized

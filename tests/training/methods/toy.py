@@ -32,9 +32,9 @@ def toy_method(name: str, encoder: Path, folder: Path, **changes: object) -> Met
     return METHODS[name](MethodContext.of(toy_configuration(**settings), folder))
 
 
-def own_settings(stage: dict[str, object]) -> dict[str, object]:
-    """Settings of the methods that have their own, in a small size."""
-    small = {"bottleneck": 8, "stage": stage}
+def own_settings(stage: dict[str, object], masked: dict[str, object] | None = None) -> dict[str, object]:
+    """Settings of the methods that have their own, in a small size; those with masks can have another stage."""
+    small = {"bottleneck": 8, "stage": masked or stage}
     return {"hat": small, "b_cl": small, "ctr": {**small, "channels": 4}, "dytox": {"stage": stage}}
 
 
