@@ -16,6 +16,7 @@ from rich.progress import (
 
 from training.commands.console import notes
 from training.experiments.report import REPORT, write_report
+from training.experiments.significance import REPLICATES
 
 FOLDER = "report"
 
@@ -23,7 +24,9 @@ FOLDER = "report"
 def report_experiment(folder: Path, output: Path | None, replicates: int) -> None:
     """Write the report, and say where it is and what is missing."""
     target = output or folder / FOLDER
-    command = ["python", "-m", "training", "report", str(folder), *(["--output", str(output)] if output else [])]
+    command = ["python", "-m", "training", "report", str(folder)]
+    command += ["--output", str(output)] if output else []
+    command += ["--replicates", str(replicates)] if replicates != REPLICATES else []
     with _progress() as progress:
         task = progress.add_task("paired bootstrap", total=None)
         runs = write_report(

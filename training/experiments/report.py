@@ -36,7 +36,7 @@ OnBlock = Callable[[int, int], None]
 
 
 @dataclass(frozen=True, slots=True)
-class GroupReport:
+class GroupTables:
     """What a report says of one set of marketplaces.
 
     Args:
@@ -47,7 +47,11 @@ class GroupReport:
     comparisons: Sequence[Comparison]
     shown: Sequence[ReportTable]
     kept: Sequence[ReportTable]
-    figures: Sequence[ReportFigure]
+
+    @property
+    def all(self) -> list[ReportTable]:
+        """Shown and kept."""
+        return [*self.shown, *self.kept]
 
 
 def write_report(
@@ -71,34 +75,29 @@ def write_report(
     """
     runs = read_runs(folder)
     _clear(output)
-    groups = [_group_report(group, output / FIGURES, replicates, on_block) for group in runs.groups]
-    tables = [table for report in groups for table in (*report.shown, *report.kept)]
-    for table in [*tables, runs_table(runs)]:
+    groups = [group_tables(group, replicates, on_block) for group in runs.groups]
+    figures = [list(draw_figures(group, output / FIGURES)) for group in runs.groups]
+    for table in [*(table for tables in groups for table in tables.all), runs_table(runs)]:
         write_text_atomically(output / TABLES / f"{table.name}.csv", table.csv())
-    write_json(output / SUMMARY, _summary(runs, groups, command))
-    write_text_atomically(output / REPORT, _markdown(runs, groups, command))
+    write_json(output / SUMMARY, _summary(runs, groups, figures, command))
+    write_text_atomically(output / REPORT, _markdown(runs, groups, figures, command))
     return runs
 
 
-def _clear(output: Path) -> None:
-    """Remove an older report's tables and figures, which may be of methods that are no longer there."""
-    if not output.exists() or not any(output.iterdir()):
-        return
-    if not (output / SUMMARY).is_file():
-        raise ConfigurationError(f"{output} holds something else than a report: name another --output")
-    for name in (TABLES, FIGURES):
-        shutil.rmtree(output / name, ignore_errors=False)
+def group_tables(
+    group: MarketplaceGroup, replicates: int = REPLICATES, on_block: OnBlock | None = None
+) -> GroupTables:
+    """All tables of one set of marketplaces.
 
-
-def _group_report(
-    group: MarketplaceGroup, figures: Path, replicates: int, on_block: OnBlock | None
-) -> GroupReport:
+    Raises:
+        InputError: the scores of a run are missing, or are not those of its result.
+    """
     drawn = bootstrap_averages(group, replicates, on_block)
     averages = {method.label: _final_average(method) for method in group.methods}
     against_rival = against_best_rival(group.continual, averages, drawn)
     comparisons = all_pairs(group.methods, drawn)
     curves = share_curves(group)
-    return GroupReport(
+    return GroupTables(
         group=group,
         comparisons=comparisons,
         shown=[
@@ -109,8 +108,17 @@ def _group_report(
             cost_table(group),
         ],
         kept=[comparison_table(group, comparisons), matrix_table(group), attention_table(group)],
-        figures=list(draw_figures(group, figures)),
     )
+
+
+def _clear(output: Path) -> None:
+    """Remove an older report's tables and figures, which may be of methods that are no longer there."""
+    if not output.exists() or not any(output.iterdir()):
+        return
+    if not (output / SUMMARY).is_file():
+        raise ConfigurationError(f"{output} holds something else than a report: name another --output")
+    for name in (TABLES, FIGURES):
+        shutil.rmtree(output / name)
 
 
 def _final_average(method: MethodRuns) -> float:
@@ -119,14 +127,16 @@ def _final_average(method: MethodRuns) -> float:
     return found.mean
 
 
-def _markdown(runs: ReportRuns, groups: Sequence[GroupReport], command: str) -> str:
+def _markdown(
+    runs: ReportRuns, groups: Sequence[GroupTables], figures: Sequence[Sequence[ReportFigure]], command: str
+) -> str:
     known = warnings(runs)
     parts = [
         f"# {runs.name}\n",
         "\n".join(f"- {title}: {text}" for title, text in facts(runs).items()) + "\n",
         f"Made by `{command}`. How each number is computed is told in `docs/report.md` of the code.\n",
         *(["## What to know first\n", "\n".join(f"- {line}" for line in known) + "\n"] if known else []),
-        *(part for report in groups for part in _group_markdown(report)),
+        *(part for one, drawn in zip(groups, figures, strict=True) for part in _group_markdown(one, drawn)),
         "## Files\n",
         f"Every table is in `{TABLES}/` as CSV with full precision, also the comparisons of every two methods, "
         f"R, the attention maps and one line a run; every figure is in `{FIGURES}/` as PNG and SVG; `{SUMMARY}` "
@@ -135,18 +145,20 @@ def _markdown(runs: ReportRuns, groups: Sequence[GroupReport], command: str) -> 
     return "\n".join(parts)
 
 
-def _group_markdown(report: GroupReport) -> list[str]:
+def _group_markdown(tables: GroupTables, figures: Sequence[ReportFigure]) -> list[str]:
     return [
-        f"## {', '.join(report.group.marketplaces)}\n",
-        *(table.markdown() for table in report.shown),
+        f"## {', '.join(tables.group.marketplaces)}\n",
+        *(table.markdown() for table in tables.shown),
         *(
             f"### {figure.title}\n\n![{figure.title}]({FIGURES}/{figure.name}.png)\n\n{figure.caption}\n"
-            for figure in report.figures
+            for figure in figures
         ),
     ]
 
 
-def _summary(runs: ReportRuns, groups: Sequence[GroupReport], command: str) -> dict[str, object]:
+def _summary(
+    runs: ReportRuns, groups: Sequence[GroupTables], figures: Sequence[Sequence[ReportFigure]], command: str
+) -> dict[str, object]:
     return {
         "plan": runs.name,
         "command": command,
@@ -154,19 +166,19 @@ def _summary(runs: ReportRuns, groups: Sequence[GroupReport], command: str) -> d
         "warnings": warnings(runs),
         "missing": list(runs.missing),
         "unplanned": list(runs.unplanned),
-        "groups": [_group_summary(report) for report in groups],
+        "groups": [_group_summary(one, drawn) for one, drawn in zip(groups, figures, strict=True)],
     }
 
 
-def _group_summary(report: GroupReport) -> dict[str, object]:
-    group = report.group
+def _group_summary(tables: GroupTables, figures: Sequence[ReportFigure]) -> dict[str, object]:
+    group = tables.group
     return {
         "marketplaces": list(group.marketplaces),
         "sequences": [list(sequence) for sequence in group.sequences],
         "methods": {method.label: _method_summary(method) for method in group.methods},
-        "comparisons": [asdict(comparison) for comparison in report.comparisons],
-        "tables": {table.name: table.records() for table in (*report.shown, *report.kept)},
-        "figures": [figure.name for figure in report.figures],
+        "comparisons": [asdict(comparison) for comparison in tables.comparisons],
+        "tables": {table.name: table.records() for table in tables.all},
+        "figures": [figure.name for figure in figures],
     }
 
 

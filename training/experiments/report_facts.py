@@ -73,7 +73,7 @@ def _configurations(results: Iterable[RunResult]) -> Iterator[str]:
     told: set[str] = set()
     for result in results:
         known = first.setdefault(result.label, result)
-        difference = first_difference(_but_seed(known), _but_seed(result))
+        difference = first_difference(_but_seed(result), _but_seed(known))
         if difference and result.label not in told:
             told.add(result.label)
             yield f"Runs of {result.label} differ in their configuration: {difference}."

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -21,6 +23,7 @@ from training.experiments.report_runs import (
     Trial,
     run_name,
 )
+from training.experiments.run_process import WORK
 from training.experiments.run_result import RESULT, RunResult, read_result
 
 
@@ -31,7 +34,7 @@ def read_runs(folder: Path) -> ReportRuns:
         InputError: no result, a broken one, two of one run, or results of several plans; names the files.
         ConfigurationError: the plan in the folder is broken.
     """
-    found = [_read(path.parent) for path in sorted(folder.rglob(RESULT))]
+    found = [_read(path.parent) for path in sorted(folder.rglob(RESULT)) if not _is_unfinished(path, folder)]
     if not found:
         raise InputError(f"holds no {RESULT}: name the output folder of an experiment", source=str(folder))
     _check_one_plan(found)
@@ -49,6 +52,11 @@ def read_runs(folder: Path) -> ReportRuns:
         unplanned=tuple(run.name for run in found if run not in runs),
         groups=tuple(_groups(runs, plan, set(missing))),
     )
+
+
+def _is_unfinished(path: Path, folder: Path) -> bool:
+    """Whether a file is of the stages of a run that goes on."""
+    return WORK in path.relative_to(folder).parent.parts
 
 
 def _read(folder: Path) -> FinishedRun:
@@ -114,9 +122,19 @@ def _groups(
         of_set = [run for run in runs if frozenset(run.result.sequence) == marketplaces]
         mine = [sequence for sequence in sequences if frozenset(sequence) == marketplaces]
         ran = [sequence for sequence in mine if any(run.result.sequence == sequence for run in of_set)]
-        methods = [_method(label, of_set, mine, missing) for label in labels]
+        found = [_method(label, of_set, mine, missing) for label in labels]
         if of_set:
-            yield MarketplaceGroup(mine[0], tuple(ran), tuple(method for method in methods if method))
+            methods = _told_apart([method for method in found if method])
+            yield MarketplaceGroup(mine[0], tuple(ran), tuple(methods))
+
+
+def _told_apart(methods: Sequence[MethodRuns]) -> list[MethodRuns]:
+    """Rows with one title get their label beside it."""
+    titles = Counter(method.title for method in methods)
+    return [
+        replace(method, title=f"{method.title} ({method.label})") if titles[method.title] > 1 else method
+        for method in methods
+    ]
 
 
 def _method(
