@@ -23,8 +23,8 @@ from training.experiments.report_runs import (
     Trial,
     run_name,
 )
-from training.experiments.run_process import WORK
 from training.experiments.run_result import RESULT, RunResult, read_result
+from training.experiments.work_folder import WORK
 
 
 def read_runs(folder: Path) -> ReportRuns:
