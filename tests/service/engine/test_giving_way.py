@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from functools import partial
+
 from service.engine.giving_way import BATCHES_AHEAD, GivingWay
 
 
@@ -7,7 +9,7 @@ def test_it_is_done_at_once_where_nobody_waits() -> None:
     done: list[int] = []
     work = GivingWay()
     for number in range(3):
-        work.add(lambda number=number: done.append(number))
+        work.add(partial(done.append, number))
     work.take_turn(requests_wait=False)
     assert done == [0]
     work.take_turn(requests_wait=False)
@@ -21,7 +23,7 @@ def test_requests_go_first_but_never_forever() -> None:
     done: list[int] = []
     work = GivingWay()
     for number in range(3):
-        work.add(lambda number=number: done.append(number))
+        work.add(partial(done.append, number))
     for _ in range(2 * BATCHES_AHEAD - 1):
         work.take_turn(requests_wait=True)
     assert done == [0]
