@@ -73,24 +73,24 @@ def _without_gaps(capsules: Tensor, mask: Tensor) -> Tensor:
     return capsules.gather(1, order[..., None, None].expand_as(capsules))
 
 
-def _strongest(
-    convolutions: nn.ModuleList, capsules: Tensor, mask: Tensor, light: Tensor | None = None
-) -> Tensor:
-    """Largest response over the places of a text, (texts, kernels * channels).
+def _strongest(convolutions: nn.ModuleList, capsules: Tensor, mask: Tensor, light: Tensor | None = None) -> Tensor:
+    """Largest rectified response over the places of a text that a window touches, (texts, kernels * channels).
+
+    The kernels are run as one, the smaller ones filled up with zeros: on a CPU many small steps are what costs.
 
     Args:
         capsules: (texts, tokens, features), zero at padding, which is last.
         light: (texts, channels) added to every response.
     """
-    strongest = []
-    lengths = mask.sum(1)
-    for convolution in convolutions:
-        response = convolution(capsules.transpose(1, 2))  # (texts, channels, tokens + kernel - 1)
-        if light is not None:
-            response = response + light.unsqueeze(2)
-        beyond = response.shape[2] - capsules.shape[1]
-        places = torch.arange(response.shape[2], device=mask.device)
-        touched = places[None, :] < (lengths + beyond)[:, None]
-        response = torch.relu(response) * touched.unsqueeze(1)
-        strongest.append(response.amax(2))
-    return torch.cat(strongest, 1)
+    widest, channels = KERNELS[-1], convolutions[0].out_channels
+    weights = [functional.pad(layer.weight, (widest - layer.weight.shape[2], 0)) for layer in convolutions]  # type: ignore[arg-type, union-attr]
+    bias = torch.cat([layer.bias for layer in convolutions])  # type: ignore[misc]
+    response = functional.conv1d(capsules.transpose(1, 2), torch.cat(weights), bias, padding=widest - 1)
+    if light is not None:
+        response = response + light.repeat(1, len(KERNELS)).unsqueeze(2)
+    reach = torch.tensor(KERNELS, device=mask.device).repeat_interleave(channels) - 1  # type: ignore[arg-type]
+    ends = mask.sum(1)[:, None] + reach  # (texts, kernels * channels): first place beyond the text
+    places = torch.arange(response.shape[2], device=mask.device)
+    touched = places[None, None, :] < ends.unsqueeze(2)
+    strongest: Tensor = response.masked_fill(~touched, 0.0).max(2).values
+    return torch.relu(strongest)
