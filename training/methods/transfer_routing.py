@@ -73,7 +73,9 @@ def _without_gaps(capsules: Tensor, mask: Tensor) -> Tensor:
     return capsules.gather(1, order[..., None, None].expand_as(capsules))
 
 
-def _strongest(convolutions: nn.ModuleList, capsules: Tensor, mask: Tensor, light: Tensor | None = None) -> Tensor:
+def _strongest(
+    convolutions: nn.ModuleList, capsules: Tensor, mask: Tensor, light: Tensor | None = None
+) -> Tensor:
     """Largest rectified response over the places of a text that a window touches, (texts, kernels * channels).
 
     The kernels are run as one, the smaller ones filled up with zeros: on a CPU many small steps are what costs.
@@ -82,13 +84,16 @@ def _strongest(convolutions: nn.ModuleList, capsules: Tensor, mask: Tensor, ligh
         capsules: (texts, tokens, features), zero at padding, which is last.
         light: (texts, channels) added to every response.
     """
-    widest, channels = KERNELS[-1], convolutions[0].out_channels
-    weights = [functional.pad(layer.weight, (widest - layer.weight.shape[2], 0)) for layer in convolutions]  # type: ignore[arg-type, union-attr]
-    bias = torch.cat([layer.bias for layer in convolutions])  # type: ignore[misc]
+    layers = [layer for layer in convolutions if isinstance(layer, nn.Conv1d)]
+    widest, channels = KERNELS[-1], layers[0].out_channels
+    weights = [
+        functional.pad(layer.weight, (widest - kernel, 0)) for layer, kernel in zip(layers, KERNELS, strict=True)
+    ]
+    bias = torch.cat([layer.bias for layer in layers if layer.bias is not None])
     response = functional.conv1d(capsules.transpose(1, 2), torch.cat(weights), bias, padding=widest - 1)
     if light is not None:
         response = response + light.repeat(1, len(KERNELS)).unsqueeze(2)
-    reach = torch.tensor(KERNELS, device=mask.device).repeat_interleave(channels) - 1  # type: ignore[arg-type]
+    reach = torch.tensor(KERNELS, device=mask.device).repeat_interleave(channels) - 1
     ends = mask.sum(1)[:, None] + reach  # (texts, kernels * channels): first place beyond the text
     places = torch.arange(response.shape[2], device=mask.device)
     touched = places[None, None, :] < ends.unsqueeze(2)
