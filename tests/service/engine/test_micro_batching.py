@@ -12,6 +12,7 @@ import pytest
 from model_store.errors import OverloadedError, ShuttingDownError
 from model_store.loading import load_version
 from model_store.product import Product, QueryProductPair
+from service.engine.giving_way import BATCHES_AHEAD
 from service.engine.micro_batching import MicroBatching
 from service.engine.observer import BatchFigures, EngineObserver
 from service.engine.row_work import RowWork
@@ -185,3 +186,25 @@ async def test_what_was_cut_off_is_told(tiny_store: Path, batching: MicroBatchin
     ]
     found = await batching.score(scorer, asked)
     assert found.truncated == [(), ("product",), ("query",), ("query", "product")]
+
+
+async def test_work_that_gives_way_is_done_after_the_batches_of_requests(
+    tmp_path: Path, batching: MicroBatching
+) -> None:
+    scorer = HeldScorer(build_tiny_store(tmp_path), token_budget=128)
+    call = asyncio.create_task(batching.score(scorer, pairs("call", 12)))
+    await asyncio.to_thread(scorer.begun.wait, 30)
+
+    def batches() -> int:
+        return len(scorer.calls_per_batch)
+
+    giving_way = asyncio.create_task(batching.run(batches, gives_way=True))
+    at_once = asyncio.create_task(batching.run(batches))
+    # Both have been handed over once each task has had its first turn.
+    await asyncio.sleep(0)
+    scorer.go.set()
+    await call
+    total = batches()
+    assert total > 2
+    assert await at_once < total
+    assert await giving_way >= min(total, BATCHES_AHEAD)
