@@ -1,11 +1,16 @@
-"""HTTP whose heads (request line, headers, trailers) are bounded, whatever a client sends."""
+"""HTTP whose heads (request line, headers, trailers) are bounded in size and time, whatever a client sends."""
 
 from __future__ import annotations
+
+import asyncio
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 MAX_HEAD_BYTES = 64 * 1024
 """Of a request's line and headers together; as uvicorn's slower parser bounds them."""
+
+HEAD_SECONDS = 30.0
+"""For a request's line and headers to arrive, once the client has connected or begun to send them."""
 
 _REFUSAL = b"the request line and headers are larger than %d bytes" % MAX_HEAD_BYTES
 
@@ -15,13 +20,28 @@ class _HeadTooLargeError(Exception):
 
 
 class BoundedHeadProtocol(HttpToolsProtocol):
-    """As uvicorn's, which keeps heads of any size in memory: a larger one is answered 431 and cut off."""
+    """As uvicorn's, which keeps heads of any size in memory and waits for them for ever.
 
+    A larger one is answered 431 and cut off; one that does not arrive ends the connection.
+    """
+
+    head_seconds = HEAD_SECONDS
+    _timer: asyncio.TimerHandle | None = None
     _head_bytes = 0
     """Of the head as far as the parser has told it."""
     _untold_bytes = 0
     """Come since the parser last told anything: it keeps what is not whole yet."""
     _too_large = False
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as uvicorn's
+        """A client has connected."""
+        super().connection_made(transport)
+        self._wait_for_the_head()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """It is gone."""
+        self._stop_waiting()
+        super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
         """Parse what came, and refuse what grows without an end."""
@@ -35,6 +55,7 @@ class BoundedHeadProtocol(HttpToolsProtocol):
         """A request begins."""
         self._head_bytes = 0
         self._untold_bytes = 0
+        self._wait_for_the_head()
         super().on_message_begin()
 
     def on_url(self, url: bytes) -> None:
@@ -58,6 +79,7 @@ class BoundedHeadProtocol(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         """The body begins."""
         self._untold_bytes = 0
+        self._stop_waiting()
         super().on_headers_complete()
 
     def on_body(self, body: bytes) -> None:
@@ -70,6 +92,15 @@ class BoundedHeadProtocol(HttpToolsProtocol):
         self._head_bytes = 0
         self._untold_bytes = 0
         super().on_message_complete()
+
+    def _wait_for_the_head(self) -> None:
+        self._stop_waiting()
+        self._timer = self.loop.call_later(self.head_seconds, self.transport.close)
+
+    def _stop_waiting(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
 
     def send_400_response(self, msg: str) -> None:
         """Answer what is no HTTP, or what was cut off for its size."""

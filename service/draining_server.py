@@ -8,8 +8,13 @@ import time
 
 import uvicorn
 
+from service.closing_door import open_no_connection
+
+_HANDSHAKE_SECONDS = 0.1
+_FIRST_REQUEST_SECONDS = 2.0
+"""How long who has just connected may take to send a request."""
 _NEXT_REQUEST_SECONDS = 0.5
-"""How long a connection that waits for a request may take until it is here."""
+"""The same for a kept connection, which may be idle and have nothing to send."""
 _POLL_SECONDS = 0.01
 
 
@@ -22,18 +27,26 @@ class DrainingServer(uvicorn.Server):
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Let nobody in any more, answer what has come, and end."""
-        # Let in who waits at the door; closing it would send them away.
-        await asyncio.sleep(0)
-        await asyncio.sleep(0)
+        for listener in sockets or []:
+            open_no_connection(listener)
+        # For handshakes that have begun.
+        await asyncio.sleep(_HANDSHAKE_SECONDS)
         for server in self.servers:
             server.close()
         for listener in sockets or []:
             listener.close()
         self._announce_the_end()
-        until = time.monotonic() + _NEXT_REQUEST_SECONDS
-        while time.monotonic() < until and any(map(_awaits_a_request, self.server_state.connections)):
-            await asyncio.sleep(_POLL_SECONDS)
+        waited = await self._requests_on_their_way()
+        if self.config.timeout_graceful_shutdown is not None:
+            self.config.timeout_graceful_shutdown = max(1, self.config.timeout_graceful_shutdown - int(waited))
         await super().shutdown(sockets)
+
+    async def _requests_on_their_way(self) -> float:
+        """Wait for them; the seconds that it took."""
+        started = time.monotonic()
+        while any(_is_waited_for(one, time.monotonic() - started) for one in self.server_state.connections):
+            await asyncio.sleep(_POLL_SECONDS)
+        return time.monotonic() - started
 
     def _announce_the_end(self) -> None:
         """Every answer that begins from now on says `Connection: close`."""
@@ -45,6 +58,9 @@ class DrainingServer(uvicorn.Server):
                 cycle.keep_alive = False
 
 
-def _awaits_a_request(connection: object) -> bool:
+def _is_waited_for(connection: object, seconds: float) -> bool:
+    """Whether it may still send a request, so long after the end was announced."""
     cycle = getattr(connection, "cycle", None)
-    return cycle is None or bool(cycle.response_complete)
+    if cycle is None:
+        return seconds < _FIRST_REQUEST_SECONDS
+    return bool(cycle.response_complete) and seconds < _NEXT_REQUEST_SECONDS

@@ -57,6 +57,10 @@ class Server:
         """Send SIGTERM and wait; the output is what came after the first line."""
         assert self.first_line
         self.terminate()
+        return self.ended()
+
+    def ended(self) -> Finished:
+        """Wait for a server that was told to end; the output is what nobody has read yet."""
         output, errors = self._process.communicate(timeout=60)
         return Finished(self._process.returncode, output, errors)
 

@@ -268,7 +268,7 @@ def test_a_server_answers_what_is_under_way_before_it_ends(servers: dict[str, Se
     for answer in answers:
         assert answer.startswith(b"HTTP/1.1 200 ")
         assert json.loads(answer.partition(b"\r\n\r\n")[2])["model_version"] == 1
-    finished = server.end()
+    finished = server.ended()
     assert (finished.code, finished.output) == (0, "")
     assert finished.errors.count('"message": "POST /score 200"') == 2
     assert "Traceback" not in finished.errors

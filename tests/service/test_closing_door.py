@@ -1,0 +1,27 @@
+from __future__ import annotations
+
+import socket
+import sys
+
+import pytest
+
+from service.closing_door import open_no_connection
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="a filter of Linux")
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
+def test_who_is_at_the_door_is_let_in_and_nobody_else(host: str) -> None:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.create_server((host, 0), family=family) as listener:
+        place = listener.getsockname()[:2]
+        with socket.create_connection(place, timeout=5) as early:
+            open_no_connection(listener)
+            with pytest.raises(TimeoutError):
+                socket.create_connection(place, timeout=0.2)
+            accepted, _ = listener.accept()
+            with accepted:
+                early.sendall(b"asked")
+                assert accepted.recv(5) == b"asked"
+                accepted.sendall(b"answered")
+                assert early.recv(8) == b"answered"
