@@ -88,9 +88,9 @@ class FillJobs:
             marketplace, tuple(names), tuple(paths), replace(options, traffic=traffic_path), traffic
         )
         job = Job(request, lambda pairs: self._metrics.filled(marketplace, pairs))
-        self.queue.submit(job)
         for note in notes:
             job.progress.say(folder.shown(note))
+        self.queue.submit(job)
         return job
 
     def _paths(

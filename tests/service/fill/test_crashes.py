@@ -51,7 +51,10 @@ def candidates(tmp_path: Path) -> Path:
 
 @pytest.mark.parametrize(
     ("job_kills", "server_kills"),
-    [(2, 1), pytest.param(25, 5, marks=[pytest.mark.long, pytest.mark.timeout(1800)])],
+    [
+        pytest.param(2, 1, marks=pytest.mark.timeout(900)),
+        pytest.param(25, 5, marks=[pytest.mark.long, pytest.mark.timeout(1800)]),
+    ],
 )
 def test_killed_at_random_moments_it_makes_the_same(
     shop: Shop, server: PersistentServer, candidates: Path, job_kills: int, server_kills: int
