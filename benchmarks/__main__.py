@@ -159,8 +159,9 @@ def fill(
         seconds = job["median_seconds"]
         _show(f"{job['pairs']} pairs with {job['pair_encoding']} ({job['engine']}), seconds", [seconds])
         console.print(
-            f"the job runs at {job['share_of_engine']:.3f} of the engine's rate, at "
-            f"{job['share_of_computing']:.3f} of computing alone"
+            f"shares of the engine's rate: the job {job['share_of_engine']:.3f}, its pass through the candidates "
+            f"{job['share_of_engine_of_the_pass']:.3f}, the job in processor time "
+            f"{job['share_of_engine_in_cpu']:.3f}; of computing alone: the job {job['share_of_computing']:.3f}"
         )
     _show("the writer", [result["writer"]])
     _write(result, output)

@@ -8,7 +8,7 @@ import tempfile
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from rich.console import Console
@@ -26,13 +26,38 @@ from service.engine.tight_batches import tight_batches
 from service.fill.candidates import Candidate, CandidateFile
 from service.fill.fill_target import FillTarget
 from service.fill.job import FillJob
-from service.fill.progress import FillProgress
+from service.fill.progress import FillProgress, FillStage
 from service.fill.report import FillReport
 from service.onednn_caches import bound_onednn_caches
 from service.settings import ServiceSettings, load_settings
 
 _PRODUCTS_PER_QUERY = 100
+_QUERIES_PER_PRODUCT = 10
 _HEADER = "query\tproduct_id\tproduct_title"
+
+
+class _StageProgress(FillProgress):
+    """Notes when the fill goes on to its next stage."""
+
+    def __init__(self, marketplace: str) -> None:
+        super().__init__(marketplace, Console(quiet=True))
+        self._began: dict[FillStage, float] = {}
+
+    def enter(self, stage: FillStage) -> None:
+        super().enter(stage)
+        self._began[stage] = time.perf_counter()
+
+    @property
+    def scoring_seconds(self) -> float:
+        """Of the pass through the candidates, without what is before and behind it, however many there are."""
+        return self._began["verifying"] - self._began["scoring"]
+
+
+class _Time(NamedTuple):
+    """Seconds of one call, and of processor time, which others on the machine move less."""
+
+    wall: float
+    cpu: float
 
 
 def fill_benchmark(
@@ -63,10 +88,10 @@ def _job_figures(store: Path, data: Path, marketplace: str, pairs: int, rounds: 
         path = _written(Path(folder) / "candidates.tsv", chosen)
         asked = _read(path, marketplace, settings)
         prepared = scorer.prepare(asked)
-        reports: list[FillReport] = []
+        jobs: list[tuple[FillReport, float]] = []
 
         def job() -> None:
-            reports.append(asyncio.run(_filled(scorer, marketplace, path, settings)))
+            jobs.append(asyncio.run(_filled(scorer, marketplace, path, settings)))
 
         # Each on a thread of its own that ends: the workers of another would go on spinning.
         seconds = _in_turns(
@@ -80,40 +105,54 @@ def _job_figures(store: Path, data: Path, marketplace: str, pairs: int, rounds: 
             rounds,
             kind,
         )
-        return _told(scorer, prepared, len(asked), seconds, reports[-1])
+        return _told(scorer, prepared, len(asked), seconds, jobs)
 
 
 def _told(
-    scorer: Scorer, prepared: PreparedPairs, pairs: int, seconds: dict[str, list[float]], report: FillReport
+    scorer: Scorer,
+    prepared: PreparedPairs,
+    pairs: int,
+    taken: dict[str, list[_Time]],
+    jobs: list[tuple[FillReport, float]],
 ) -> dict[str, Any]:
     tokenized = prepared.tokenized
+    job = taken["job"]
     shares = {
-        name: [alone / job for alone, job in zip(seconds[name], seconds["job"], strict=True)]
+        name: [alone.wall / whole.wall for alone, whole in zip(taken[name], job, strict=True)]
         for name in ("engine", "computing")
     }
+    passes = [alone.wall / seconds for alone, (_, seconds) in zip(taken["engine"], jobs[1:], strict=True)]
+    processor = [alone.cpu / whole.cpu for alone, whole in zip(taken["engine"], job, strict=True)]
     return {
         "pair_encoding": scorer.manifest.pair_encoding.kind,
         "engine": scorer.choice.name,
         "pairs": pairs,
         "distinct_texts": len(tokenized.queries) + len(tokenized.products),
-        "median_seconds": {name: statistics.median(taken) for name, taken in seconds.items()},
-        "job_pairs_per_second": pairs / statistics.median(seconds["job"]),
+        "median_seconds": {name: statistics.median(one.wall for one in times) for name, times in taken.items()},
+        "median_cpu_seconds": {
+            name: statistics.median(one.cpu for one in times) for name, times in taken.items()
+        },
+        "job_pairs_per_second": pairs / statistics.median(one.wall for one in job),
         "share_of_engine": statistics.median(shares["engine"]),
         "share_of_computing": statistics.median(shares["computing"]),
+        "share_of_engine_of_the_pass": statistics.median(passes),
+        "share_of_engine_in_cpu": statistics.median(processor),
         "shares_of_engine_of_rounds": shares["engine"],
-        "stages": report.stages.model_dump(),
+        "shares_of_engine_in_cpu_of_rounds": processor,
+        "stages": jobs[-1][0].stages.model_dump(),
     }
 
 
-def _in_turns(candidates: dict[str, Callable[[], object]], rounds: int, title: str) -> dict[str, list[float]]:
+def _in_turns(candidates: dict[str, Callable[[], object]], rounds: int, title: str) -> dict[str, list[_Time]]:
     """Seconds of each round, after one that is not counted."""
-    times: dict[str, list[float]] = {name: [] for name in candidates}
+    times: dict[str, list[_Time]] = {name: [] for name in candidates}
     for number in track(range(rounds + 1), description=f"fill with {title}"):
         for name, call in candidates.items():
-            started = time.perf_counter()
+            started, used = time.perf_counter(), time.process_time()
             call()
+            taken = _Time(time.perf_counter() - started, time.process_time() - used)
             if number:
-                times[name].append(time.perf_counter() - started)
+                times[name].append(taken)
     return times
 
 
@@ -122,10 +161,10 @@ def _judged(rows: Sequence[QueryProductPair], count: int) -> list[QueryProductPa
 
 
 def _crossed(rows: Sequence[QueryProductPair], count: int) -> list[QueryProductPair]:
-    """Queries with 100 products each, drawn from all: a product comes for several queries, as in a catalogue."""
+    """Queries with 100 products each: a product comes for about ten queries, as in a catalogue."""
     generator = np.random.default_rng(0)
     queries = list(dict.fromkeys(pair.query for pair in rows))
-    products = list({pair.product.id: pair.product for pair in rows}.values())
+    products = list({pair.product.id: pair.product for pair in rows}.values())[: count // _QUERIES_PER_PRODUCT]
     return [
         QueryProductPair(rows[0].marketplace, query, products[place])
         for query in queries[: count // _PRODUCTS_PER_QUERY]
@@ -151,7 +190,11 @@ def _compute(scorer: Scorer, prepared: PreparedPairs) -> None:
     scorer.finish(prepared, work)
 
 
-async def _filled(scorer: Scorer, marketplace: str, path: Path, settings: ServiceSettings) -> FillReport:
+async def _filled(
+    scorer: Scorer, marketplace: str, path: Path, settings: ServiceSettings
+) -> tuple[FillReport, float]:
+    """The report, and the seconds of the pass through the candidates."""
     async with opened_cache(settings) as cache:
         target = FillTarget(marketplace, scorer, cache, settings)
-        return await FillJob(target, [path], progress=FillProgress(marketplace, Console(quiet=True))).run()
+        progress = _StageProgress(marketplace)
+        return await FillJob(target, [path], progress=progress).run(), progress.scoring_seconds

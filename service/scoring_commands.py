@@ -65,7 +65,7 @@ async def fill_files(
             the first fill begins.
     """
     _check_report_file(report_file)
-    engine = ray_engine(ray_options) if ray_options else LOCAL
+    engine = ray_engine(ray_options, settings) if ray_options else LOCAL
     scorer = load_scorer(settings.model_store, settings.model_version, settings.engine)
     async with opened_cache(settings) as cache:
         targets = [FillTarget(name, scorer, cache, settings) for name in dict.fromkeys(marketplaces)]

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from model_store.errors import ConfigurationError
+from service.settings import ServiceSettings
 
 FillEngineName = Literal["local", "ray"]
 
@@ -50,3 +51,17 @@ class RayOptions:
                 f"{self.actor_gpus}; start nodes, or lower --ray-actor-cpus or --ray-actor-gpus"
             )
         return self.actors or room
+
+
+def reached_redis(settings: ServiceSettings) -> str:
+    """The server to which all machines write.
+
+    Raises:
+        ConfigurationError: the settings name none; the embedded one is of one machine.
+    """
+    if settings.redis_url is None:
+        raise ConfigurationError(
+            "--engine ray: actors on other machines write to the cache; set REDIS_URL to a server that all of "
+            "them reach"
+        )
+    return settings.redis_url

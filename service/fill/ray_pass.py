@@ -23,7 +23,7 @@ from service.fill.patience import Patience
 from service.fill.progress import Progress
 from service.fill.ray_actor import ScoringPlan
 from service.fill.ray_cluster import actor_count, connected, counted_rows, part_outcomes
-from service.fill.ray_options import RayOptions
+from service.fill.ray_options import RayOptions, reached_redis
 from service.fill.ray_outcome import PartOutcome
 from service.fill.ray_parts import FilePart, PartNumbers, file_parts
 from service.fill.stage_times import STAGES, StageTimes
@@ -100,18 +100,13 @@ class RayPass(FillPass):
 
     def _plan(self) -> ScoringPlan:
         target, settings = self._target, self._target.settings
-        if settings.redis_url is None:
-            raise ConfigurationError(
-                "--engine ray: actors on other machines write to the cache; set REDIS_URL to a server that all "
-                "of them reach"
-            )
         return ScoringPlan(
             store=settings.model_store.resolve(),
             engine=self._actor_engine(),
             generation=self._state.generation,
             threshold=self._threshold,
             chosen=self._chosen,
-            redis_url=settings.redis_url,
+            redis_url=reached_redis(settings),
             redis_cluster=settings.redis_cluster,
             redis_timeout_seconds=settings.redis_timeout_seconds,
             wait_seconds=settings.fill_wait_seconds,
