@@ -31,7 +31,7 @@ def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 @pytest.fixture(autouse=True)
 def lives_on(url: str) -> Iterator[None]:
     yield
-    assert httpx.post(f"{url}/score", json={"pairs": [pair()]}).status_code == 200
+    assert httpx.post(f"{url}/score", json={"pairs": [pair()]}, timeout=60).status_code == 200
 
 
 def as_json(**changes: object) -> str:
