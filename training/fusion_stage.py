@@ -84,7 +84,7 @@ class FusionStage:
         new = batch.data_set == _NEW
         if new or self._distillation.task_loss_on_translations:
             yield from task_losses(self._environment, data, rows, len(batch.rows), self._student, head)
-            if self._value_regularisation > 0:
+            if self._value_regularisation > 0 and rank == 0:  # gradients are summed over the processes
                 assert self._student.fusion is not None
                 yield self._value_regularisation * value_distance(network, self._student.fusion), {}
         if self._distillation.weight > 0 and (not new or self._distillation.on_new_data):

@@ -67,7 +67,7 @@ class JointFusionStage:
         train, rows = self._rows[batch.data_set].train, batch.rows[rank::processes]
         yield from task_losses(environment, train, rows, len(batch.rows), self._route, head)
         weight = environment.configuration.value_regularisation
-        if weight > 0:
+        if weight > 0 and rank == 0:  # gradients are summed over the processes
             yield weight * value_distance(environment.network, FUSION), {}
 
     def validate(self) -> float:
