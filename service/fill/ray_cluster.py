@@ -37,16 +37,11 @@ def connected(options: RayOptions) -> Iterator[None]:
     """
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     try:
+        quiet = {"log_to_driver": False, "logging_level": logging.ERROR}
         if options.address is None:
-            ray.init(
-                address="local",
-                include_dashboard=False,
-                log_to_driver=False,
-                logging_level=logging.WARNING,
-                _node_ip_address="127.0.0.1",
-            )
+            ray.init(address="local", include_dashboard=False, **quiet)
         else:
-            ray.init(address=options.address, log_to_driver=False, logging_level=logging.WARNING)
+            ray.init(address=options.address, **quiet)
     except (ConnectionError, ValueError, RuntimeError) as error:
         raise ConfigurationError(f"--ray-address {options.address or 'local'}: {error}") from error
     try:

@@ -17,7 +17,7 @@ class RayNodes:
 
         self._cluster = Cluster(
             initialize_head=True,
-            head_node_args={"num_cpus": 0, "include_dashboard": False, "node_ip_address": "127.0.0.1"},
+            head_node_args={"num_cpus": 0, "include_dashboard": False},
         )
 
     @property
@@ -27,7 +27,7 @@ class RayNodes:
 
     def add(self) -> Any:
         """One more node."""
-        return self._cluster.add_node(num_cpus=1, node_ip_address="127.0.0.1")
+        return self._cluster.add_node(num_cpus=1)
 
     def kill(self, node: Any) -> None:
         """As when a machine goes away: its processes are killed, nothing is told to the cluster."""

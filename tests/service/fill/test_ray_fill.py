@@ -20,7 +20,7 @@ from tests.tiny_model import build_tiny_store
 
 pytest.importorskip("ray")
 
-_QUERIES, _PRODUCTS, _PART = 200, 120, 512
+_QUERIES, _PRODUCTS, _PART = 100, 120, 256
 _SECONDS = 500
 
 
