@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import logging
 import os
+import sys
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
 
 from model_store.errors import ConfigurationError, RelevanceError
@@ -44,10 +45,12 @@ def connected(options: RayOptions) -> Iterator[None]:
             ray.init(address=options.address, **quiet)
     except (ConnectionError, ValueError, RuntimeError) as error:
         raise ConfigurationError(f"--ray-address {options.address or 'local'}: {error}") from error
-    try:
-        yield
-    finally:
-        ray.shutdown()
+    # Ray's threads print the news of nodes on standard output, where the report goes.
+    with redirect_stdout(sys.stderr):
+        try:
+            yield
+        finally:
+            ray.shutdown()
 
 
 def counted_rows(paths: Sequence[Path]) -> list[int]:
