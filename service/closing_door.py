@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import logging
 import socket
 import struct
 import sys
@@ -17,6 +18,7 @@ _DROP_OPENING_SEGMENTS = (
     (0x06, 0, 0, 0),
     (0x06, 0, 0, 0xFFFF),
 )
+_log = logging.getLogger(__name__)
 
 
 def open_no_connection(listener: socket.socket) -> None:
@@ -24,11 +26,14 @@ def open_no_connection(listener: socket.socket) -> None:
 
     A socket that is simply closed resets the connections that came between the last one accepted and the closing.
     Whoever knocks meanwhile is not answered, knocks again a second later, and is refused then. Only Linux can do
-    that; elsewhere nothing happens.
+    that, and some kernels let only administrators do it; elsewhere nothing happens, and that gap stays.
     """
     if sys.platform != "linux" or listener.family not in (socket.AF_INET, socket.AF_INET6):
         return
     instructions = b"".join(struct.pack("HBBI", *instruction) for instruction in _DROP_OPENING_SEGMENTS)
     held = ctypes.create_string_buffer(instructions, len(instructions))
     program = struct.pack("HP", len(_DROP_OPENING_SEGMENTS), ctypes.addressof(held))
-    listener.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, program)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, program)
+    except PermissionError as error:
+        _log.info("a connection that begins as the service ends may be reset: no filter is allowed (%s)", error)

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import os
 import socket
+import subprocess
 import sys
 
 import pytest
@@ -25,3 +27,19 @@ def test_who_is_at_the_door_is_let_in_and_nobody_else(host: str) -> None:
                 assert accepted.recv(5) == b"asked"
                 accepted.sendall(b"answered")
                 assert early.recv(8) == b"answered"
+
+
+def test_where_it_is_not_allowed_the_service_ends_all_the_same() -> None:
+    """As a user without any rights; whether a filter is allowed then is up to the kernel."""
+    command = (
+        "import os, socket\n"
+        "from service.closing_door import open_no_connection\n"
+        "if os.getuid() == 0: os.setuid(65534)\n"
+        "open_no_connection(socket.create_server(('127.0.0.1', 0)))\n"
+        "print('ended')\n"
+    )
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    done = subprocess.run(
+        [sys.executable, "-c", command], env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.stdout == "ended\n", done.stderr
