@@ -19,6 +19,7 @@ from service.fill.ray_parts import FilePart, last_row
 try:
     import ray
     import ray.data
+    import ray.exceptions
 except ImportError as missing:
     raise ConfigurationError(
         "--engine ray: Ray is not installed; pip install 'continual-relevance[ray]'"
@@ -75,18 +76,22 @@ def part_outcomes(
     left = {part.number: part for part in parts}
     without_reply = 0
     while left:
-        before = len(left)
-        for outcome in _round(list(left.values()), plan, options):
-            del left[outcome.number]
-            yield outcome
+        before, reason = len(left), ""
+        try:
+            for outcome in _round(list(left.values()), plan, options):
+                del left[outcome.number]
+                yield outcome
+        except ray.exceptions.RayError as error:
+            # As where an actor was begun on a node that nobody knew to be lost.
+            reason = f" ({str(error).splitlines()[-1]})"
         without_reply = without_reply + 1 if len(left) == before else 0
         if without_reply == _MOST_ROUNDS_WITHOUT_A_REPLY:
             raise RelevanceError(
-                f"scoring actors were lost {without_reply} times before any of {len(left)} parts was done; see "
-                "Ray's logs (is there enough memory?), then run the same command again: it goes on"
+                f"actors were lost {without_reply} times before any of {len(left)} parts was done{reason}: "
+                "see Ray's logs (is there enough memory?), then run the same command again: it goes on"
             )
         if left:
-            say(f"{len(left)} parts of actors that were lost are scored again")
+            say(f"{len(left)} parts of actors that were lost are scored again{reason}")
 
 
 def actor_count(options: RayOptions) -> int:
