@@ -168,8 +168,14 @@ async def _http_figures(address: str, names: Sequence[str], rate: float, seconds
         async def look_up(due: float | None) -> float:
             begun = time.perf_counter() if due is None else due
             name = names[int(generator.integers(len(names)))]
+            target = f"/cache/{MARKETPLACE}?query={quote(name)}"
             connection = idle.pop() if idle else await _Connection.open(host, int(port), stack)
-            answer = await connection.get(f"/cache/{MARKETPLACE}?query={quote(name)}")
+            try:
+                answer = await connection.get(target)
+            except (asyncio.IncompleteReadError, ConnectionError):
+                # The server closes connections that nobody used for a while.
+                connection = await _Connection.open(host, int(port), stack)
+                answer = await connection.get(target)
             idle.append(connection)
             if len(answer.get("products", ())) != PRODUCTS:
                 raise RuntimeError(f"the service answered {answer}")
