@@ -52,6 +52,7 @@ unit: $(STAMP)
 test-long: $(STAMP)
 	$(PIP) install -c constraints.txt -e '.[clients,browser,ray]'
 	$(BIN)/python -m pytest -m long
+	$(BIN)/python -m pytest -m 'not long' tests/service/fill/test_ray_fill.py
 
 # The image and the compose project with a real Docker engine, from building to restarts; as root, minutes.
 COMPOSE_WORK ?= var/compose-check
