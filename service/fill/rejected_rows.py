@@ -43,8 +43,11 @@ class RejectedRows:
         self.size = size
         if size:
             self._file = self._opened()
-        else:
+            return
+        try:
             path.unlink(missing_ok=True)
+        except OSError as error:
+            raise _not_writable(error) from error
 
     @property
     def path(self) -> Path | None:
@@ -67,9 +70,7 @@ class RejectedRows:
             self._path.parent.mkdir(parents=True, exist_ok=True)
             file = self._path.open("r+b" if self.size else "wb")
         except OSError as error:
-            raise ConfigurationError(
-                f"setting FILL_FOLDER: {error}; choose a folder that can be written"
-            ) from error
+            raise _not_writable(error) from error
         file.truncate(self.size)
         file.seek(self.size)
         return file
@@ -84,3 +85,7 @@ class RejectedRows:
         """Write out what is buffered."""
         if self._file:
             self._file.close()
+
+
+def _not_writable(error: OSError) -> ConfigurationError:
+    return ConfigurationError(f"setting FILL_FOLDER: {error}; choose a folder that can be written")

@@ -5,8 +5,8 @@ import sys
 
 import pytest
 
-from model_store.errors import CacheUnavailableError, ConfigurationError
-from service.cache.fill_lock import FillLock, LockOwner
+from model_store.errors import ConfigurationError
+from service.cache.fill_lock import FillLock, LockOwner, held_fill_lock
 from service.cache.keys import fill_lock_key
 from service.cache.offline_cache import OfflineCache
 
@@ -35,12 +35,18 @@ async def test_an_owner_on_another_machine_is_waited_for(cache: OfflineCache) ->
 
 
 async def test_a_lost_lock_is_noticed_and_not_taken_from_its_new_owner(cache: OfflineCache) -> None:
-    lock = FillLock(cache.connection, "us", "slow")
-    await lock.acquire()
-    await cache.connection.delete(fill_lock_key("us"))
-    other = FillLock(cache.connection, "us", "other")
-    await other.acquire()
-    with pytest.raises(CacheUnavailableError, match="lost"):
+    async with held_fill_lock(cache.connection, "us", "slow") as lock:
+        await cache.connection.delete(fill_lock_key("us"))
+        async with held_fill_lock(cache.connection, "us", "other") as other:
+            with pytest.raises(ConfigurationError, match="fill other of 'us' runs already"):
+                await lock.renew()
+            await lock.release()
+            await other.renew()
+
+
+async def test_a_lock_that_expired_is_taken_again(cache: OfflineCache) -> None:
+    async with held_fill_lock(cache.connection, "us", "slow") as lock:
+        await cache.connection.delete(fill_lock_key("us"))
         await lock.renew()
-    await lock.release()
-    await other.renew()
+        with pytest.raises(ConfigurationError, match="fill slow of 'us' runs already"):
+            await FillLock(cache.connection, "us", "other").acquire()

@@ -35,7 +35,5 @@ def test_every_bad_row_is_a_line_that_tells_where_and_why(tmp_path: Path) -> Non
 
 def test_a_folder_that_cannot_be_written_is_said(tmp_path: Path) -> None:
     (tmp_path / "fills").write_text("")
-    rejected = RejectedRows(tmp_path / "fills" / "rejected.jsonl")
     with pytest.raises(ConfigurationError, match="setting FILL_FOLDER"):
-        rejected.add(tmp_path / "a.tsv", BadRow(2, "the text is empty", "query"))
-    rejected.close()
+        RejectedRows(tmp_path / "fills" / "rejected.jsonl")
