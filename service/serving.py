@@ -17,6 +17,7 @@ from service.draining_server import DrainingServer
 from service.engine.served_model import ServedModel
 from service.logs import configure_logs
 from service.settings import ServiceSettings
+from service.settled_heap import settle_heap
 
 
 def serve(settings: ServiceSettings) -> None:
@@ -45,6 +46,7 @@ def serve(settings: ServiceSettings) -> None:
             http=BoundedHeadProtocol,
         )
         server = DrainingServer(configuration)
+        settle_heap()
         # uvicorn raises the signal again once it has shut down in order.
         signal.signal(signal.SIGTERM, signal.default_int_handler)
         with suppress(KeyboardInterrupt):
@@ -60,6 +62,7 @@ def _announce(model: ServedModel, address: str) -> None:
         line = f"ready: {address} (model version {model.loaded_scorer.model_version})"
     sys.stdout.write(f"{line}\n")
     sys.stdout.flush()
+    settle_heap()
 
 
 def _listening_socket(settings: ServiceSettings) -> socket.socket:

@@ -21,6 +21,7 @@ Replies = Sequence[object]
 Steps = Generator[list[Command], Replies, list[CacheAnswer]]
 
 _MOST_ATTEMPTS = 5
+_NOTHING_KNOWN = ActiveView(None, 0, frozenset())
 
 
 class LookUps:
@@ -33,8 +34,9 @@ class LookUps:
     def steps(self, marketplace: str, queries: Sequence[str], min_score: float, limit: int | None) -> Steps:
         """Answers in the order of the queries, all from one generation.
 
-        One ZREVRANGE for a query, all in one round trip. Where an entry is missing, the pointer is read again
-        at once: if the generation was replaced, and may be gone, all queries are read from the new one.
+        One ZREVRANGE for a query, all in one round trip; what is not remembered is read again in the same one, so
+        that a generation that stays costs no second. Where an entry is missing, the pointer is read again at
+        once: if the generation was replaced, and may be gone, all queries are read from the new one.
 
         Raises:
             InputError: no marketplace's name, `min_score` outside [0, 1], or `limit` below 1.
@@ -43,34 +45,45 @@ class LookUps:
         if not queries:
             return []
         least, last = least_score(min_score), -1 if limit is None else limit - 1
-        remembered = self._remembered(marketplace)
-        view = remembered or (yield from self._refreshed(marketplace))
-        for _ in range(_MOST_ATTEMPTS):
-            rows = yield from _rows(view, marketplace, queries, last)
-            if all(rows):
-                break
-            current = yield from self._refreshed(marketplace)
-            if current.generation == view.generation:
-                view = current
-                break
-            view = current
+        nothing: list[list[Row]] = [[] for _ in queries]
+        view, is_recent = self._known(marketplace)
+        expected, wanted = view.generation, _reads(view, marketplace, queries, last)
+        if is_recent:
+            rows = (yield from _rows(wanted)) or nothing
         else:
-            rows = yield from _rows(view, marketplace, queries, last)
-        return [view.answer(found, least) for found in rows]
+            view, rows = yield from self._refreshed(marketplace, wanted)
+        for _ in range(_MOST_ATTEMPTS):
+            if view.generation == expected:
+                if all(rows):
+                    break
+                view, _ = yield from self._refreshed(marketplace, [])
+                if view.generation == expected:
+                    break
+            expected, wanted = view.generation, _reads(view, marketplace, queries, last)
+            rows = yield from _rows(wanted)
+        return [view.answer(found, least) for found in rows or nothing]
 
-    def _remembered(self, marketplace: str) -> ActiveView | None:
-        found = self._views.get(marketplace)
-        if found is None or time.monotonic() - found[0] >= self._remember_seconds:
-            return None
-        return found[1]
+    def _known(self, marketplace: str) -> tuple[ActiveView, bool]:
+        """What was active when it was read last, and whether that is recent enough to go by."""
+        read_at, view = self._views.get(marketplace, (-math.inf, _NOTHING_KNOWN))
+        return view, time.monotonic() - read_at < self._remember_seconds
 
-    def _refreshed(self, marketplace: str) -> Generator[list[Command], Replies, ActiveView]:
-        """Read the pointer; the record and the products off sale only if they changed."""
+    def _refreshed(
+        self, marketplace: str, beside: list[Command]
+    ) -> Generator[list[Command], Replies, tuple[ActiveView, list[list[Row]]]]:
+        """Read the pointer, and the rows that `beside` asks for in the same round trip.
+
+        The record and the products off sale are read only if they changed.
+        """
         asked_at = time.monotonic()
-        pointer, change = yield [("GET", active_key(marketplace)), ("ZSCORE", removed_key(marketplace), "")]
+        *rows, pointer, change = yield [
+            *beside,
+            ("GET", active_key(marketplace)),
+            ("ZSCORE", removed_key(marketplace), ""),
+        ]
         number = None if pointer is None else int(cast("bytes", pointer))
         latest = 0 if change is None else int(cast("float", change))
-        known = self._views.get(marketplace, (0.0, ActiveView(None, 0, frozenset())))[1]
+        known = self._known(marketplace)[0]
         generation, removed = known.generation, known.removed
         commands: list[Command] = []
         if number is not None and (generation is None or generation.number != number):
@@ -86,19 +99,19 @@ class LookUps:
             generation = _record(replies[0])
         view = ActiveView(generation, latest, removed)
         self._views[marketplace] = (asked_at, view)
-        return view
+        return view, cast("list[list[Row]]", rows)
 
 
-def _rows(
-    view: ActiveView, marketplace: str, queries: Sequence[str], last: int
-) -> Generator[list[Command], Replies, list[list[Row]]]:
+def _reads(view: ActiveView, marketplace: str, queries: Sequence[str], last: int) -> list[Command]:
+    """One command a query; none where no generation is active."""
     if view.generation is None:
-        return [[] for _ in queries]
+        return []
     number = view.generation.number
-    commands: list[Command] = [
-        ("ZREVRANGE", entry_key(marketplace, number, query), 0, last, "WITHSCORES") for query in queries
-    ]
-    return cast("list[list[Row]]", list((yield commands)))
+    return [("ZREVRANGE", entry_key(marketplace, number, query), 0, last, "WITHSCORES") for query in queries]
+
+
+def _rows(wanted: list[Command]) -> Generator[list[Command], Replies, list[list[Row]]]:
+    return cast("list[list[Row]]", list((yield wanted) if wanted else ()))
 
 
 def _record(reply: object) -> Generation | None:

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from service.api.cache_schemas import CacheLookupAnswer
 from service.cache.offline_cache import QueryScores
 from tests.service.running import RunningService, running_service, settings_for
 
@@ -23,6 +24,7 @@ async def test_products_with_scores_generation_and_version(service: RunningServi
     assert answer["status"] == "relevant"
     assert answer["normalised_query"] == "usb cable"
     assert (answer["generation"], answer["model_version"]) == (generation.number, 1)
+    assert CacheLookupAnswer.model_validate(answer).created_at == generation.created_at
 
 
 async def test_min_score_and_limit(service: RunningService) -> None:
@@ -57,6 +59,24 @@ async def test_nothing_relevant_is_told_from_never_scored(service: RunningServic
     unknown = (await service.client.get("/cache/us", params={"query": "chair"})).json()
     assert (scored["status"], scored["products"]) == ("nothing_relevant", [])
     assert (unknown["status"], unknown["products"]) == ("never_scored", [])
+
+
+@pytest.mark.parametrize(
+    "query",
+    ["tea", "caf%C3%A9", "tea+pot", "tea%20pot", "a=b", "a%26b", "%FF", "%", "+", "", "tea;pot", "\u00e9"],
+)
+async def test_the_short_way_reads_a_query_as_the_framework_does(service: RunningService, query: str) -> None:
+    generation = await service.state.cache.generations.active_or_open("us", 1)
+    await service.state.cache.merge(
+        generation, [QueryScores("café", {"p1": 0.75}), QueryScores("a&b", {"p2": 0.8})]
+    )
+    short = await service.client.get(f"/cache/us?query={query}")
+    long = await service.client.get(f"/cache/us?query={query}&min_score=0")
+    assert (short.status_code, short.headers["content-type"]) == (long.status_code, long.headers["content-type"])
+    told_apart = {"request_id"}
+    assert {k: v for k, v in short.json().items() if k not in told_apart} == {
+        k: v for k, v in long.json().items() if k not in told_apart
+    }
 
 
 async def test_a_marketplace_of_which_nothing_was_cached(service: RunningService) -> None:

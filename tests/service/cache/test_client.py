@@ -6,6 +6,7 @@ import sys
 from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import cast
 
 import pytest
 from redis import Redis
@@ -13,8 +14,10 @@ from redis.cluster import RedisCluster
 
 from model_store.errors import CacheUnavailableError, ConfigurationError, InputError
 from service.cache import AsyncOfflineCache, OfflineCache
+from service.cache.commands import Command
 from service.cache.generations import Generation
 from service.cache.keys import entry_key
+from service.cache.look_ups import LookUps, driven
 from service.cache.offline_cache import OfflineCache as Writer
 from service.cache.offline_cache import QueryScores
 from tests.service.cache.conftest import CacheServer
@@ -83,6 +86,24 @@ async def test_a_remembered_look_up_is_one_command(cache: Writer, server: CacheS
     assert looked_up == 4
     kinds = {name.partition("|")[0] for one in calls for name in one}
     assert kinds <= {"cmdstat_zrevrange", "cmdstat_config", "cmdstat_info"}
+
+
+async def test_a_look_up_that_remembers_nothing_is_one_round_trip_too(cache: Writer, server: CacheServer) -> None:
+    await filled(cache, 1, tea={"a": 0.7}, sofa={"b": 0.9})
+    look_ups, sent = LookUps(remember_seconds=0), cast("list[list[object]]", [])
+
+    async def counted(commands: list[Command]) -> list[object]:
+        sent.append([command[0] for command in commands])
+        return await cache.connection.send(commands)
+
+    await driven(look_ups.steps("us", ["tea"], 0, None), counted)
+    sent.clear()
+    found = await driven(look_ups.steps("us", ["sofa", "tea"], 0, None), counted)
+    assert [one.products[0].id for one in found] == ["b", "a"]
+    assert sent == [["ZREVRANGE", "ZREVRANGE", "GET", "ZSCORE"]]
+    second = await filled(cache, 2, tea={"new": 0.7})
+    (answer,) = await driven(look_ups.steps("us", ["tea"], 0, None), counted)
+    assert (answer.generation, answer.products[0].id) == (second, "new")
 
 
 async def test_a_flip_is_seen_once_the_memory_is_over(cache: Writer, server: CacheServer) -> None:
