@@ -14,7 +14,7 @@ import numpy as np
 from redis.asyncio import Redis
 from redis.asyncio.client import Pipeline
 from redis.asyncio.cluster import ClusterPipeline, RedisCluster
-from redis.asyncio.connection import AbstractConnection
+from redis.asyncio.connection import AbstractConnection, ConnectionPool
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError, ResponseError
@@ -150,6 +150,8 @@ class CacheConnection:
 
     async def send(self, commands: Sequence[Command]) -> list[object]:
         """Replies to reading commands, in one round trip."""
+        if not self.is_cluster:
+            return await self._read(commands)
         if len(commands) == 1:
             return [await self._single(commands[0])]
         return cast("list[object]", await self._pipelined(commands))
@@ -189,13 +191,48 @@ class CacheConnection:
             CacheUnavailableError: also when the server refuses one of them; the others may have been carried out.
         """
         with asked(self.name):
-            pool = cast("Redis", self._client).connection_pool
-            connection = cast("AbstractConnection", await pool.get_connection())  # type: ignore[no-untyped-call]
+            connection = await self._borrowed()
             try:
-                await connection.send_packed_command(commands)
-                replies = [await self._reply(connection) for _ in commands]
+                replies = await self._exchanged(connection, commands, len(commands))
             finally:
-                await pool.release(connection)
+                await self._pool.release(connection)
+        self._raise_refusal(replies)
+
+    async def _read(self, commands: Sequence[Command]) -> list[object]:
+        """As a pipeline of redis-py, at half its time; only for what can be asked twice, on a single server."""
+        with asked(self.name):
+            connection = await self._borrowed()
+            try:
+                packed = connection.pack_commands(commands)
+                replies = await connection.retry.call_with_retry(
+                    lambda: self._exchanged(connection, packed, len(commands)),
+                    lambda error: connection.disconnect(error=error),
+                )
+            finally:
+                await self._pool.release(connection)
+        self._raise_refusal(replies)
+        callbacks = cast("Redis", self._client).response_callbacks
+        return [
+            callbacks[name](reply, **options_of(command))
+            if (name := cast("str", command[0])) in callbacks
+            else reply
+            for command, reply in zip(commands, replies, strict=True)
+        ]
+
+    @property
+    def _pool(self) -> ConnectionPool:
+        return cast("Redis", self._client).connection_pool
+
+    async def _borrowed(self) -> AbstractConnection:
+        return cast("AbstractConnection", await self._pool.get_connection())  # type: ignore[no-untyped-call]
+
+    async def _exchanged(
+        self, connection: AbstractConnection, packed: Sequence[bytes], commands: int
+    ) -> list[object]:
+        await connection.send_packed_command(packed)
+        return [await self._reply(connection) for _ in range(commands)]
+
+    def _raise_refusal(self, replies: Sequence[object]) -> None:
         for reply in replies:
             if isinstance(reply, RedisError):
                 with reported(self.name):

@@ -69,7 +69,7 @@ class LookUps:
         return view, time.monotonic() - read_at < self._remember_seconds
 
     def _refreshed(
-        self, marketplace: str, beside: list[Command]
+        self, marketplace: str, beside: list[Command], attempts: int = _MOST_ATTEMPTS
     ) -> Generator[list[Command], Replies, tuple[ActiveView, list[list[Row]]]]:
         """Read the pointer, and the rows that `beside` asks for in the same round trip.
 
@@ -97,6 +97,9 @@ class LookUps:
             generation = None
         elif replies:
             generation = _record(replies[0])
+        if number is not None and generation is None and attempts > 1:
+            # A rollback met the generation's removal; one of them gives way at once.
+            return (yield from self._refreshed(marketplace, beside, attempts - 1))
         view = ActiveView(generation, latest, removed)
         self._views[marketplace] = (asked_at, view)
         return view, cast("list[list[Row]]", rows)

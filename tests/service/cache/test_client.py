@@ -106,6 +106,23 @@ async def test_a_look_up_that_remembers_nothing_is_one_round_trip_too(cache: Wri
     assert (answer.generation, answer.products[0].id) == (second, "new")
 
 
+async def test_a_pointer_whose_record_is_gone_for_a_moment_is_followed_again(cache: Writer) -> None:
+    """A rollback leads to a generation that is being removed, until one of the two gives way."""
+    first = await filled(cache, 1, tea={"a": 0.7})
+    look_ups, hidden = LookUps(remember_seconds=0), True
+
+    async def hiding_once(commands: list[Command]) -> list[object]:
+        nonlocal hidden
+        if hidden and commands[0][0] == "GET" and len(commands) == 1:
+            hidden = False
+            return [None]
+        return await cache.connection.send(commands)
+
+    (found,) = await driven(look_ups.steps("us", ["tea"], 0, None), hiding_once)
+    assert not hidden
+    assert (found.status, found.generation) == ("relevant", first)
+
+
 async def test_a_flip_is_seen_once_the_memory_is_over(cache: Writer, server: CacheServer) -> None:
     await filled(cache, 1, tea={"old": 0.7})
     async with (
