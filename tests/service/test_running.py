@@ -30,7 +30,7 @@ def test_a_stopped_command_cleans_up_and_ends_as_interrupted(
         run_to_end(interrupted_by(number, cleaned_up))
     assert ended.value.exit_code == 130
     assert cleaned_up == ["clean"]
-    assert "the cache serves what it served before" in capsys.readouterr().err
+    assert "what the cache serves is whole" in capsys.readouterr().err
 
 
 def test_the_result_of_a_command_that_ran_through() -> None:
