@@ -23,7 +23,7 @@ def run_to_end(command: Coroutine[None, None, _Result]) -> _Result:
     try:
         return asyncio.run(_cancelled_by_sigterm(command))
     except (asyncio.CancelledError, KeyboardInterrupt) as error:
-        typer.echo("interrupted; what the cache serves is whole, and the same command can be given again", err=True)
+        typer.echo("interrupted; what the cache serves is whole; the same command can be given again", err=True)
         raise typer.Exit(INTERRUPTED) from error
 
 

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import os
 from array import array
 from collections.abc import Iterable
 from hashlib import blake2b
 from pathlib import Path
-from typing import IO, Protocol
+from typing import Protocol
 
 import numpy as np
 
-from model_store.errors import ConfigurationError
+from service.fill.resumed_file import brought_to_disk, resumed_file
 
 _HASH_BYTES = 8
 _BYTES_AT_ONCE = 64 * 1024 * 1024
@@ -38,15 +37,7 @@ class QueryLog:
     def __init__(self, path: Path, size: int = 0) -> None:
         self._path = path
         self.size = size
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            self._file: IO[bytes] = path.open("r+b" if size else "wb")
-        except OSError as error:
-            raise ConfigurationError(
-                f"setting FILL_FOLDER: {error}; choose a folder that can be written"
-            ) from error
-        self._file.truncate(size)
-        self._file.seek(size)
+        self._file = resumed_file(path, size)
 
     def add(self, keys: Iterable[str]) -> None:
         """Note queries by the keys of their entries."""
@@ -55,8 +46,7 @@ class QueryLog:
 
     def sync(self) -> None:
         """Bring to the disk what was noted."""
-        self._file.flush()
-        os.fsync(self._file.fileno())
+        brought_to_disk(self._file)
 
     def distinct(self) -> int:
         """How many different queries there are; memory does not grow with their number.

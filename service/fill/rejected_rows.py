@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 from typing import IO, Protocol
 
-from model_store.errors import ConfigurationError
 from service.fill.bad_row import BadRow
+from service.fill.resumed_file import brought_to_disk, fill_folder_named, resumed_file
 
 
 class RejectedRowsLog(Protocol):
@@ -42,12 +41,10 @@ class RejectedRows:
         self._file: IO[bytes] | None = None
         self.size = size
         if size:
-            self._file = self._opened()
+            self._file = resumed_file(path, size)
             return
-        try:
+        with fill_folder_named():
             path.unlink(missing_ok=True)
-        except OSError as error:
-            raise _not_writable(error) from error
 
     @property
     def path(self) -> Path | None:
@@ -61,31 +58,16 @@ class RejectedRows:
             ConfigurationError: FILL_FOLDER cannot be written.
         """
         if self._file is None:
-            self._file = self._opened()
+            self._file = resumed_file(self._path, self.size)
         line = {"file": str(source), "row": bad.row, "field": bad.field, "reason": bad.problem}
         self.size += self._file.write(json.dumps(line, ensure_ascii=False).encode("utf-8", "replace") + b"\n")
-
-    def _opened(self) -> IO[bytes]:
-        try:
-            self._path.parent.mkdir(parents=True, exist_ok=True)
-            file = self._path.open("r+b" if self.size else "wb")
-        except OSError as error:
-            raise _not_writable(error) from error
-        file.truncate(self.size)
-        file.seek(self.size)
-        return file
 
     def sync(self) -> None:
         """Bring to the disk what was noted."""
         if self._file:
-            self._file.flush()
-            os.fsync(self._file.fileno())
+            brought_to_disk(self._file)
 
     def close(self) -> None:
         """Write out what is buffered."""
         if self._file:
             self._file.close()
-
-
-def _not_writable(error: OSError) -> ConfigurationError:
-    return ConfigurationError(f"setting FILL_FOLDER: {error}; choose a folder that can be written")
