@@ -87,7 +87,7 @@ def demo(
 
 
 def _announce(data: str, marketplaces: Sequence[str]) -> None:
-    minutes = "about 6 minutes" if data.startswith("catalogue") else "20 to 30 minutes for 7,000 rows"
+    minutes = "6 to 10 minutes" if data.startswith("catalogue") else "20 to 30 minutes for 7,000 rows"
     console.print(
         f"Training {', '.join(marketplaces)} one after another on {data}, then serving it: {minutes} on 2 cores. "
         "Ctrl-C stops it; the same command goes on with the training where it was."
