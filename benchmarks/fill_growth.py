@@ -22,7 +22,6 @@ from service.fill.fill_target import FillTarget
 from service.fill.job import FillJob
 from service.fill.progress import FillProgress
 from service.fill.report import FillCounts, FillReport
-from service.malloc_arenas import share_one_arena
 from service.onednn_caches import bound_onednn_caches
 from service.settings import load_settings
 
@@ -58,7 +57,6 @@ class _SamplingProgress(FillProgress):
 def growth_benchmark(store: Path, marketplace: str, pairs: int) -> dict[str, Any]:
     """Fill from one file of so many pairs, queries of 20 products each."""
     bound_onednn_caches()
-    share_one_arena()
     with tempfile.TemporaryDirectory() as folder:
         path = _written(Path(folder) / "candidates.tsv", pairs)
         progress = _SamplingProgress(marketplace)

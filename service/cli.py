@@ -15,7 +15,6 @@ from service.cache_commands import look_up_query, roll_back
 from service.fill.fill_options import DEFAULT_COVERAGE, FillOptions
 from service.fill.ray_options import FillEngineName, RayOptions
 from service.fill.standard_input import StandardInputForm
-from service.malloc_arenas import share_one_arena
 from service.running import run_to_end
 from service.settings import load_settings
 
@@ -106,7 +105,6 @@ def fill(
     from service.fill.input_files import candidate_paths
     from service.scoring_commands import fill_files
 
-    share_one_arena()
     settings = load_settings(model_store=store, model_version=version)
     paths = candidate_paths(candidates, settings.fill_folder, stdin_form)
     options = FillOptions(traffic, coverage, dry_run, accept_changes, restart)
