@@ -52,7 +52,7 @@ def candidates(tmp_path: Path) -> Path:
 @pytest.mark.parametrize(
     ("job_kills", "server_kills"),
     [
-        pytest.param(2, 1, marks=pytest.mark.timeout(900)),
+        pytest.param(1, 1, marks=pytest.mark.timeout(900)),
         pytest.param(25, 5, marks=[pytest.mark.long, pytest.mark.timeout(1800)]),
     ],
 )
