@@ -113,7 +113,7 @@ def _median_call(call: Callable[[str], object], asked: Sequence[str]) -> float:
 def _http_rows(
     folder: Path, names: Sequence[str], rounds: int, rate: float, seconds: float
 ) -> list[dict[str, Any]]:
-    """Each server in turn; medians of the rounds, and the service's rounds in the last row."""
+    """Each server in turn; medians of the rounds, and the p99 of each."""
     environment = {
         **os.environ,
         "MODEL_STORE": str(folder / "no-store"),
@@ -148,10 +148,10 @@ def _processor_of_its_own() -> Iterator[Callable[[], None]]:
 
     A server's load comes from other machines. Where processors cannot be told apart, they share all of them.
     """
-    if not hasattr(os, "sched_setaffinity") or os.cpu_count() == 1:
+    every = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else set()
+    if len(every) < 2:
         yield lambda: None
         return
-    every = os.sched_getaffinity(0)
     first = min(every)
     os.sched_setaffinity(0, {first})
     try:
