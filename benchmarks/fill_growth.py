@@ -60,7 +60,7 @@ def growth_benchmark(store: Path, marketplace: str, pairs: int) -> dict[str, Any
     """Fill from one file of so many pairs, queries of 20 products each."""
     bound_onednn_caches()
     with tempfile.TemporaryDirectory() as folder:
-        # In a process of its own: what this one has freed of a million rows would look like the fill's memory.
+        # In a process of its own: its memory is none of the fill's.
         with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as others:
             path = others.submit(_written, Path(folder) / "candidates.tsv", pairs).result()
         progress = _SamplingProgress(marketplace)
