@@ -37,6 +37,15 @@ class BottleneckAdapter(nn.Module):
         """Width of the bottleneck."""
         return self.down.out_features
 
+    def switch_off(self) -> None:
+        """Add nothing: u = 0."""
+        nn.init.zeros_(self.adapter_up.weight)
+        nn.init.zeros_(self.adapter_up.bias)
+
+    def adds_something(self) -> bool:
+        """Whether u can be anything but 0."""
+        return bool(self.adapter_up.weight.any()) or bool(self.adapter_up.bias.any())
+
     def forward(self, hidden: Tensor) -> Tensor:
         """(batch, tokens, hidden) to the up-projection of the same shape, without residual."""
         up: Tensor = self.adapter_up(self.adapter_down(hidden))

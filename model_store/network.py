@@ -10,9 +10,10 @@ from transformers import PreTrainedModel
 
 from model_store.adapter_layer import BottleneckAdapter, StackedAdapters
 from model_store.encoder_layers import EncoderLayers, attention_bias
+from model_store.errors import ConfigurationError
 from model_store.fusion_layer import AdapterFusion
 from model_store.network_configuration import AdapterConfiguration, FusionConfiguration, HeadConfiguration
-from model_store.pair_batch import TextBatch
+from model_store.pair_batch import LayerStates, TextBatch
 from model_store.pair_encoding import PairEncoding
 from model_store.pair_network import AttentionMaps, PairNetwork, Route
 from model_store.relevance_head import RelevanceHeads
@@ -25,8 +26,8 @@ class RelevanceNetwork(PairNetwork):
     encoder and one set of adapters.
 
     Raises:
-        ConfigurationError: the paper's head with two towers (there is no joint first token), or `late(k)`
-            with more joint layers than the encoder has.
+        ConfigurationError: the paper's head with two towers (there is no joint first token), or `late(k)` or
+            adapters with more layers than the encoder has.
     """
 
     def __init__(
@@ -41,6 +42,8 @@ class RelevanceNetwork(PairNetwork):
         super().__init__(
             pair_encoding, head, int(configuration.num_hidden_layers), int(configuration.hidden_size)
         )
+        if (adapter.layers or 1) > self.depth:
+            raise ConfigurationError(f"adapter.layers is {adapter.layers}, and the encoder has {self.depth}")
         self.adapter_configuration = adapter
         self.fusion_configuration = fusion
         self.encoder = EncoderLayers(encoder)
@@ -48,19 +51,42 @@ class RelevanceNetwork(PairNetwork):
         self.fusions = nn.ModuleList(nn.ModuleDict() for _ in range(self.encoder.depth))
         self.heads = RelevanceHeads(head, self.encoder.hidden_size)
         self.encoder.requires_grad_(False)
+        self.idle_layers = 0
+        """How many of the lowest layers are run without their adapters: see `skip_idle_layers`."""
+
+    @property
+    def lowest_trained_layer(self) -> int:
+        """The layer from which on new adapters and fusions are trained."""
+        return self.depth - (self.adapter_configuration.layers or self.depth)
 
     def add_adapter(self, name: str, start_from: str | None = None, bottleneck: int | None = None) -> None:
         """Add a new adapter to every layer: random, or a copy of an older one of the same width.
 
-        Its width is the configuration's where `bottleneck` names none.
+        Its width is the configuration's where `bottleneck` names none. A random one adds nothing in the layers
+        below `lowest_trained_layer`.
         """
         width = bottleneck or self.adapter_configuration.bottleneck
+        for number, layer in enumerate(self.adapters):
+            assert isinstance(layer, nn.ModuleDict)
+            adapter = BottleneckAdapter(self.encoder.hidden_size, width)
+            if start_from is not None:
+                adapter.load_state_dict(layer[start_from].state_dict())
+            elif number < self.lowest_trained_layer:
+                adapter.switch_off()
+            layer[name] = adapter
+        self.to(self.device)
+
+    def skip_idle_layers(self) -> None:
+        """From now on run the lowest layers, in which no adapter adds anything, as the encoder's own.
+
+        Nothing but time changes, as long as no adapter there is trained or loaded.
+        """
+        self.idle_layers = 0
         for layer in self.adapters:
             assert isinstance(layer, nn.ModuleDict)
-            layer[name] = BottleneckAdapter(self.encoder.hidden_size, width)
-            if start_from is not None:
-                layer[name].load_state_dict(layer[start_from].state_dict())
-        self.to(self.device)
+            if any(adapter.adds_something() for adapter in layer.values()):  # type: ignore[operator]
+                break
+            self.idle_layers += 1
 
     def add_fusion(self, name: str, start_from: str | None = None) -> None:
         """Add a new fusion layer to every layer: random, or a copy of an older one."""
@@ -90,6 +116,14 @@ class RelevanceNetwork(PairNetwork):
         """One fusion layer per encoder layer, from the bottom."""
         return [layer[name] for layer in self.fusions]  # type: ignore[index]
 
+    def trained_adapter_modules(self, name: str) -> list[BottleneckAdapter]:
+        """Those of an adapter that are trained."""
+        return self.adapter_modules(name)[self.lowest_trained_layer :]
+
+    def trained_fusion_modules(self, name: str) -> list[AdapterFusion]:
+        """Those of a fusion that are trained."""
+        return self.fusion_modules(name)[self.lowest_trained_layer :]
+
     def train_only(self, parameters: Iterable[nn.Parameter]) -> list[nn.Parameter]:
         """Freeze everything but the given parameters, and return these."""
         self.requires_grad_(False)
@@ -101,6 +135,23 @@ class RelevanceNetwork(PairNetwork):
     def embed(self, texts: TextBatch) -> Tensor:
         """As in `PairNetwork`."""
         return self.encoder.embed(texts)
+
+    def encode_texts(
+        self, texts: TextBatch, route: Route, maps: AttentionMaps | None = None, layers: int | None = None
+    ) -> Tensor:
+        """As in `PairNetwork`; goes on from the texts' states where they have any."""
+        states = texts.states
+        if states is None:
+            return super().encode_texts(texts, route, maps, layers)
+        hidden = self._closed(states, route, texts.mask, maps)
+        return self.run_layers(hidden, texts.mask, texts.padded, route, maps, first=states.layer + 1, last=layers)
+
+    def frozen_states(self, texts: TextBatch) -> LayerStates:
+        """What no training of adapters changes: the texts just before the lowest adapters that are not idle."""
+        layer = self.idle_layers
+        hidden = self.run_layers(self.embed(texts), texts.mask, texts.padded, Route(), None, last=layer)
+        bias = attention_bias(texts.mask, texts.padded)
+        return LayerStates(layer, *self.encoder.sublayers(layer, hidden, bias))
 
     def run_layers(
         self,
@@ -115,10 +166,13 @@ class RelevanceNetwork(PairNetwork):
         """As in `PairNetwork`."""
         bias = attention_bias(mask, padded)
         for number in range(first, self.encoder.depth if last is None else last):
-            feed_forward, attended = self.encoder.sublayers(number, hidden, bias)
-            adapted = self._adapt(number, feed_forward, attended, route, mask, maps)
-            hidden = self.encoder.normalise(number, adapted + attended)
+            states = LayerStates(number, *self.encoder.sublayers(number, hidden, bias))
+            hidden = self._closed(states, route, mask, maps)
         return hidden
+
+    def _closed(self, states: LayerStates, route: Route, mask: Tensor, maps: AttentionMaps | None) -> Tensor:
+        adapted = self._adapt(states.layer, states.feed_forward, states.attended, route, mask, maps)
+        return self.encoder.normalise(states.layer, adapted + states.attended)
 
     def _adapt(
         self,
@@ -129,7 +183,7 @@ class RelevanceNetwork(PairNetwork):
         mask: Tensor,
         maps: AttentionMaps | None,
     ) -> Tensor:
-        if not route.adapters:
+        if not route.adapters or number < self.idle_layers:
             return feed_forward
         query = self.encoder.normalise(number, feed_forward + attended)
         adapters = self.adapters[number]

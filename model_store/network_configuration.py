@@ -24,11 +24,16 @@ class HeadConfiguration(BaseModel):
 
 
 class AdapterConfiguration(BaseModel):
-    """A Pfeiffer bottleneck adapter (`seq_bn` of the `adapters` library), one per marketplace."""
+    """A Pfeiffer bottleneck adapter (`seq_bn` of the `adapters` library), one per marketplace.
+
+    `layers` is how many of the encoder's layers, from the top, a new adapter changes (all by default). Below
+    them it adds nothing, and is not trained.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     bottleneck: int = Field(default=32, ge=1, le=4096)
+    layers: int | None = Field(default=None, ge=1)
 
 
 class FusionConfiguration(BaseModel):

@@ -12,10 +12,20 @@ PRODUCT_SEGMENT = 2
 
 
 @dataclass(frozen=True, slots=True)
+class LayerStates:
+    """A text batch inside an encoder layer, just before its adapters: where a forward pass can begin."""
+
+    layer: int
+    feed_forward: Tensor  # (texts, tokens, hidden), before its residual
+    attended: Tensor  # (texts, tokens, hidden), that residual
+
+
+@dataclass(frozen=True, slots=True)
 class TextBatch:
     """Right-padded token sequences.
 
-    `segments` is 0 at special tokens and padding, 1 at query and 2 at product tokens.
+    `segments` is 0 at special tokens and padding, 1 at query and 2 at product tokens. `states` is what the layers
+    below made of the texts already, where that is known; a network that can go on from there does.
     """
 
     token_ids: Tensor  # (texts, tokens) int64
@@ -23,6 +33,7 @@ class TextBatch:
     mask: Tensor  # (texts, tokens) bool, False at padding
     segments: Tensor  # (texts, tokens) int64
     padded: bool
+    states: LayerStates | None = None
 
     def to(self, device: torch.device | str) -> TextBatch:
         """The same batch on another device."""
@@ -32,6 +43,7 @@ class TextBatch:
             self.mask.to(device, non_blocking=True),
             self.segments.to(device, non_blocking=True),
             self.padded,
+            self.states,
         )
 
 

@@ -90,6 +90,11 @@ class PairTokenizer:
             *(token for part in (*self._pair_template, *self._single_template) for token in part),
         ]
 
+    @property
+    def single_specials(self) -> int:
+        """Number of special tokens around a text on its own."""
+        return len(self._single_template[0]) + len(self._single_template[-1])
+
     def tokenize(self, pairs: Sequence[QueryProductPair]) -> TokenizedPairs:
         """Tokenize every distinct query and product text of the pairs once."""
         encoding = self.encoding
@@ -136,8 +141,8 @@ class PairTokenizer:
         heads = torch.tensor(list(head_index), dtype=torch.int64)
         if self.encoding.kind == "cross":
             return PairBatch(heads, joint=self.joint_texts([tokenized.texts(row) for row in rows]))
-        query_ids, query_index = _distinct(tokenized.query_index, rows)
-        product_ids, product_index = _distinct(tokenized.product_index, rows)
+        query_ids, query_index = distinct(tokenized.query_index, rows)
+        product_ids, product_index = distinct(tokenized.product_index, rows)
         return PairBatch(
             heads,
             queries=self.single_texts([tokenized.queries[i] for i in query_ids], QUERY_SEGMENT),
@@ -199,7 +204,7 @@ def _filled(rows: list[list[int]], mask: np.ndarray, padding: int) -> torch.Tens
     return torch.from_numpy(table)
 
 
-def _distinct(index: np.ndarray, rows: Sequence[int] | np.ndarray) -> tuple[list[int], torch.Tensor]:
+def distinct(index: np.ndarray, rows: Sequence[int] | np.ndarray) -> tuple[list[int], torch.Tensor]:
     """The distinct values of `index` at `rows`, in order of length of first use, and each row's place in it."""
     places: dict[int, int] = {}
     positions = [places.setdefault(int(index[row]), len(places)) for row in rows]

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from model_store.pair_network import PairNetwork, Route
-from training.batches import Batch, epoch_batches
+from model_store.pair_network import AttentionMaps, PairNetwork, Route
+from training.batches import Batch, epoch_batches, micro_batches
 from training.environment import TrainingEnvironment
 from training.evaluation import roc_auc
 from training.labelled_tokens import LabelledTokens
@@ -43,7 +43,7 @@ class AdapterStage:
         network = self._environment.network
         adapter = [
             parameter
-            for module in network.adapter_modules(self._route.adapters[0])
+            for module in network.trained_adapter_modules(self._route.adapters[0])
             for parameter in module.parameters()
         ]
         head = list(network.heads.parameters_of(self._head_name))
@@ -78,22 +78,50 @@ def task_losses(
     batch_size: int,
     route: Route,
     head: int,
+    attention_loss: Callable[[AttentionMaps], Tensor] | None = None,
 ) -> Iterator[tuple[Tensor, dict[str, float]]]:
-    """Binary cross-entropy of the rows by micro-batch, each divided by the batch's number of pairs."""
+    """Binary cross-entropy of the rows by micro-batch, each divided by the batch's number of pairs.
+
+    Args:
+        attention_loss: what is added for the fusion's attention over the same rows: a mean over them.
+    """
     budget = environment.configuration.token_budget
     for tokens, labels in data.micro_batches(rows, environment.tokenizer, head, budget, environment.device):
+        maps = AttentionMaps() if attention_loss else None
         with environment.accelerator.autocast():
-            logits = environment.network(tokens, route)
+            logits = environment.network(tokens, route, maps)
         loss = nn.functional.binary_cross_entropy_with_logits(logits.float(), labels, reduction="sum")
         loss = loss / batch_size
-        yield loss, {"cross-entropy": float(loss.detach())}
+        measured = {"cross-entropy": float(loss.detach())}
+        if attention_loss and maps:
+            loss = loss + attention_loss(maps) * (len(labels) / batch_size)
+        yield loss, measured
 
 
 def validation_auc(
     environment: TrainingEnvironment[PairNetwork], data: LabelledTokens, route: Route, head: int
 ) -> float:
     """ROC-AUC of the network as it is, in the training's own precision."""
-    return roc_auc(data.labels, environment.logits(data.tokenized, route, head))
+    return roc_auc(data.labels, labelled_logits(environment, data, route, head))
+
+
+def labelled_logits(
+    environment: TrainingEnvironment[PairNetwork], data: LabelledTokens, route: Route, head: int
+) -> np.ndarray:
+    """(N) float32 logits in the training's own precision, from the rows' states where they have any."""
+    if data.states is None:
+        return environment.logits(data.tokenized, route, head)
+    network, budget = environment.network, environment.configuration.token_budget
+    logits = np.empty(len(data), dtype=np.float32)
+    was_training = network.training
+    network.eval()
+    rows = np.arange(len(data))
+    with torch.inference_mode(), environment.accelerator.autocast():
+        for part in micro_batches(rows, data.lengths, budget):
+            [(tokens, _)] = data.micro_batches(part, environment.tokenizer, head, budget, environment.device)
+            logits[part] = network(tokens, route).float().cpu().numpy()
+    network.train(was_training)
+    return logits
 
 
 def calibrate_cosine(
@@ -106,7 +134,7 @@ def calibrate_cosine(
     network = environment.network
     number = network.heads.names.index(head)
     network.heads.set_cosine(head, 1.0, 0.0)
-    cosine = train.logits(network, environment.tokenizer, Route(), number, environment.configuration.token_budget)
+    cosine = labelled_logits(environment, train, Route(), number)
     scale, bias = _logistic_regression(cosine[:sample].astype(np.float64), train.labels[:sample])
     network.heads.set_cosine(head, max(scale, 1.0), bias if scale >= 1.0 else -float(cosine.mean()))
 

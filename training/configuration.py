@@ -32,13 +32,16 @@ class DistillationConfiguration(_Frozen):
 
     `weight` scales it against the cross-entropy. `renormalise` divides the student's attention on the older
     adapters by its sum. `on_new_data` is section 4.2: both losses on the same batches, no translation.
-    `task_loss_on_translations` adds cross-entropy on the translated rows.
+    `task_loss_on_translations` adds cross-entropy on the translated rows. `own_adapter` is not the paper's: it
+    weighs the attention that the new marketplace's own rows do not pay to its adapter, as if they had a teacher
+    as well, that adapter alone.
     """
 
     weight: float = Field(default=1.0, ge=0)
     renormalise: bool = False
     on_new_data: bool = False
     task_loss_on_translations: bool = False
+    own_adapter: float = Field(default=0.0, ge=0)
 
 
 class TrainingConfiguration(_Frozen):
@@ -65,6 +68,11 @@ class TrainingConfiguration(_Frozen):
     translated_share: float = Field(default=0.3, gt=0, le=1, description="share of the new training rows")
     precision: Literal["auto", "float32", "bf16"] = "auto"
     token_budget: int = Field(default=2048, ge=64, description="tokens in a micro-batch")
+    frozen_states_megabytes: int = Field(
+        default=1024,
+        ge=0,
+        description="for what the frozen layers make of a step's texts; more is recomputed",
+    )
     checkpoint_seconds: float = Field(default=30.0, ge=0, description="time between checkpoints in an epoch")
     validation_share: float = Field(default=0.2, gt=0, lt=0.5)
     test_share: float = Field(default=0.2, gt=0, lt=0.5)
@@ -77,6 +85,11 @@ class TrainingConfiguration(_Frozen):
         if self.distillation.on_new_data and self.translation != "none":
             raise ValueError(
                 "distillation.on_new_data (section 4.2) uses no translation: set translation to none"
+            )
+        if self.distillation.on_new_data and self.distillation.own_adapter > 0:
+            raise ValueError(
+                "distillation.on_new_data (section 4.2) keeps the new rows to the older adapters, and "
+                "distillation.own_adapter to the new one: use one of the two"
             )
         if self.head.kind == "linear" and self.pair_encoding.kind == "two_tower":
             raise ValueError("head.kind 'linear' needs pair_encoding.interaction 'cross' or 'late(k)'")

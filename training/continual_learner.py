@@ -13,7 +13,8 @@ from model_store.pair_network import Route
 from model_store.relevance_head import SHARED_HEAD
 from training.adapter_stage import AdapterStage, calibrate_cosine
 from training.environment import TrainingEnvironment, seed_stage
-from training.finished_stage import finished_stage
+from training.finished_stage import finished_stage, is_finished
+from training.frozen_rows import frozen_rows
 from training.fusion_stage import FusionStage
 from training.labelled_tokens import LabelledTokens
 from training.loop import Stage, StageResult
@@ -71,7 +72,13 @@ class ContinualLearner:
             folder: where this step's artefacts and checkpoints lie.
         """
         teacher, older = self.route, {name: self.head_number(name) for name in self.marketplaces}
-        head = self._add_modules(marketplace, train)
+        previous = self.marketplaces[-1] if self.marketplaces else None
+        self._add_adapter(marketplace, previous)
+        if not (is_finished(folder / "adapter") and (is_finished(folder / "fusion") or not previous)):
+            names = list(translated)
+            sets = frozen_rows(self.environment, marketplace, train, validation, *translated.values())
+            train, validation, translated = sets[0], sets[1], dict(zip(names, sets[2:], strict=True))
+        head = self._add_head(marketplace, previous, train)
         self.marketplaces.append(marketplace)
         adapter = self._adapter_stage(marketplace, head, train, validation, folder / "adapter")
         self.route = Route((*teacher.adapters, marketplace))
@@ -82,11 +89,14 @@ class ContinualLearner:
             )
         return StepResult(adapter, fusion, self._trainable_parameters(marketplace, head))
 
-    def _add_modules(self, marketplace: str, train: LabelledTokens) -> str:
+    def _add_adapter(self, marketplace: str, previous: str | None) -> None:
         configuration, network = self.environment.configuration, self.environment.network
         seed_stage(configuration.seed, marketplace, "modules")
-        previous = self.marketplaces[-1] if self.marketplaces else None
         network.add_adapter(marketplace, previous if configuration.adapter_start == "previous" else None)
+        network.skip_idle_layers()
+
+    def _add_head(self, marketplace: str, previous: str | None, train: LabelledTokens) -> str:
+        configuration, network = self.environment.configuration, self.environment.network
         head = SHARED_HEAD if configuration.head.policy == "shared" else marketplace
         if head not in network.heads.weights:
             network.heads.add(head, self.head_of(previous) if previous else None)
@@ -133,13 +143,13 @@ class ContinualLearner:
 
     def _trainable_parameters(self, marketplace: str, head: str) -> dict[str, int]:
         network = self.environment.network
-        adapter = [p for module in network.adapter_modules(marketplace) for p in module.parameters()]
+        adapter = [p for module in network.trained_adapter_modules(marketplace) for p in module.parameters()]
         counts = {
             "adapter": parameter_count(adapter),
             "head": parameter_count(list(network.heads.parameters_of(head))),
         }
         if self.route.fusion:
-            fusion = [p for module in network.fusion_modules(self.route.fusion) for p in module.parameters()]
+            fusion = [p for m in network.trained_fusion_modules(self.route.fusion) for p in m.parameters()]
             counts["fusion"] = parameter_count(fusion)
         return counts
 

@@ -39,3 +39,22 @@ def attention_distillation_loss(
         places += int(mask.sum())
     assert total is not None
     return total, places
+
+
+def own_adapter_loss(student: AttentionMaps) -> tuple[Tensor, int]:
+    """Sum over layers and tokens of KL(one-hot || omega) = -log omega of the newest adapter, and their number.
+
+    The teacher of the new marketplace's own rows is its adapter alone, as at step 1, where the only adapter has
+    all the attention.
+
+    Args:
+        student: maps of (texts, tokens, t) log attention; padding is masked out.
+
+    Returns:
+        As in `attention_distillation_loss`.
+    """
+    parts = [
+        -(log_attention[..., -1] * mask).sum()
+        for log_attention, mask in zip(student.log_attention, student.masks, strict=True)
+    ]
+    return torch.stack(parts).sum(), sum(int(mask.sum()) for mask in student.masks)

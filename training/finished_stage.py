@@ -29,10 +29,9 @@ def finished_stage(
     Returns:
         The result; the network holds the best weights seen.
     """
-    kept = read_json(folder / RESULT)
-    if kept and (folder / WEIGHTS).is_file():
+    if is_finished(folder):
         _put_back(stage, folder / WEIGHTS)
-        return StageResult(**kept)  # type: ignore[arg-type]
+        return StageResult(**(read_json(folder / RESULT) or {}))  # type: ignore[arg-type]
     result = run_stage(stage, network, accelerator, folder, checkpoint_seconds)
     accelerator.wait_for_everyone()  # the checkpoint goes only when all processes are done with the stage
     if accelerator.is_main_process:
@@ -41,6 +40,11 @@ def finished_stage(
         write_json(folder / RESULT, asdict(result))
         (folder / "checkpoint.safetensors").unlink(missing_ok=True)
     return result
+
+
+def is_finished(folder: Path) -> bool:
+    """Whether the folder's stage needs no training any more."""
+    return read_json(folder / RESULT) is not None and (folder / WEIGHTS).is_file()
 
 
 def _named(stage: Stage) -> Iterator[tuple[str, Tensor]]:

@@ -13,7 +13,7 @@ from model_store.pair_batch import PairBatch
 from model_store.pair_network import AttentionMaps, Route
 from training.adapter_stage import task_losses, validation_auc
 from training.batches import Batch, epoch_batches
-from training.distillation import attention_distillation_loss
+from training.distillation import attention_distillation_loss, own_adapter_loss
 from training.environment import TrainingEnvironment
 from training.labelled_tokens import LabelledTokens
 
@@ -26,7 +26,7 @@ class FusionStage:
     A batch comes either from the new marketplace, and then gives cross-entropy, or from a set translated
     into an older marketplace's language, and then goes through teacher and student and gives the attention
     distillation loss. With `distillation.on_new_data` (section 4.2) every batch is of the new marketplace
-    and gives both.
+    and gives both. With `distillation.own_adapter` the new rows' attention is also drawn to the new adapter.
 
     Args:
         teacher: route of the previous step: its adapters, and its fusion (None at step 2, where the teacher
@@ -65,7 +65,7 @@ class FusionStage:
         """The new fusion layer and the head; everything else is frozen."""
         network = self._environment.network
         assert self._student.fusion is not None
-        fusion = [p for module in network.fusion_modules(self._student.fusion) for p in module.parameters()]
+        fusion = [p for m in network.trained_fusion_modules(self._student.fusion) for p in m.parameters()]
         head = list(network.heads.parameters_of(self._head_name))
         network.train_only([*fusion, *head])
         rate = self.configuration.learning_rate
@@ -83,12 +83,17 @@ class FusionStage:
         rows = batch.rows[rank::processes]
         new = batch.data_set == _NEW
         if new or self._distillation.task_loss_on_translations:
-            yield from task_losses(self._environment, data, rows, len(batch.rows), self._student, head)
+            own = self._own_adapter_loss if new and self._distillation.own_adapter > 0 else None
+            yield from task_losses(self._environment, data, rows, len(batch.rows), self._student, head, own)
             if self._value_regularisation > 0 and rank == 0:  # gradients are summed over the processes
                 assert self._student.fusion is not None
                 yield self._value_regularisation * value_distance(network, self._student.fusion), {}
         if self._distillation.weight > 0 and (not new or self._distillation.on_new_data):
             yield from self._distillation_losses(data, rows, len(batch.rows), head)
+
+    def _own_adapter_loss(self, maps: AttentionMaps) -> Tensor:
+        total, places = own_adapter_loss(maps)
+        return self._distillation.own_adapter * total / places
 
     def _distillation_losses(
         self, data: LabelledTokens, rows: np.ndarray, batch_size: int, head: int
@@ -123,7 +128,7 @@ class FusionStage:
 
 def value_distance(network: RelevanceNetwork, fusion: str) -> Tensor:
     """AdapterFusion's own regularisation: squared distance of a fusion's value matrices from the identity."""
-    values = [module.value.weight for module in network.fusion_modules(fusion)]
+    values = [module.value.weight for module in network.trained_fusion_modules(fusion)]
     return torch.stack(
         [(value - torch.eye(len(value), device=value.device)).square().sum() for value in values]
     ).sum()

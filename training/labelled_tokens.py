@@ -15,6 +15,7 @@ from model_store.pair_tokens import PairTokenizer, TokenizedPairs
 from model_store.scoring import score_tokenized
 from training.batches import micro_batches
 from training.data.pairs import RelevancePair
+from training.frozen_states import FrozenStates
 
 
 @dataclass(frozen=True, slots=True, weakref_slot=True)
@@ -24,6 +25,8 @@ class LabelledTokens:
     tokenized: TokenizedPairs
     labels: np.ndarray  # (N) float32, 0 or 1
     lengths: np.ndarray  # (N) int64
+    states: FrozenStates | None = None
+    """What the frozen layers make of the texts, where a stage has that computed once for all its epochs."""
 
     @classmethod
     def of(cls, pairs: Sequence[RelevancePair], tokenizer: PairTokenizer) -> LabelledTokens:
@@ -51,8 +54,10 @@ class LabelledTokens:
     ) -> Iterator[tuple[PairBatch, Tensor]]:
         """Token batches and labels (pairs) of the given rows, cut by the token budget."""
         for part in micro_batches(rows, self.lengths, token_budget):
-            batch = tokenizer.batch(self.tokenized, part, [head] * len(part))
-            yield batch.to(device), torch.from_numpy(self.labels[part]).to(device)
+            batch = tokenizer.batch(self.tokenized, part, [head] * len(part)).to(device)
+            if self.states:
+                batch = self.states.put_into(batch, self.tokenized, part)
+            yield batch, torch.from_numpy(self.labels[part]).to(device)
 
     def logits(
         self, network: PairNetwork, tokenizer: PairTokenizer, route: Route, head: int, token_budget: int

@@ -25,9 +25,9 @@ class stage_progress:  # noqa: N801 - used as a context manager
     On a terminal it is a live bar; elsewhere (a log file, a pipe) one line an epoch.
     """
 
-    def __init__(self, name: str, total: int, done: int) -> None:
+    def __init__(self, name: str, total: int, done: int, unit: str = "steps") -> None:
         self._console = Console(stderr=True, quiet=not IS_FIRST_PROCESS)
-        self._name = name
+        self._name, self._unit = name, unit
         self._averages: dict[str, float] = {}
         self._progress = Progress(
             TextColumn("{task.description:<28}"),
@@ -53,14 +53,17 @@ class stage_progress:  # noqa: N801 - used as a context manager
     ) -> None:
         self._progress.stop()
 
-    def advance(self, measured: dict[str, float]) -> None:
-        """One optimiser step is done, with these losses."""
+    def advance(self, measured: dict[str, float], amount: int = 1) -> None:
+        """An optimiser step is done with these losses, or another amount of the unit."""
         for name, value in measured.items():
             old = self._averages.get(name, value)
             self._averages[name] = _SMOOTHING * old + (1 - _SMOOTHING) * value
         speed = self._progress.tasks[self._task].speed
         self._progress.update(
-            self._task, advance=1, note=self._note(), rate=f"{speed:.1f} steps/s" if speed else ""
+            self._task,
+            advance=amount,
+            note=self._note(),
+            rate=f"{speed:.1f} {self._unit}/s" if speed else "",
         )
 
     def validated(self, auc: float, best: float | None) -> None:
@@ -70,7 +73,7 @@ class stage_progress:  # noqa: N801 - used as a context manager
         if not self._console.is_terminal:
             task = self._progress.tasks[self._task]
             left = f", {task.time_remaining:.0f} s left" if task.time_remaining is not None else ""
-            done = f"{int(task.completed)}/{int(task.total or 0)} steps"
+            done = f"{int(task.completed)}/{int(task.total or 0)} {self._unit}"
             self._console.print(f"{self._name}: {done}{left}, {self._note()}", highlight=False)
 
     def _note(self) -> str:

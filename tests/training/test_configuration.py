@@ -49,6 +49,10 @@ def test_a_field_can_be_set_by_its_dotted_name() -> None:
         (["head.kind=linear"], r"needs pair_encoding.interaction 'cross' or 'late\(k\)'"),
         (["pair_encoding.interaction=late(0)"], r"'late\(k\)' with k joint layers"),
         (["distillation.on_new_data=true"], r"uses no translation"),
+        (
+            ["distillation.on_new_data=true", "translation=none", "distillation.own_adapter=1"],
+            r"to the older adapters, and distillation.own_adapter to the new one",
+        ),
         (["seed"], r"write it as field=value"),
     ],
 )

@@ -2,12 +2,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
 from model_store.pair_network import Route
 from tests.training.learners import toy_configuration, toy_learner, toy_pairs
 from training.continual_learner import ContinualLearner, StepResult
+from training.experiments.fusion_attention import mean_attention
 from training.labelled_tokens import LabelledTokens
 from training.loop import _Loop
 
@@ -87,12 +89,31 @@ def test_distillation_lowers_the_distance_to_the_teacher(tiny_encoder_folder: Pa
     assert attention_on_new_adapter(1.0) < attention_on_new_adapter(0.0) - 0.05
 
 
-@pytest.mark.parametrize("interrupted_at", [3, 14, 17, 30])
+def test_a_new_marketplaces_rows_are_drawn_to_its_own_adapter(tiny_encoder_folder: Path, tmp_path: Path) -> None:
+    def attention_on_own_adapter(weight: float) -> float:
+        changes = {"weight": 1.0, "own_adapter": weight}
+        learner = toy_learner(tiny_encoder_folder, toy_configuration(distillation=changes))
+        learn(learner, "us", tmp_path / str(weight))
+        learn(learner, "es", tmp_path / str(weight), ("us",))
+        return float(np.mean([share for _, share in mean_attention_of(learner, "es")]))
+
+    assert attention_on_own_adapter(1.0) > attention_on_own_adapter(0.0) + 0.05
+
+
+def mean_attention_of(learner: ContinualLearner, marketplace: str) -> list[list[float]]:
+    environment = learner.environment
+    data = LabelledTokens.of(toy_pairs(marketplace, 16, seed=3), environment.tokenizer)
+    return mean_attention(environment.network, environment.tokenizer, learner.route, data, 2048)
+
+
+@pytest.mark.parametrize(
+    ("interrupted_at", "dropout"), [(3, True), (14, True), (17, True), (30, True), (30, False)]
+)
 def test_interrupted_anywhere_and_resumed_gives_the_same_weights(
-    tiny_encoder_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, interrupted_at: int
+    tiny_encoder_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, interrupted_at: int, dropout: bool
 ) -> None:
     configuration = toy_configuration(fusion={"dropout": 0.1}, adapter_stage={"epochs": 3, "batch_size": 16,
-                                      "learning_rate": 5e-3, "patience": 5, "dropout": True})  # fmt: skip
+                                      "learning_rate": 5e-3, "patience": 5, "dropout": dropout})  # fmt: skip
     undisturbed = toy_learner(tiny_encoder_folder, configuration)
     learn_both(undisturbed, tmp_path / "a")
 

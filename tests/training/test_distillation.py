@@ -3,7 +3,7 @@ from __future__ import annotations
 import torch
 
 from model_store.pair_network import AttentionMaps
-from training.distillation import attention_distillation_loss
+from training.distillation import attention_distillation_loss, own_adapter_loss
 
 
 def maps(*layers: list[list[list[float]]], mask: list[list[bool]] | None = None) -> AttentionMaps:
@@ -56,3 +56,16 @@ def test_padding_adds_nothing() -> None:
     total, places = attention_distillation_loss(teacher, student, 2)
     assert places == 1
     torch.testing.assert_close(total, torch.tensor(0.0))
+
+
+def test_a_new_row_costs_what_its_tokens_do_not_give_to_the_new_adapter() -> None:
+    student = maps([[[0.2, 0.3, 0.5], [0.0, 0.0, 1.0]]], mask=[[True, True]])
+    total, places = own_adapter_loss(student)
+    assert places == 2
+    torch.testing.assert_close(total, torch.tensor(0.5).log().neg())
+
+
+def test_padding_costs_nothing_of_the_new_adapter() -> None:
+    total, places = own_adapter_loss(maps([[[0.5, 0.5], [0.9, 0.1]]], mask=[[True, False]]))
+    assert places == 1
+    torch.testing.assert_close(total, torch.tensor(0.5).log().neg())

@@ -15,7 +15,10 @@ from training.labelled_tokens import LabelledTokens
 def mean_attention(
     network: RelevanceNetwork, tokenizer: PairTokenizer, route: Route, data: LabelledTokens, token_budget: int
 ) -> list[list[float]]:
-    """(layers, adapters): the mean over the rows' tokens that are not padding; each layer sums to 1."""
+    """(layers, adapters): the mean over the rows' tokens that are not padding; each layer sums to 1.
+
+    In an idle layer, where no adapter adds anything, it is the same for all.
+    """
     sums = torch.zeros(network.depth, len(route.adapters), dtype=torch.float64)
     tokens = torch.zeros(network.depth, 1, dtype=torch.float64)
     was_training = network.training
@@ -28,17 +31,21 @@ def mean_attention(
                 sums[layer] += _sum(log_attention, mask)
                 tokens[layer] += int(mask.sum())
     network.train(was_training)
+    sums[: network.idle_layers], tokens[: network.idle_layers] = 1 / len(route.adapters), 1
     means: list[list[float]] = (sums / tokens).tolist()
     return means
 
 
 def _layers(network: RelevanceNetwork) -> list[int]:
     """The layer of every entry in the maps of one forward pass: queries, products, then both together."""
-    depth, joint = network.depth, network.pair_encoding.joint_layers
+    layers, boundary = (
+        range(network.idle_layers, network.depth),
+        network.depth - network.pair_encoding.joint_layers,
+    )
     if network.pair_encoding.kind == "cross":
-        return list(range(depth))
-    lower = list(range(depth - joint))
-    return [*lower, *lower, *range(depth - joint, depth)]
+        return list(layers)
+    lower = [layer for layer in layers if layer < boundary]
+    return [*lower, *lower, *(layer for layer in layers if layer >= boundary)]
 
 
 def _sum(log_attention: Tensor, mask: Tensor) -> Tensor:

@@ -10,7 +10,8 @@ from model_store.pair_tokens import TokenizedPairs
 from training.adapter_stage import AdapterStage
 from training.environment import TrainingEnvironment, seed_stage
 from training.finetuning_stage import add_calibrated_head
-from training.finished_stage import finished_stage
+from training.finished_stage import finished_stage, is_finished
+from training.frozen_rows import frozen_rows
 from training.methods.base import MarketplaceRows, Method, MethodContext, ServedVersion
 
 
@@ -41,7 +42,7 @@ class Adapter(Method):
     def trainable_parameters(self) -> int:
         """The newest adapter and its head."""
         network, newest = self._environment.network, self.marketplaces[-1]
-        adapter = [p for module in network.adapter_modules(newest) for p in module.parameters()]
+        adapter = [p for module in network.trained_adapter_modules(newest) for p in module.parameters()]
         return parameter_count([*adapter, *network.heads.parameters_of(newest)])
 
     @property
@@ -60,8 +61,12 @@ def train_adapter(environment: TrainingEnvironment, rows: MarketplaceRows, conte
     name, configuration = rows.marketplace, environment.configuration
     seed_stage(configuration.seed, name, "modules")
     environment.network.add_adapter(name)
-    add_calibrated_head(environment, name, rows.train)
-    seed = seed_stage(configuration.seed, name, "adapter")
-    stage = AdapterStage(environment, name, name, rows.train, rows.validation, seed)
+    environment.network.skip_idle_layers()
+    train, validation = rows.train, rows.validation
     folder = context.folder / "adapters" / name
+    if not is_finished(folder):
+        train, validation = frozen_rows(environment, name, train, validation)
+    add_calibrated_head(environment, name, train)
+    seed = seed_stage(configuration.seed, name, "adapter")
+    stage = AdapterStage(environment, name, name, train, validation, seed)
     finished_stage(stage, environment.network, environment.accelerator, folder, configuration.checkpoint_seconds)

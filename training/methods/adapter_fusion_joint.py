@@ -6,6 +6,7 @@ No continual method: it needs every marketplace's rows at once. It is the bound 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -18,7 +19,8 @@ from model_store.relevance_head import SHARED_HEAD, RelevanceHeads
 from training.adapter_stage import task_losses, validation_auc
 from training.batches import Batch, epoch_batches
 from training.environment import TrainingEnvironment, seed_stage
-from training.finished_stage import finished_stage
+from training.finished_stage import finished_stage, is_finished
+from training.frozen_rows import frozen_rows
 from training.fusion_stage import value_distance
 from training.methods.adapter import train_adapter
 from training.methods.base import MarketplaceRows, Method, MethodContext, ServedVersion
@@ -50,7 +52,7 @@ class JointFusionStage:
     def parameters(self) -> dict[str, tuple[list[nn.Parameter], float]]:
         """The fusion layer and the heads; everything else is frozen."""
         network = self._environment.network
-        fusion = [p for module in network.fusion_modules(FUSION) for p in module.parameters()]
+        fusion = [p for module in network.trained_fusion_modules(FUSION) for p in module.parameters()]
         heads = [p for name in self._head_names for p in network.heads.parameters_of(name)]
         network.train_only([*fusion, *heads])
         rate = self.configuration.learning_rate
@@ -114,8 +116,10 @@ class AdapterFusionJoint(Method):
         self.marketplaces.extend(rows)
         seed = seed_stage(configuration.seed, FUSION)
         network.add_fusion(FUSION)
-        stage = JointFusionStage(environment, self._route, self._heads, rows, seed)
         folder = self.context.folder / "fusion"
+        if not is_finished(folder):
+            rows = _frozen(environment, rows)
+        stage = JointFusionStage(environment, self._route, self._heads, rows, seed)
         finished_stage(stage, network, environment.accelerator, folder, configuration.checkpoint_seconds)
 
     @property
@@ -131,7 +135,8 @@ class AdapterFusionJoint(Method):
     def trainable_parameters(self) -> int:
         """All adapters, the fusion and the heads."""
         network = self._environment.network
-        parts = (network.adapters, network.fusions, network.heads)
+        adapters = [module for name in self.marketplaces for module in network.trained_adapter_modules(name)]
+        parts = (*adapters, *network.trained_fusion_modules(FUSION), network.heads)
         return parameter_count([parameter for part in parts for parameter in part.parameters()])
 
     @property
@@ -142,6 +147,16 @@ class AdapterFusionJoint(Method):
     def served_versions(self) -> tuple[ServedVersion, ...]:
         """One version for all marketplaces."""
         return (ServedVersion(self._environment.network, self._route, self._heads),)
+
+
+def _frozen(environment: TrainingEnvironment, rows: Mapping[str, MarketplaceRows]) -> dict[str, MarketplaceRows]:
+    parts = [part for one in rows.values() for part in (one.train, one.validation)]
+    sets = frozen_rows(environment, "all", *parts)
+    trains, validations = sets[::2], sets[1::2]
+    return {
+        name: replace(one, train=train, validation=validation)
+        for (name, one), train, validation in zip(rows.items(), trains, validations, strict=True)
+    }
 
 
 def merge_heads(heads: RelevanceHeads, names: Sequence[str]) -> None:

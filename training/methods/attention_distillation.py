@@ -30,7 +30,7 @@ class AttentionDistillation(Method):
     @classmethod
     def configured(cls, configuration: TrainingConfiguration) -> TrainingConfiguration:
         """The configuration with what makes it section 4.2: distillation on the new rows, no translation."""
-        distillation = configuration.distillation.model_copy(update={"on_new_data": True})
+        distillation = configuration.distillation.model_copy(update={"on_new_data": True, "own_adapter": 0.0})
         return configuration.model_copy(update={"distillation": distillation, "translation": "none"})
 
     def translated(self, rows: MarketplaceRows) -> Mapping[str, LabelledTokens]:

@@ -108,4 +108,5 @@ def test_each_says_in_its_configuration_which_section_it_is(tiny_encoder_folder:
         for name in BOTH
     )
     assert (plain.distillation.on_new_data, plain.translation) == (True, "none")
+    assert plain.distillation.own_adapter == 0  # which would have it both ways
     assert (translating.distillation.on_new_data, translating.translation) == (False, "catalogue")

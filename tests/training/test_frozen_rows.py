@@ -1,0 +1,107 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from model_store.pair_network import Route
+from tests.training.learners import toy_configuration, toy_environment, toy_learner, toy_pairs
+from training.adapter_stage import labelled_logits
+from training.environment import TrainingEnvironment
+from training.frozen_rows import frozen_rows
+from training.labelled_tokens import LabelledTokens
+
+ROUTES = (Route(), Route(("es",)), Route(("us", "es"), "step-0002"))
+
+
+def environment_with_adapters(folder: Path, **changes: object) -> TrainingEnvironment:
+    environment = toy_environment(folder, toy_configuration(**changes))
+    network = environment.network
+    for name in ("us", "es"):
+        network.add_adapter(name)
+        for module in network.trained_adapter_modules(name):
+            torch.nn.init.normal_(module.adapter_up.weight, std=0.3)
+    network.add_fusion("step-0002")
+    network.heads.add("shared")
+    return environment
+
+
+def rows_of(environment: TrainingEnvironment) -> LabelledTokens:
+    pairs = [pair for name in ("us", "es") for pair in toy_pairs(name, 24)]
+    return LabelledTokens.of(pairs, environment.tokenizer)
+
+
+@pytest.mark.parametrize("layers", [None, 1])
+@pytest.mark.parametrize("interaction", ["two_tower", "late(1)"])
+def test_the_frozen_layers_once_give_the_scores_of_every_time(
+    tiny_encoder_folder: Path, interaction: str, layers: int | None
+) -> None:
+    environment = environment_with_adapters(
+        tiny_encoder_folder,
+        pair_encoding={"interaction": interaction},
+        adapter={"bottleneck": 8, "layers": layers},
+    )
+    rows = rows_of(environment)
+    expected = [labelled_logits(environment, rows, route, 0) for route in ROUTES]
+    environment.network.skip_idle_layers()
+    [kept] = frozen_rows(environment, "es", rows)
+    has_states = interaction == "two_tower" or layers is None
+    assert (kept.states is not None) == has_states
+    for route, logits in zip(ROUTES, expected, strict=True):
+        np.testing.assert_allclose(labelled_logits(environment, kept, route, 0), logits, atol=1e-4)
+    assert np.ptp(expected[1] - expected[0]) > 1e-2  # the adapters do something
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"pair_encoding": {"interaction": "cross"}},
+        {"frozen_states_megabytes": 0},
+        {"adapter_stage": {"dropout": True}},
+    ],
+)
+def test_where_they_cannot_be_kept_they_are_computed_every_time(
+    tiny_encoder_folder: Path, changes: dict[str, object]
+) -> None:
+    environment = environment_with_adapters(tiny_encoder_folder, **changes)
+    [kept] = frozen_rows(environment, "es", rows_of(environment))
+    assert kept.states is None
+
+
+def test_a_layer_in_which_an_older_adapter_works_is_not_skipped(tiny_encoder_folder: Path) -> None:
+    environment = environment_with_adapters(tiny_encoder_folder)
+    network = environment.network
+    network.adapter_configuration = network.adapter_configuration.model_copy(update={"layers": 1})
+    network.add_adapter("de")
+    network.skip_idle_layers()
+    assert not network.adapter_modules("de")[0].adds_something()
+    assert network.idle_layers == 0
+
+
+def test_adapters_in_the_upper_layers_alone_are_trained_there_alone(
+    tiny_encoder_folder: Path, tmp_path: Path
+) -> None:
+    configuration = toy_configuration(adapter={"bottleneck": 8, "layers": 1})
+    learner = toy_learner(tiny_encoder_folder, configuration)
+    tokenizer = learner.environment.tokenizer
+    results = {}
+    for name, translated in (("us", ()), ("es", ("us",))):
+        results[name] = learner.learn(
+            name,
+            LabelledTokens.of(toy_pairs(name, 64), tokenizer),
+            LabelledTokens.of(toy_pairs(name, 48, seed=1), tokenizer),
+            {older: LabelledTokens.of(toy_pairs(older, 32, seed=2), tokenizer) for older in translated},
+            tmp_path / name,
+        )
+    network = learner.environment.network
+    assert results["us"].adapter.best_auc > results["us"].adapter.history[0]["validation_auc"]
+    assert [module.adds_something() for module in network.adapter_modules("es")] == [False, True]
+    assert results["es"].trainable_parameters["adapter"] == 32 * 8 + 8 + 8 * 32 + 32
+    assert results["es"].trainable_parameters["fusion"] == 3 * 32 * 32 + 2 * 32
+    assert network.idle_layers == 1
+    data = LabelledTokens.of(toy_pairs("es", 32, seed=5), tokenizer)
+    skipped = learner.logits("es", data)
+    network.idle_layers = 0  # as in a service, which knows nothing of it
+    np.testing.assert_allclose(learner.logits("es", data), skipped, atol=1e-5)

@@ -1,0 +1,21 @@
+"""Labelled rows with what the frozen layers make of their texts."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from model_store.network import RelevanceNetwork
+from training.environment import TrainingEnvironment
+from training.frozen_states import frozen_states
+from training.labelled_tokens import LabelledTokens
+
+
+def frozen_rows(
+    environment: TrainingEnvironment[RelevanceNetwork], step: str, *rows: LabelledTokens
+) -> list[LabelledTokens]:
+    """The same rows, their states computed once where that is possible (see `frozen_states`).
+
+    They hold as long as nothing below the adapters is trained: for one step.
+    """
+    states = frozen_states(environment, step, *(data.tokenized for data in rows))
+    return [replace(data, states=one) for data, one in zip(rows, states, strict=True)]
