@@ -37,8 +37,12 @@ class HatConfiguration(MaskedConfiguration):
 
 
 class CapsuleConfiguration(MaskedConfiguration):
-    """A capsule of `capsule_size` numbers per task and token, which predicts `semantic_capsules` of them."""
+    """A capsule of `capsule_size` numbers per task and token, which predicts `semantic_capsules` of them.
 
+    Capsules and routing have a learning rate of their own: at an adapter's, what they share is noise to it.
+    """
+
+    routing_learning_rate: float | None = Field(default=None, gt=0, description="the stage's own where none")
     capsule_size: int = Field(default=3, ge=1)
     semantic_capsules: int = Field(default=3, ge=1)
 

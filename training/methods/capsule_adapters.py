@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Iterator, Sequence
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from training.methods.capsules import TaskCapsules, enlarging_layer, route_dynamically
 from training.methods.hard_attention import HardAttention
@@ -25,6 +25,10 @@ class CapsuleAdapter(MaskedAdapter):
         """Masks and a capsule for a new task."""
         super().add_task(task)
         self.capsules.add_task(task)
+
+    def routing_parameters(self) -> Iterator[nn.Parameter]:
+        """As in `MaskedAdapter`: the capsules."""
+        yield from self.capsules.parameters()
 
     def forward(self, hidden: Tensor, mask: Tensor, task: str, scale: float | None) -> Tensor:
         """As in `MaskedAdapter`."""
@@ -63,6 +67,11 @@ class TransferRoutingAdapter(CapsuleAdapter):
     def __init__(self, hidden_size: int, bottleneck: int, capsules: TaskCapsules, channels: int) -> None:
         super().__init__(hidden_size, bottleneck, capsules)
         self.routing = TransferRouting(capsules.semantic_capsules, capsules.size, channels)
+
+    def routing_parameters(self) -> Iterator[nn.Parameter]:
+        """As in `MaskedAdapter`: the capsules and what reads them."""
+        yield from super().routing_parameters()
+        yield from self.routing.parameters()
 
     def shared(self, hidden: Tensor, mask: Tensor, task: str, scale: float | None) -> Tensor:
         """As in `CapsuleAdapter`; gates are drawn while the masks are annealed."""

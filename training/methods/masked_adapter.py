@@ -43,6 +43,10 @@ class MaskedAdapter(nn.Module):
         outer: Tensor = self.adapter.adapter_up(inner) * self.outer(task, scale)
         return outer
 
+    def routing_parameters(self) -> Iterator[nn.Parameter]:
+        """What decides about the transfer between tasks: nothing here."""
+        yield from ()
+
     def attentions(self) -> Iterator[HardAttention]:
         """Everything here that has masks."""
         yield from (module for module in self.modules() if isinstance(module, HardAttention))

@@ -12,7 +12,7 @@ from model_store.pair_network import Route
 from training.adapter_stage import task_losses, validation_auc
 from training.batches import Batch, epoch_batches
 from training.environment import TrainingEnvironment
-from training.method_configuration import MaskedConfiguration
+from training.method_configuration import CapsuleConfiguration, MaskedConfiguration
 from training.methods.base import MarketplaceRows
 from training.methods.hard_attention import LARGEST_EMBEDDING, annealed_scale, compensate_gradient, open_share
 from training.methods.task_network import TaskNetwork
@@ -51,6 +51,9 @@ class MaskedStage:
         self.name = f"{rows.marketplace} masked adapters"
         self.configuration = settings.stage
         self._environment, self._settings, self._rows, self._seed = environment, settings, rows, seed
+        self._routing_rate = (
+            settings.routing_learning_rate if isinstance(settings, CapsuleConfiguration) else None
+        )
         network, task = environment.network, rows.marketplace
         self._route, self._head = Route((task,)), network.heads.names.index(task)
         adapters = list(network.adapters())
@@ -64,12 +67,15 @@ class MaskedStage:
         """Shared weights, the marketplace's masks and its head; other masks and heads are frozen."""
         network = self._environment.network
         masks = {id(e) for attention in self._attentions for e in attention.embeddings.values()}
-        shared = [p for adapter in network.adapters() for p in adapter.parameters() if id(p) not in masks]
+        routing = [p for adapter in network.adapters() for p in adapter.routing_parameters()]
+        apart = masks | {id(p) for p in routing}
+        shared = [p for adapter in network.adapters() for p in adapter.parameters() if id(p) not in apart]
         head = list(network.heads.parameters_of(self._rows.marketplace))
-        network.train_only([*shared, *self._embeddings, *head])
+        network.train_only([*shared, *routing, *self._embeddings, *head])
         rate = self.configuration.learning_rate
         return {
             "shared": (shared, rate),
+            **({"routing": (routing, self._routing_rate or rate)} if routing else {}),
             "masks": (self._embeddings, self._settings.mask_learning_rate or rate),
             "head": (head, self.configuration.head_learning_rate or rate),
         }
