@@ -18,7 +18,17 @@ from training.methods.registry import METHODS
 
 MARKETPLACE = "us"
 PEER = "sequential_finetuning"
-CONFIGURATION = load_configuration("quickstart", {"base_encoder": "packaged:2", "translation": "none"})
+# As the plans train; many rows are tested, since the distance asked for is that of two seeds on a few hundred.
+CONFIGURATION = load_configuration(
+    "quickstart",
+    {
+        "base_encoder": "packaged:2",
+        "translation": "none",
+        "test_share": 0.4,
+        "adapter_stage": {"epochs": 6},
+        "finetuning_stage": {"epochs": 6},
+    },
+)
 
 pytestmark = [pytest.mark.long, pytest.mark.timeout(900)]
 
@@ -30,7 +40,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @cache
 def catalogue_rows() -> dict[str, tuple[RelevancePair, ...]]:
-    pairs = parse_source("catalogue:1200").load([MARKETPLACE], CONFIGURATION.seed)
+    pairs = parse_source("catalogue:2000").load([MARKETPLACE], CONFIGURATION.seed)
     return checked_splits(pairs, CONFIGURATION, "catalogue")[MARKETPLACE].named()
 
 
