@@ -42,9 +42,7 @@ class RelevanceNetwork(PairNetwork):
         super().__init__(
             pair_encoding, head, int(configuration.num_hidden_layers), int(configuration.hidden_size)
         )
-        if (adapter.layers or 1) > self.depth:
-            raise ConfigurationError(f"adapter.layers is {adapter.layers}, and the encoder has {self.depth}")
-        self.adapter_configuration = adapter
+        self.set_new_adapters(adapter)
         self.fusion_configuration = fusion
         self.encoder = EncoderLayers(encoder)
         self.adapters = nn.ModuleList(nn.ModuleDict() for _ in range(self.encoder.depth))
@@ -53,6 +51,18 @@ class RelevanceNetwork(PairNetwork):
         self.encoder.requires_grad_(False)
         self.idle_layers = 0
         """How many of the lowest layers are run without their adapters: see `skip_idle_layers`."""
+
+    def set_new_adapters(self, configuration: AdapterConfiguration) -> None:
+        """Say how adapters that are added from now on are made.
+
+        Raises:
+            ConfigurationError: more layers than the encoder has.
+        """
+        if (configuration.layers or 1) > self.depth:
+            raise ConfigurationError(
+                f"adapter.layers is {configuration.layers}, and the encoder has {self.depth} layers"
+            )
+        self.adapter_configuration = configuration
 
     @property
     def lowest_trained_layer(self) -> int:

@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 import torch
 
+from model_store.errors import ConfigurationError
+from model_store.network_configuration import AdapterConfiguration
 from model_store.pair_network import Route
 from tests.training.learners import toy_configuration, toy_environment, toy_learner, toy_pairs
 from training.adapter_stage import labelled_logits
@@ -73,11 +75,16 @@ def test_where_they_cannot_be_kept_they_are_computed_every_time(
 def test_a_layer_in_which_an_older_adapter_works_is_not_skipped(tiny_encoder_folder: Path) -> None:
     environment = environment_with_adapters(tiny_encoder_folder)
     network = environment.network
-    network.adapter_configuration = network.adapter_configuration.model_copy(update={"layers": 1})
+    network.set_new_adapters(AdapterConfiguration(bottleneck=8, layers=1))
     network.add_adapter("de")
     network.skip_idle_layers()
     assert not network.adapter_modules("de")[0].adds_something()
     assert network.idle_layers == 0
+
+
+def test_more_layers_than_the_encoder_has_are_refused(tiny_encoder_folder: Path) -> None:
+    with pytest.raises(ConfigurationError, match=r"adapter\.layers is 3, and the encoder has 2"):
+        environment_with_adapters(tiny_encoder_folder, adapter={"layers": 3})
 
 
 def test_adapters_in_the_upper_layers_alone_are_trained_there_alone(

@@ -32,7 +32,7 @@ def add_marketplace(
             "each marketplace is learnt once", field="marketplace"
         )  # fmt: skip
     configuration = _configuration(parent, overrides)
-    parent.network.adapter_configuration = configuration.adapter
+    parent.network.set_new_adapters(configuration.adapter)
     check_translators(configuration, parent.manifest.names, [marketplace])
     splits = load_splits(data, [marketplace], configuration)
     older = RunFiles(run_folder_of(root, parent.manifest.run))
