@@ -7,8 +7,9 @@ import pytest
 
 from model_store.evaluation_rows import read_evaluation_rows
 from model_store.loading import load_version
-from model_store.scoring import probabilities, score_pairs
+from model_store.scoring import probabilities, score_pairs, score_tokenized
 from model_store.store import ModelStore
+from service.engine.folded_network import FoldedNetwork
 from tests.training.learners import toy_pairs
 from tests.training.methods.toy import SEQUENCE, learn, toy_method
 from training.evaluation import roc_auc
@@ -50,6 +51,28 @@ def test_a_loaded_version_gives_the_methods_scores(
     for marketplace in SEQUENCE:
         scores = score_pairs(loaded, [pair.unlabelled() for pair in PAIRS[marketplace]["test"]])
         np.testing.assert_allclose(scores, own_scores(method, marketplace), atol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["adapter_fusion_joint", "attention_distillation_translation"])
+def test_a_loaded_version_gives_them_with_adapters_in_the_upper_layers_alone(
+    name: str, tiny_encoder_folder: Path, tmp_path: Path
+) -> None:
+    method = toy_method(name, tiny_encoder_folder, tmp_path / "run", adapter={"bottleneck": 8, "layers": 1})
+    learn(method)
+    [publication] = publish(method, tmp_path / "store")
+    loaded = load_version(tmp_path / "store", publication.number)
+    folded = FoldedNetwork(loaded.network, loaded.route)
+    for marketplace in SEQUENCE:
+        pairs = [pair.unlabelled() for pair in PAIRS[marketplace]["test"]]
+        np.testing.assert_allclose(score_pairs(loaded, pairs), own_scores(method, marketplace), atol=1e-6)
+        served = score_tokenized(
+            folded,
+            loaded.tokenizer,
+            loaded.tokenizer.tokenize(pairs),
+            loaded.route,
+            loaded.head_numbers([marketplace] * len(pairs)),
+        )
+        np.testing.assert_allclose(probabilities(served), own_scores(method, marketplace), atol=1e-5)
 
 
 def test_the_manifest_says_what_was_measured(tiny_encoder_folder: Path, tmp_path: Path) -> None:
