@@ -117,8 +117,8 @@ def labelled_logits(
     network.eval()
     rows = np.arange(len(data))
     with torch.inference_mode(), environment.accelerator.autocast():
-        for part in micro_batches(rows, data.lengths, budget):
-            [(tokens, _)] = data.micro_batches(part, environment.tokenizer, head, budget, environment.device)
+        batches = data.micro_batches(rows, environment.tokenizer, head, budget, environment.device)
+        for part, (tokens, _) in zip(micro_batches(rows, data.lengths, budget), batches, strict=True):
             logits[part] = network(tokens, route).float().cpu().numpy()
     network.train(was_training)
     return logits

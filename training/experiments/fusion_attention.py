@@ -38,10 +38,8 @@ def mean_attention(
 
 def _layers(network: RelevanceNetwork) -> list[int]:
     """The layer of every entry in the maps of one forward pass: queries, products, then both together."""
-    layers, boundary = (
-        range(network.idle_layers, network.depth),
-        network.depth - network.pair_encoding.joint_layers,
-    )
+    layers = range(network.idle_layers, network.depth)
+    boundary = network.depth - network.pair_encoding.joint_layers
     if network.pair_encoding.kind == "cross":
         return list(layers)
     lower = [layer for layer in layers if layer < boundary]
