@@ -45,8 +45,9 @@ types: $(STAMP)
 imports: $(STAMP)
 	$(BIN)/lint-imports
 
+# A file's tests stay in one process: they share what they trained.
 unit: $(STAMP)
-	$(BIN)/python -m pytest -m 'not long and not gpu'
+	$(BIN)/python -m pytest -m 'not long and not gpu' -n logical --maxprocesses 4 --dist loadfile
 
 # The page is tested where Debian's chromium is installed.
 test-long: $(STAMP)

@@ -16,6 +16,8 @@ import pytest
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 README = (REPOSITORY / "README.md").read_text(encoding="utf-8")
+# The commands on one's own data train three versions: minutes.
+pytestmark = pytest.mark.timeout(600)
 TESTED = re.findall(r"<!-- tested: [^\n]*-->\n```sh\n(.*?)```", README, re.DOTALL)
 
 
