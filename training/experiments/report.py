@@ -150,7 +150,7 @@ def _group_markdown(tables: GroupTables, figures: Sequence[ReportFigure]) -> lis
         f"## {', '.join(tables.group.marketplaces)}\n",
         *(table.markdown() for table in tables.shown),
         *(
-            f"### {figure.title}\n\n![{figure.title}]({FIGURES}/{figure.name}.png)\n\n{figure.caption}\n"
+            f"### {figure.title}\n\n![{figure.title}]({FIGURES}/{figure.name}.svg)\n\n{figure.caption}\n"
             for figure in figures
         ),
     ]

@@ -33,7 +33,7 @@ def test_the_report_shows_every_table_and_figure(tmp_path: Path) -> None:
     assert "- us, es: n = 1, hence no interval" in text.partition("## What to know first")[2]
     figures = ["steps.us+es", "matrix.us+es", "parameters.us+es"]
     for figure in figures:
-        assert f"](figures/{figure}.png)" in text
+        assert f"](figures/{figure}.svg)" in text
     assert sorted(path.name for path in (tmp_path / "report" / "figures").iterdir()) == sorted(
         f"{figure}.{ending}" for figure in figures for ending in ("png", "svg")
     )
