@@ -9,7 +9,7 @@ from pathlib import Path
 
 from model_store.errors import ConfigurationError
 from training.experiments.plan import ExperimentPlan
-from training.experiments.planned_run import PlannedRun, first_difference
+from training.experiments.planned_run import PlannedRun, decisive_configuration, first_difference
 from training.experiments.prepared_data import PreparedData
 from training.experiments.run_result import RunResult, read_result
 from training.experiments.work_folder import WORK
@@ -83,5 +83,5 @@ def decisive_of(result: RunResult) -> dict[str, object]:
         "seed": result.seed,
         "fold": result.fold,
         "folds": result.folds,
-        "configuration": result.configuration,
+        "configuration": decisive_configuration(result.method, result.configuration),
     }

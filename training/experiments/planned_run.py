@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from pydantic import BaseModel, ConfigDict
 
@@ -43,8 +43,9 @@ class PlannedRun(BaseModel):
         return f"{self.label}.{'+'.join(self.sequence)}.seed{self.seed}{fold}"
 
     def decisive(self) -> dict[str, object]:
-        """What decides the result, as JSON has it: names and titles do not."""
-        return self.model_dump(mode="json", exclude={"plan", "title", "marketplaces", "publishes"})
+        """What decides the result, as JSON has it: names and titles do not, nor what other methods set."""
+        fields = self.model_dump(mode="json", exclude={"plan", "title", "marketplaces", "publishes"})
+        return {**fields, "configuration": decisive_configuration(self.method, fields["configuration"])}
 
 
 def planned_runs(plan: ExperimentPlan) -> list[PlannedRun]:
@@ -159,6 +160,11 @@ def _run(
         publishes=method.label in plan.publish,
         configuration=configuration.model_copy(update={"seed": seed}),
     )
+
+
+def decisive_configuration(method: str, configuration: Mapping[str, object]) -> dict[str, object]:
+    """A configuration without the sections that are named after other methods, which alone read them."""
+    return {key: value for key, value in configuration.items() if key == method or key not in METHODS}
 
 
 def first_difference(mine: object, others: object, place: str = "") -> str | None:

@@ -43,7 +43,9 @@ async def test_the_limit_itself_is_accepted_announced_or_not(
         assert response.status_code == status
 
 
-@pytest.mark.parametrize("body", [b"\xef\xbb\xbf" + _BODY, _BODY.decode().encode("utf-16"), gzip.compress(_BODY, mtime=0)])
+@pytest.mark.parametrize(
+    "body", [b"\xef\xbb\xbf" + _BODY, _BODY.decode().encode("utf-16"), gzip.compress(_BODY, mtime=0)]
+)
 async def test_another_encoding_than_utf_8_is_a_400(service: RunningService, body: bytes) -> None:
     response = await service.client.post("/score", content=body)
     assert response.status_code == 400

@@ -89,6 +89,17 @@ def test_a_shard_that_is_none_is_refused(tmp_path: Path, text: str) -> None:
         shard_of(planned_runs(small_plan(tmp_path)), text)
 
 
+def test_what_other_methods_set_does_not_decide_a_run(tmp_path: Path) -> None:
+    def decisive(settings: dict[str, object]) -> dict[str, dict[str, object]]:
+        plan = small_plan(tmp_path, methods=["adapter", "hat"], seeds=[3], sequences=[["us", "es"]])
+        runs = planned_runs(plan.model_copy(update={"settings": {**plan.settings, **settings}}))
+        return {run.method: run.decisive() for run in runs}
+
+    before, after = decisive({}), decisive({"hat": {"max_scale": 99.0}})
+    assert before["adapter"] == after["adapter"]
+    assert "hat.max_scale" in str(first_difference(after["hat"], before["hat"]))
+
+
 def test_the_first_difference_names_the_nested_field() -> None:
     assert first_difference({"a": {"b": 1}}, {"a": {"b": 1}}) is None
     assert first_difference({"a": {"b": 1}}, {"a": {"b": 2}}) == "a.b was 2 and is now 1"

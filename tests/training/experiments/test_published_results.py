@@ -8,9 +8,13 @@ from pathlib import Path
 
 import pytest
 
+from training.experiments.output_folder import decisive_of
+from training.experiments.plan import load_plan
+from training.experiments.planned_run import first_difference, planned_runs
 from training.experiments.report_detail_tables import cost_table, matrix_table
 from training.experiments.report_reading import read_runs
 from training.experiments.report_tables import table_1
+from training.experiments.run_result import read_result
 
 DOCS = Path(__file__).parents[3] / "docs"
 KEPT = sorted(plan.parent for plan in (DOCS / "results").glob("*/plan.yaml"))
@@ -45,6 +49,15 @@ def test_a_kept_report_is_that_of_the_kept_runs(folder: Path) -> None:
         matrix = matrix_table(group)
         kept = (folder / "report" / "tables" / f"{matrix.name}.csv").read_text(encoding="utf-8")
         assert kept == matrix.csv()
+
+
+@pytest.mark.parametrize("folder", KEPT, ids=lambda folder: folder.name)
+def test_the_plan_that_ships_goes_on_from_the_kept_runs(folder: Path) -> None:
+    planned = {run.name: run for run in planned_runs(load_plan(folder.name))}
+    for kept in sorted((folder / "runs").iterdir()):
+        result = read_result(kept)
+        assert result is not None
+        assert first_difference(planned[kept.name].decisive(), decisive_of(result)) is None
 
 
 @pytest.mark.parametrize(("source", "rows"), quoted_rows())
