@@ -8,6 +8,8 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
+import numpy as np
+
 from model_store.store import ModelStore
 from training.evaluation import roc_auc
 from training.experiments.fusion_attention import mean_attention
@@ -174,8 +176,14 @@ class _Execution:
         )
 
     def _scored(self) -> dict[str, FinalScores]:
+        untrained = self.data.untrained_cosine()
         return {
-            name: FinalScores(labels=data.labels, logits=self.method.logits(name, data.tokenized))
+            name: FinalScores(
+                labels=data.labels,
+                logits=self.method.logits(name, data.tokenized),
+                queries=np.asarray(data.tokenized.query_index, dtype=np.int32),
+                untrained=untrained[name],
+            )
             for name, data in self.test.items()
         }
 

@@ -1,4 +1,4 @@
-"""The rows of a plan, read and split once for all runs that share them, with the untrained encoder's ROC-AUC."""
+"""The rows of a plan, read and split once for all runs that share them, with the untrained encoder's scores."""
 
 from __future__ import annotations
 
@@ -8,6 +8,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+from safetensors.numpy import load_file, save
+
+from model_store.atomic_files import write_bytes_atomically
 from model_store.network_configuration import HeadConfiguration
 from training.configuration import TrainingConfiguration
 from training.data.pairs import RelevancePair
@@ -51,7 +55,7 @@ class PreparedData:
     @property
     def is_complete(self) -> bool:
         """Whether nothing is left to prepare."""
-        return self._zero_shot_path.is_file()
+        return self._zero_shot_path.is_file() and self._cosine_path.is_file()
 
     def prepare(self) -> None:
         """Write what is missing.
@@ -62,7 +66,7 @@ class PreparedData:
         if not (self.folder / _FACTS).is_file():
             self._write_rows()
         if not self.is_complete:
-            write_json(self._zero_shot_path, self._measured_zero_shot())
+            self._measure_untrained()
 
     def rows(self, marketplace: str, part: str) -> list[RelevancePair]:
         """The pairs of a marketplace's "train", "validation" or "test" part."""
@@ -73,6 +77,14 @@ class PreparedData:
         content = read_json(self._zero_shot_path)
         assert content is not None
         return {name: float(str(auc)) for name, auc in content.items()}
+
+    def untrained_cosine(self) -> dict[str, np.ndarray]:
+        """(N) cosine of the untrained encoder for every marketplace's test rows."""
+        return load_file(self._cosine_path)
+
+    @property
+    def _cosine_path(self) -> Path:
+        return self._zero_shot_path.with_suffix(".safetensors")
 
     @property
     def _zero_shot_path(self) -> Path:
@@ -103,14 +115,16 @@ class PreparedData:
                 write_pairs(self.folder / name / f"{part}.jsonl", rows)
         write_json(self.folder / _FACTS, self._facts())
 
-    def _measured_zero_shot(self) -> dict[str, float]:
+    def _measure_untrained(self) -> None:
         configuration = _of_cosine(self.run.configuration)
         environment = prepare_environment(configuration, *new_network(configuration))
-        aucs = {}
+        aucs, cosines = {}, {}
         for name in self.run.marketplaces:
             test = LabelledTokens.of(self.rows(name, "test"), environment.tokenizer)
-            aucs[name] = roc_auc(test.labels, zero_shot_cosine(environment.network, environment.tokenizer, test))
-        return aucs
+            cosines[name] = zero_shot_cosine(environment.network, environment.tokenizer, test)
+            aucs[name] = roc_auc(test.labels, cosines[name])
+        write_bytes_atomically(self._cosine_path, save(cosines))
+        write_json(self._zero_shot_path, aucs)
 
 
 def _of_cosine(configuration: TrainingConfiguration) -> TrainingConfiguration:

@@ -9,7 +9,13 @@ from pathlib import Path
 
 from model_store.atomic_files import write_text_atomically
 from model_store.errors import ConfigurationError
-from training.experiments.report_comparison_tables import comparison_table, reference_table, table_2
+from training.experiments.bootstrap import REPLICATES, bootstrap
+from training.experiments.report_comparison_tables import (
+    comparison_table,
+    reference_rows_table,
+    reference_table,
+    table_2,
+)
 from training.experiments.report_detail_tables import attention_table, cost_table, matrix_table, runs_table
 from training.experiments.report_facts import facts, warnings
 from training.experiments.report_figures import ReportFigure, draw_figures
@@ -19,11 +25,10 @@ from training.experiments.report_table import ReportTable
 from training.experiments.report_tables import table_1
 from training.experiments.report_translation import share_curves, share_table
 from training.experiments.significance import (
-    REPLICATES,
     Comparison,
     against_best_rival,
+    against_references,
     all_pairs,
-    bootstrap_averages,
 )
 from training.experiments.statistics import METRICS, average
 from training.run_files import write_json
@@ -92,22 +97,24 @@ def group_tables(
     Raises:
         InputError: the scores of a run are missing, or are not those of its result.
     """
-    drawn = bootstrap_averages(group, replicates, on_block)
+    drawn = bootstrap(group, replicates, on_block)
     averages = {method.label: _final_average(method) for method in group.methods}
     against_rival = against_best_rival(group.continual, averages, drawn)
-    comparisons = all_pairs(group.methods, drawn)
+    references = against_references(group, drawn)
+    comparisons = all_pairs(group, drawn)
     curves = share_curves(group)
     return GroupTables(
         group=group,
-        comparisons=comparisons,
+        comparisons=[*references.values(), *comparisons],
         shown=[
             *(table_1(group, sequence) for sequence in group.sequences),
-            *([table_2(group, against_rival)] if group.continual else []),
+            *([table_2(group, against_rival, drawn.unit)] if group.continual else []),
             reference_table(group),
+            *([reference_rows_table(group, references, drawn.unit)] if references else []),
             *([share_table(group, curves)] if curves else []),
             cost_table(group),
         ],
-        kept=[comparison_table(group, comparisons), matrix_table(group), attention_table(group)],
+        kept=[comparison_table(group, comparisons, drawn.unit), matrix_table(group), attention_table(group)],
     )
 
 

@@ -7,16 +7,25 @@ from functools import partial
 
 from training.experiments.report_numbers import auc_after, gain_over_untrained
 from training.experiments.report_rows import Row, incomplete_note, n_cell, paired_differences, title_cell
-from training.experiments.report_runs import MarketplaceGroup, MethodRuns
-from training.experiments.report_table import NONE, Cell, ReportTable, Value, interval_cell, mean_cell, signed
-from training.experiments.significance import Comparison
+from training.experiments.report_runs import SINGLE_MARKETPLACE, MarketplaceGroup, MethodRuns
+from training.experiments.report_table import (
+    NONE,
+    Cell,
+    ReportTable,
+    Value,
+    interval_cell,
+    mean_cell,
+    signed,
+    text_cell,
+)
+from training.experiments.significance import AVERAGE, UNTRAINED, Comparison
 from training.experiments.statistics import METRICS, average, estimate
 
 _TABLE_2 = (
     "Final test ROC-AUC: mean ± standard deviation over n trials, each averaged over the sequences. In "
     "brackets: the 95 % t interval of the mean over trials; none where n = 1. The best rival is the best row "
     "of another method; the difference is over the runs that both have, in brackets the 95 % interval of a "
-    "paired bootstrap over test rows, with the p value adjusted for the table's comparisons (Holm); * where "
+    "paired bootstrap over test {unit}, with the p value adjusted for the table's comparisons (Holm); * where "
     "it is below 0.05."
 )
 _REFERENCES = (
@@ -24,10 +33,19 @@ _REFERENCES = (
     "then the average less Single Marketplace's. Means over n trials with 95 % t intervals of the paired "
     "differences; none where n = 1."
 )
+_REFERENCE_ROWS = (
+    "The same differences with 95 % intervals of a paired bootstrap over test {unit}; * where the p value, "
+    "adjusted for the table's comparisons (Holm), is below 0.05. Over the trials whose results keep the "
+    "untrained cosine of every row."
+)
 
 
-def table_2(group: MarketplaceGroup, comparisons: Mapping[str, Comparison]) -> ReportTable:
-    """The methods that learn on, at the end, averaged over sequences."""
+def table_2(group: MarketplaceGroup, comparisons: Mapping[str, Comparison], unit: str) -> ReportTable:
+    """The methods that learn on, at the end, averaged over sequences.
+
+    Args:
+        unit: what the bootstrap drew.
+    """
     titles = {method.label: method.title for method in group.methods}
     number = len(group.sequences)
     over = f"averaged over {number} sequences" if number > 1 else "one sequence"
@@ -37,7 +55,7 @@ def table_2(group: MarketplaceGroup, comparisons: Mapping[str, Comparison]) -> R
         title=f"Table 2: {', '.join(group.marketplaces)}, {over}",
         columns=("method", *group.marketplaces, *metrics, "against the best rival", "n"),
         rows=tuple(_row(group, method, comparisons.get(method.label), titles) for method in group.continual),
-        notes=(_TABLE_2, *incomplete_note(group)),
+        notes=(_TABLE_2.format(unit=unit), *incomplete_note(group)),
     )
 
 
@@ -52,18 +70,54 @@ def reference_table(group: MarketplaceGroup) -> ReportTable:
     )
 
 
-def comparison_table(group: MarketplaceGroup, comparisons: Sequence[Comparison]) -> ReportTable:
-    """Every two methods; the first column's less the second's."""
+def reference_rows_table(
+    group: MarketplaceGroup, comparisons: Mapping[tuple[str, str, str], Comparison], unit: str
+) -> ReportTable:
+    """Every method less the references on the same test rows, with intervals of the bootstrap.
+
+    Args:
+        comparisons: by label, rival and what they are of.
+        unit: what the bootstrap drew.
+    """
+    single = "" if group.single_marketplace is None else group.single_marketplace.label
+    places = [*((UNTRAINED, name) for name in (*group.marketplaces, AVERAGE)), (single, AVERAGE)]
+    return ReportTable(
+        name=f"references_rows.{group.name}",
+        title=f"Against the references over test {unit}: {', '.join(group.marketplaces)}",
+        columns=("method", *group.marketplaces, "average", "average over Single Marketplace", "n"),
+        rows=tuple(
+            (
+                title_cell(method),
+                *(
+                    _bootstrap_cell(
+                        f"{of}_over_{rival or SINGLE_MARKETPLACE}", comparisons.get((method.label, rival, of))
+                    )
+                    for rival, of in places
+                ),
+                n_cell(method),
+            )
+            for method in group.methods
+        ),
+        notes=(_REFERENCE_ROWS.format(unit=unit), *incomplete_note(group)),
+    )
+
+
+def comparison_table(group: MarketplaceGroup, comparisons: Sequence[Comparison], unit: str) -> ReportTable:
+    """Every two methods; the first column's less the second's.
+
+    Args:
+        unit: what the bootstrap drew.
+    """
     titles = {method.label: method.title for method in group.methods}
     return ReportTable(
         name=f"comparisons.{group.name}",
         title=f"Every two methods: {', '.join(group.marketplaces)}",
-        columns=("method", "less", "difference over trials", "paired bootstrap", "p", "n"),
+        columns=("method", "less", "of", "difference over trials", "paired bootstrap", "p", "n"),
         rows=tuple(_pair(comparison, titles) for comparison in comparisons),
         notes=(
-            "Difference of the final average ROC-AUC with its 95 % t interval over trials, then the 95 % "
-            "interval of the paired bootstrap over test rows and its p value, adjusted for all of the table's "
-            "comparisons (Holm).",
+            "Difference of the final ROC-AUC with its 95 % t interval over trials, then the 95 % interval of the "
+            f"paired bootstrap over test {unit} and its p value, adjusted (Holm) for all comparisons of the "
+            "average, or for all by marketplace.",
         ),
     )
 
@@ -107,6 +161,14 @@ def _against_rival(found: Comparison | None, titles: Mapping[str, str]) -> Cell:
     return Cell(text, {"rival": found.rival, **comparison_values(found)})
 
 
+def _bootstrap_cell(column: str, found: Comparison | None) -> Cell:
+    if found is None:
+        return Cell(NONE, {f"{column}_difference": None})
+    mark = " *" if found.is_significant else ""
+    text = f"{signed(found.difference)} [{signed(found.low)}, {signed(found.high)}]{mark}"
+    return Cell(text, {f"{column}_{name}": value for name, value in comparison_values(found).items()})
+
+
 def comparison_values(found: Comparison) -> dict[str, Value]:
     """A comparison's numbers by CSV column."""
     return {
@@ -126,6 +188,7 @@ def _pair(found: Comparison, titles: Mapping[str, str]) -> Row:
     return (
         Cell(titles[found.label], {"label": found.label}),
         Cell(titles[found.rival], {"rival": found.rival}),
+        text_cell("of", found.of),
         Cell(interval_cell("", found.over_trials).text, values),
         Cell(f"[{signed(found.low)}, {signed(found.high)}]"),
         Cell(f"{found.adjusted_p_value:.3f}{mark}"),

@@ -86,19 +86,29 @@ class RunResult(BaseModel):
 
 
 class FinalScores(BaseModel):
-    """Labels and final logits of a marketplace's test rows, for paired comparisons; rows are in file order."""
+    """A marketplace's test rows for paired comparisons, in file order: labels and final logits.
+
+    `queries` numbers the distinct queries, so that rows of one query can be told; `untrained` is the untrained
+    encoder's cosine. Results from before these were kept have neither.
+    """
 
     model_config = ConfigDict(frozen=True, arbitrary_types_allowed=True)
 
     labels: np.ndarray  # (N) float32
     logits: np.ndarray  # (N) float32
+    queries: np.ndarray | None = None  # (N) integers
+    untrained: np.ndarray | None = None  # (N) float32
 
 
 def write_result(folder: Path, result: RunResult, scores: dict[str, FinalScores]) -> None:
     """Write a run's scores and then, as the sign that it is finished, its result."""
     folder.mkdir(parents=True, exist_ok=True)
-    tensors = {f"labels/{name}": np.ascontiguousarray(one.labels) for name, one in scores.items()}
-    tensors |= {f"logits/{name}": np.ascontiguousarray(one.logits) for name, one in scores.items()}
+    tensors = {
+        f"{field}/{name}": np.ascontiguousarray(values)
+        for name, one in scores.items()
+        for field, values in one
+        if values is not None
+    }
     save_file(tensors, folder / SCORES)
     write_json(folder / RESULT, result.model_dump(mode="json"))
 
@@ -120,6 +130,5 @@ def read_scores(folder: Path) -> dict[str, FinalScores]:
         raise InputError(f"{path}: missing; it belongs beside {RESULT}", source=path.name)
     tensors = load_file(path)
     names = [key.partition("/")[2] for key in tensors if key.startswith("labels/")]
-    return {
-        name: FinalScores(labels=tensors[f"labels/{name}"], logits=tensors[f"logits/{name}"]) for name in names
-    }
+    fields = FinalScores.model_fields
+    return {name: FinalScores(**{field: tensors.get(f"{field}/{name}") for field in fields}) for name in names}

@@ -1,46 +1,43 @@
-"""Paired bootstrap over test rows: is one method's final ROC-AUC better than another's on the same rows?
+"""Is one method's final ROC-AUC better than another's on the same test rows? A paired bootstrap.
 
-Rows are drawn with replacement within each class, once for all methods, and the ROC-AUC of every run is taken
-again on what was drawn. It says how far the difference depends on the test rows; how far it depends on seeds is
-what the t interval over trials says.
+It says how far the difference depends on the test rows; how far it depends on seeds is what the t interval over
+trials says.
 """
 
 from __future__ import annotations
 
-import zlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from model_store.errors import InputError
-from training.evaluation import roc_auc
-from training.experiments.report_runs import FinishedRun, MarketplaceGroup, MethodRuns, RunKey, Trial
-from training.experiments.run_result import RESULT, SCORES, FinalScores, read_scores
+from training.experiments.bootstrap import Areas, Bootstrap
+from training.experiments.report_runs import MarketplaceGroup, MethodRuns, RunKey, Sequence_
 from training.experiments.statistics import Estimate, estimate, holm
 
-REPLICATES = 2000
 SIGNIFICANCE = 0.05
-_CHUNK_BYTES = 64 * 2**20
-_TOLERANCE = 0.002  # scoring the same rows again on a GPU may turn a few ties
-
-Replicates = dict[RunKey, np.ndarray]
-"""(replicates) mean ROC-AUC over marketplaces of every run of a method."""
+AVERAGE = "average"
+"""Of all marketplaces, as what a comparison is of."""
+UNTRAINED = "untrained"
+"""The untrained encoder's cosine, as a rival."""
 
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """A method's final average ROC-AUC less a rival's, over the runs that both have.
+    """A method's final ROC-AUC less a rival's, over the runs that both have.
 
     Args:
+        rival: a label, or `UNTRAINED`.
+        of: a marketplace, or `AVERAGE`.
         over_trials: the difference with its t interval over trials.
-        low: lower end of the 95 % bootstrap interval over test rows; `high` the upper one.
+        low: lower end of the 95 % bootstrap interval; `high` the upper one.
         p_value: two-sided, of the bootstrap.
         adjusted_p_value: for the number of comparisons that it stands among (Holm).
     """
 
     label: str
     rival: str
+    of: str
     over_trials: Estimate
     low: float
     high: float
@@ -58,34 +55,8 @@ class Comparison:
         return self.adjusted_p_value < SIGNIFICANCE
 
 
-def bootstrap_averages(
-    group: MarketplaceGroup, replicates: int = REPLICATES, on_block: Callable[[int, int], None] | None = None
-) -> dict[str, Replicates]:
-    """The final average ROC-AUC of every run on the same draws of test rows, by label.
-
-    Args:
-        on_block: called with done and total; a block is the test rows of one trial and marketplace.
-
-    Raises:
-        InputError: scores are missing, are not of the result beside them, or are of other rows than the rest.
-    """
-    trials = sorted({key.trial for method in group.methods for key in method.runs})
-    sums: dict[str, Replicates] = {method.label: {} for method in group.methods}
-    total = len(trials) * len(group.marketplaces)
-    for trial_number, trial in enumerate(trials):
-        runs = [(m.label, key, run) for m in group.methods for key, run in m.runs.items() if key.trial == trial]
-        scores = [_scores(run) for _, _, run in runs]
-        for number, marketplace in enumerate(group.marketplaces):
-            areas = _block(runs, scores, marketplace, trial, replicates)
-            for (label, key, _), area in zip(runs, areas, strict=True):
-                sums[label][key] = sums[label].get(key, 0.0) + area / len(group.marketplaces)
-            if on_block:
-                on_block(trial_number * len(group.marketplaces) + number + 1, total)
-    return sums
-
-
 def against_best_rival(
-    methods: Sequence[MethodRuns], averages: Mapping[str, float], replicates: Mapping[str, Replicates]
+    methods: Sequence[MethodRuns], averages: Mapping[str, float], drawn: Bootstrap
 ) -> dict[str, Comparison]:
     """Every method against the best row of another method, or of all other rows where there is one method alone.
 
@@ -97,110 +68,38 @@ def against_best_rival(
         others = [other for other in methods if other.label != method.label]
         rivals = [other for other in others if other.method != method.method] or others
         for rival in sorted(rivals, key=lambda other: -averages[other.label])[:1]:
-            compared += _compared(method, rival, replicates)
-    return {comparison.label: comparison for comparison in _adjusted(compared)}
+            compared += _compared(method, rival, drawn, AVERAGE)
+    return {comparison.label: comparison for comparison in adjusted(compared)}
 
 
-def all_pairs(methods: Sequence[MethodRuns], replicates: Mapping[str, Replicates]) -> list[Comparison]:
-    """Every two methods, adjusted for all of these comparisons."""
+def all_pairs(group: MarketplaceGroup, drawn: Bootstrap) -> list[Comparison]:
+    """Every two methods, first on average, adjusted for these, then by marketplace, adjusted for those."""
+    methods = group.methods
     pairs = [(one, other) for place, one in enumerate(methods) for other in methods[place + 1 :]]
-    return _adjusted([found for one, other in pairs for found in _compared(one, other, replicates)])
+    averages = [found for one, other in pairs for found in _compared(one, other, drawn, AVERAGE)]
+    if len(group.marketplaces) == 1:
+        return adjusted(averages)
+    each = [
+        found
+        for one, other in pairs
+        for name in group.marketplaces
+        for found in _compared(one, other, drawn, name)
+    ]
+    return [*adjusted(averages), *adjusted(each)]
 
 
-def replicate_areas(
-    positive: np.ndarray, negative: np.ndarray, positive_counts: np.ndarray, negative_counts: np.ndarray
-) -> np.ndarray:
-    """(R) ROC-AUC of R draws of the same scores.
-
-    Args:
-        positive: (P) scores of relevant pairs; negative: (N) of the others.
-        positive_counts: (R, P) how often each was drawn, P in all; negative_counts: (R, N) likewise.
+def against_references(group: MarketplaceGroup, drawn: Bootstrap) -> dict[tuple[str, str, str], Comparison]:
+    """By label, rival and what it is of: every method less the untrained cosine, by marketplace and on average,
+    and less Single Marketplace on average; adjusted for all of these. Those that results do not have are missing.
     """
-    order = np.argsort(negative, kind="stable")
-    ordered = negative[order]
-    drawn = np.zeros((len(negative_counts), len(negative) + 1))
-    np.cumsum(negative_counts[:, order], axis=1, out=drawn[:, 1:])
-    below = drawn[:, np.searchsorted(ordered, positive, "left")]
-    below += drawn[:, np.searchsorted(ordered, positive, "right")]
-    areas: np.ndarray = np.einsum("rp,rp->r", positive_counts, below) / (2.0 * len(positive) * len(negative))
-    return areas
-
-
-def _block(
-    runs: Sequence[tuple[str, RunKey, FinishedRun]],
-    scores: Sequence[Mapping[str, FinalScores]],
-    marketplace: str,
-    trial: Trial,
-    replicates: int,
-) -> list[np.ndarray]:
-    labels = scores[0][marketplace].labels
-    for (_, _, run), other in zip(runs, scores, strict=True):
-        if not np.array_equal(other[marketplace].labels, labels):
-            raise InputError(
-                f"{run.folder / SCORES} and {runs[0][2].folder / SCORES}: other test rows of {marketplace!r} "
-                "under one seed and fold; they cannot be compared"
-            )
-    relevant = labels == 1
-    areas: list[list[np.ndarray]] = [[] for _ in runs]
-    for positive_counts, negative_counts in _draws(relevant, marketplace, trial, replicates):
-        for parts, one in zip(areas, scores, strict=True):
-            logits = one[marketplace].logits
-            parts.append(replicate_areas(logits[relevant], logits[~relevant], positive_counts, negative_counts))
-    return [np.concatenate(parts) for parts in areas]
-
-
-def _draws(
-    relevant: np.ndarray, marketplace: str, trial: Trial, replicates: int
-) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Counts of what was drawn of each class, as many replicates at a time as fit in memory."""
-    generator = np.random.default_rng(zlib.crc32(f"{marketplace} {trial.seed} {trial.fold}".encode()))
-    positives, negatives = int(relevant.sum()), int((~relevant).sum())
-    at_a_time = max(1, _CHUNK_BYTES // (8 * len(relevant)))
-    for start in range(0, replicates, at_a_time):
-        rows = min(at_a_time, replicates - start)
-        yield _counts(generator, rows, positives), _counts(generator, rows, negatives)
-
-
-def _counts(generator: np.random.Generator, rows: int, size: int) -> np.ndarray:
-    """(rows, size) how often each of `size` things is among `size` draws with replacement."""
-    drawn = generator.integers(0, size, (rows, size)) + np.arange(rows)[:, None] * size
-    return np.bincount(drawn.ravel(), minlength=rows * size).reshape(rows, size)
-
-
-def _scores(run: FinishedRun) -> dict[str, FinalScores]:
-    """A run's scores, which must give the ROC-AUC of the result beside them."""
-    scores, path = read_scores(run.folder), run.folder / SCORES
-    for name in run.result.sequence:
-        if name not in scores or not np.isfinite(scores[name].logits).all():
-            raise InputError(f"no scores of {name!r}, or some that are no numbers", source=str(path))
-        area = roc_auc(scores[name].labels, scores[name].logits)
-        if abs(area - run.result.final[name]) > _TOLERANCE:
-            raise InputError(
-                f"gives ROC-AUC {area:.6f} on {name!r}, {RESULT} says {run.result.final[name]:.6f}: they are not "
-                "of one run; remove the folder and do the run again",
-                source=str(path),
-            )
-    return scores
-
-
-def _compared(one: MethodRuns, other: MethodRuns, replicates: Mapping[str, Replicates]) -> list[Comparison]:
-    """One comparison, none where the two have no trial in common."""
-    pairs = list(_paired(one, other))
-    if not pairs:
-        return []
-    drawn, differences = [], []
-    for ours, theirs in pairs:
-        drawn.append(
-            np.mean([replicates[one.label][key] for key in ours], 0)
-            - np.mean([replicates[other.label][key] for key in theirs], 0)
-        )
-        differences.append(_average(one, ours) - _average(other, theirs))
-    mean = np.mean(drawn, 0)
-    over_trials = estimate(differences, one.folds)
-    assert over_trials is not None
-    low, high = np.quantile(mean, [0.025, 0.975])
-    p_value = two_sided(mean)
-    return [Comparison(one.label, other.label, over_trials, float(low), float(high), p_value, p_value)]
+    compared = []
+    for method in group.methods:
+        for of in (*group.marketplaces, AVERAGE):
+            compared += _over_untrained(method, drawn, of)
+        single = group.single_marketplace
+        if single is not None and single.label != method.label:
+            compared += _compared(method, single, drawn, AVERAGE)
+    return {(found.label, found.rival, found.of): found for found in adjusted(compared)}
 
 
 def two_sided(differences: np.ndarray) -> float:
@@ -208,6 +107,49 @@ def two_sided(differences: np.ndarray) -> float:
     differences = differences.round(12)  # sums in another order differ in their last bits, which is no difference
     tail = min(int((differences <= 0).sum()), int((differences >= 0).sum()))
     return min(1.0, 2 * (tail + 1) / (len(differences) + 1))
+
+
+def adjusted(comparisons: Sequence[Comparison]) -> list[Comparison]:
+    """The same, adjusted for their number."""
+    p_values = holm([comparison.p_value for comparison in comparisons])
+    return [replace(one, adjusted_p_value=p) for one, p in zip(comparisons, p_values, strict=True)]
+
+
+def _compared(one: MethodRuns, other: MethodRuns, drawn: Bootstrap, of: str) -> list[Comparison]:
+    """One comparison, none where the two have no trial in common."""
+    replicates, differences = [], []
+    for ours, theirs in _paired(one, other):
+        areas = _mean_areas(drawn.final[one.label], ours, of), _mean_areas(drawn.final[other.label], theirs, of)
+        replicates.append(areas[0] - areas[1])
+        differences.append(_final(one, ours, of) - _final(other, theirs, of))
+    return _comparison(one, other.label, of, replicates, differences)
+
+
+def _over_untrained(method: MethodRuns, drawn: Bootstrap, of: str) -> list[Comparison]:
+    """One comparison over the runs whose untrained cosine is kept for all of these marketplaces."""
+    final, untrained = drawn.final[method.label], drawn.untrained[method.label]
+    replicates, differences = [], []
+    for trial in sorted({key.trial for key in method.runs}):
+        keys = [key for key in method.runs if key.trial == trial]
+        if any(not set(_names(key.sequence, of)) <= set(untrained.get(key, {})) for key in keys):
+            continue
+        replicates.append(_mean_areas(final, keys, of) - _mean_areas(untrained, keys, of))
+        results = [method.runs[key].result for key in keys]
+        before = [result.zero_shot[name] for result in results for name in _names(result.sequence, of)]
+        differences.append(_final(method, keys, of) - float(np.mean(before)))
+    return _comparison(method, UNTRAINED, of, replicates, differences)
+
+
+def _comparison(
+    method: MethodRuns, rival: str, of: str, replicates: list[np.ndarray], differences: list[float]
+) -> list[Comparison]:
+    over_trials = estimate(differences, method.folds)
+    if over_trials is None:
+        return []
+    mean = np.mean(replicates, 0)
+    low, high = np.quantile(mean, [0.025, 0.975])
+    p_value = two_sided(mean)
+    return [Comparison(method.label, rival, of, over_trials, float(low), float(high), p_value, p_value)]
 
 
 def _paired(one: MethodRuns, other: MethodRuns) -> Iterator[tuple[list[RunKey], list[RunKey]]]:
@@ -221,14 +163,16 @@ def _paired(one: MethodRuns, other: MethodRuns) -> Iterator[tuple[list[RunKey], 
             yield ours, theirs
 
 
-def _average(method: MethodRuns, keys: Sequence[RunKey]) -> float:
+def _mean_areas(areas: Areas, keys: Sequence[RunKey], of: str) -> np.ndarray:
+    """(replicates) mean over runs and marketplaces."""
+    mean: np.ndarray = np.mean([areas[key][name] for key in keys for name in _names(key.sequence, of)], 0)
+    return mean
+
+
+def _final(method: MethodRuns, keys: Sequence[RunKey], of: str) -> float:
     results = [method.runs[key].result for key in keys]
-    return float(np.mean([result.final[name] for result in results for name in result.sequence]))
+    return float(np.mean([result.final[name] for result in results for name in _names(result.sequence, of)]))
 
 
-def _adjusted(comparisons: Sequence[Comparison]) -> list[Comparison]:
-    adjusted = holm([comparison.p_value for comparison in comparisons])
-    return [
-        Comparison(c.label, c.rival, c.over_trials, c.low, c.high, c.p_value, p)
-        for c, p in zip(comparisons, adjusted, strict=True)
-    ]
+def _names(sequence: Sequence_, of: str) -> Sequence_:
+    return sequence if of == AVERAGE else (of,)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -78,11 +78,41 @@ def write_run(runs: Path, result: RunResult, scores: Mapping[str, FinalScores] |
     chosen = dict(scores or made)
     final = {name: roc_auc(one.labels, one.logits) for name, one in chosen.items()}
     matrix = (*result.test_matrix[:-1], {**result.final, **final})
-    result = result.model_copy(update={"test_matrix": matrix})
+    kept = {name: one for name, one in chosen.items() if one.untrained is not None}
+    untrained = {name: roc_auc(one.labels, np.asarray(one.untrained)) for name, one in kept.items()}
+    result = result.model_copy(update={"test_matrix": matrix, "zero_shot": {**result.zero_shot, **untrained}})
     fold = "" if result.fold is None else f".fold{result.fold}"
     name = f"{result.label}.{'+'.join(result.sequence)}.seed{result.seed}{fold}"
     write_result(runs / name, result, chosen)
     return result
+
+
+def drawn_scores(quality: float, seed: int, rows: int = 400) -> FinalScores:
+    """Labels that depend on the seed alone, and logits with this much of the label in them."""
+    labels = (np.arange(rows) % 2).astype(np.float32)
+    noise = np.random.default_rng(seed).normal(size=rows)
+    return FinalScores(labels=labels, logits=(quality * labels + noise).astype(np.float32))
+
+
+def write_drawn(
+    runs: Path,
+    label: str,
+    quality: float,
+    seeds: tuple[int, ...] = (0, 1),
+    noise: int = 0,
+    more: Callable[[FinalScores], dict[str, object]] = lambda _: {},
+    **changes: object,
+) -> None:
+    """Runs on us and es whose scores have this much of the label in them.
+
+    Args:
+        more: further fields of the scores of one marketplace.
+    """
+    for seed in seeds:
+        scores = {name: drawn_scores(quality, 10 * seed + place + noise) for place, name in enumerate(US_ES)}
+        scores = {name: one.model_copy(update=more(one)) for name, one in scores.items()}
+        result = made_up_result(label, US_ES, [{"us": 0.5, "es": 0.5}] * 2, seed)
+        write_run(runs, result.model_copy(update=changes), scores)
 
 
 def write_plan(

@@ -84,3 +84,22 @@ def test_runs_of_one_seed_share_their_rows(tiny_encoder_folder: Path, tmp_path: 
     assert other.rows("us", "test") == one.rows("us", "test")
     assert other.zero_shot() == one.zero_shot()
     assert not later.is_complete
+
+
+def test_data_that_was_prepared_without_the_cosine_is_measured_again(
+    tiny_encoder_folder: Path, tmp_path: Path
+) -> None:
+    [run] = planned_runs(small_plan(tiny_encoder_folder, **ONE_RUN, methods=["adapter"]))
+    data = OutputFolder(tmp_path).data_of(run)
+    data.prepare()
+    before = data.untrained_cosine()
+    (cosine,) = data.folder.glob("zero-shot.*.safetensors")
+    cosine.unlink()
+    assert not data.is_complete
+
+    data.prepare()
+
+    assert data.is_complete
+    assert {name: list(values) for name, values in data.untrained_cosine().items()} == {
+        name: list(values) for name, values in before.items()
+    }

@@ -47,7 +47,8 @@ def test_csv_has_the_numbers_in_full(tmp_path: Path) -> None:
     assert float(row["us_std"]) == pytest.approx(0.02 / 2**0.5, abs=1e-4)
     assert float(row["us_difference"]) == pytest.approx(0.01, abs=1e-4)
     assert row["total"] == "22100000"
-    (pair,) = csv_of(tmp_path, "comparisons.us+es")
+    pair, us, es = csv_of(tmp_path, "comparisons.us+es")
+    assert [row["of"] for row in (pair, us, es)] == ["average", "us", "es"]
     assert (pair["label"], pair["rival"]) == ("hat", "single_marketplace")
     assert len(csv_of(tmp_path, "runs")) == 4
     matrix = {

@@ -9,11 +9,13 @@ import time
 from io import StringIO
 from pathlib import Path
 
+import numpy as np
 import pytest
 from rich.console import Console
 
 from model_store.errors import ConfigurationError
 from tests.training.experiments.plans import small_plan, write_small_plan
+from training.evaluation import roc_auc
 from training.experiments.merge import merge_outputs
 from training.experiments.output_folder import OutputFolder
 from training.experiments.plan import ExperimentPlan, load_plan
@@ -81,6 +83,10 @@ def test_a_run_leaves_what_the_report_needs(finished: tuple[ExperimentPlan, Path
     assert result.configuration["seed"] == 0
     scores = read_scores(OutputFolder(output).run_folder(run))
     assert {name: len(one.labels) for name, one in scores.items()} == result.test_rows
+    for name, one in scores.items():
+        rows = OutputFolder(output).data_of(run).rows(name, "test")
+        assert len(np.unique(np.asarray(one.queries))) == len({row.query for row in rows})
+        assert roc_auc(one.labels, np.asarray(one.untrained)) == pytest.approx(result.zero_shot[name])
     assert sorted(path.name for path in OutputFolder(output).run_folder(run).iterdir()) == [
         "log.txt",
         "result.json",
