@@ -164,7 +164,9 @@ def merge(
 def report(
     folder: Annotated[Path, typer.Argument(help="output folder of an experiment, as var/experiments/PLAN")],
     output: Annotated[Path | None, typer.Option(help="FOLDER/report by default")] = None,
-    replicates: Annotated[int, typer.Option(min=100, help="draws of the paired bootstrap")] = 2000,
+    replicates: Annotated[
+        int | None, typer.Option(min=100, help="draws of the paired bootstrap, 10000 by default")
+    ] = None,
 ) -> None:
     """Write tables, figures and a summary of a plan's finished runs, and say which are missing."""
     from training.commands.report import report_experiment

@@ -21,19 +21,19 @@ from training.experiments.report import REPORT, write_report
 FOLDER = "report"
 
 
-def report_experiment(folder: Path, output: Path | None, replicates: int) -> None:
+def report_experiment(folder: Path, output: Path | None, replicates: int | None) -> None:
     """Write the report, and say where it is and what is missing."""
     target = output or folder / FOLDER
     command = ["python", "-m", "training", "report", str(folder)]
     command += ["--output", str(output)] if output else []
-    command += ["--replicates", str(replicates)] if replicates != REPLICATES else []
+    command += ["--replicates", str(replicates)] if replicates else []
     with _progress() as progress:
         task = progress.add_task("paired bootstrap", total=None)
         runs = write_report(
             folder,
             target,
             shlex.join(command),
-            replicates,
+            replicates or REPLICATES,
             lambda done, total: progress.update(task, completed=done, total=total),
         )
     missing = f"; {len(runs.missing)} planned runs are missing" if runs.missing else ""

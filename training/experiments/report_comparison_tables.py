@@ -35,7 +35,7 @@ _REFERENCES = (
 )
 _REFERENCE_ROWS = (
     "The same differences with 95 % intervals of a paired bootstrap over test {unit}; * where the p value, "
-    "adjusted for the table's comparisons (Holm), is below 0.05. Over the trials whose results keep the "
+    "adjusted for the column's comparisons (Holm), is below 0.05. Over the trials whose results keep the "
     "untrained cosine of every row."
 )
 
@@ -117,7 +117,7 @@ def comparison_table(group: MarketplaceGroup, comparisons: Sequence[Comparison],
         notes=(
             "Difference of the final ROC-AUC with its 95 % t interval over trials, then the 95 % interval of the "
             f"paired bootstrap over test {unit} and its p value, adjusted (Holm) for all comparisons of the "
-            "average, or for all by marketplace.",
+            "average, or of the same marketplace.",
         ),
     )
 

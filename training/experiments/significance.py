@@ -73,33 +73,33 @@ def against_best_rival(
 
 
 def all_pairs(group: MarketplaceGroup, drawn: Bootstrap) -> list[Comparison]:
-    """Every two methods, first on average, adjusted for these, then by marketplace, adjusted for those."""
+    """Every two methods on average, then by marketplace; adjusted for all comparisons of the same."""
     methods = group.methods
     pairs = [(one, other) for place, one in enumerate(methods) for other in methods[place + 1 :]]
-    averages = [found for one, other in pairs for found in _compared(one, other, drawn, AVERAGE)]
-    if len(group.marketplaces) == 1:
-        return adjusted(averages)
-    each = [
-        found
-        for one, other in pairs
-        for name in group.marketplaces
-        for found in _compared(one, other, drawn, name)
+    columns = (AVERAGE, *group.marketplaces) if len(group.marketplaces) > 1 else (AVERAGE,)
+    return [
+        comparison
+        for of in columns
+        for comparison in adjusted([found for one, other in pairs for found in _compared(one, other, drawn, of)])
     ]
-    return [*adjusted(averages), *adjusted(each)]
 
 
 def against_references(group: MarketplaceGroup, drawn: Bootstrap) -> dict[tuple[str, str, str], Comparison]:
-    """By label, rival and what it is of: every method less the untrained cosine, by marketplace and on average,
-    and less Single Marketplace on average; adjusted for all of these. Those that results do not have are missing.
+    """Every method less the untrained cosine, by marketplace and on average, and less Single Marketplace.
+
+    By label, rival and what it is of; adjusted for all methods against the same rival on the same. Those that the
+    results do not have are missing.
     """
-    compared = []
-    for method in group.methods:
-        for of in (*group.marketplaces, AVERAGE):
-            compared += _over_untrained(method, drawn, of)
-        single = group.single_marketplace
-        if single is not None and single.label != method.label:
-            compared += _compared(method, single, drawn, AVERAGE)
-    return {(found.label, found.rival, found.of): found for found in adjusted(compared)}
+    columns = [
+        [found for method in group.methods for found in _over_untrained(method, drawn, of)]
+        for of in (*group.marketplaces, AVERAGE)
+    ]
+    single = group.single_marketplace
+    if single is not None:
+        others = [method for method in group.methods if method.label != single.label]
+        columns.append([found for method in others for found in _compared(method, single, drawn, AVERAGE)])
+    compared = [found for column in columns for found in adjusted(column)]
+    return {(found.label, found.rival, found.of): found for found in compared}
 
 
 def two_sided(differences: np.ndarray) -> float:
