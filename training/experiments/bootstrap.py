@@ -104,25 +104,28 @@ def replicate_areas(
 
 def _block(runs: Sequence[_Run], marketplace: str, trial: Trial, replicates: int, found: Bootstrap) -> None:
     labels = _common_labels(runs, marketplace)
-    relevant = labels == 1
     queries = next((q for one in runs if (q := one.scores[marketplace].queries) is not None), None)
     found.drawn.add("rows" if queries is None else "queries")
-    counts = list(_draws(relevant, queries, f"{marketplace} {trial.seed} {trial.fold}", replicates))
-    of_cosine = _untrained(runs, marketplace)
-
-    def areas(scores: np.ndarray) -> np.ndarray:
-        parts = [
-            replicate_areas(scores[relevant], scores[~relevant], drawn[:, relevant], drawn[:, ~relevant])
-            for drawn in counts
-        ]
-        return np.concatenate(parts)
-
-    untrained = {auc: areas(cosine) for auc, cosine in of_cosine.items()}
-    for one in runs:
+    cosines = _untrained(runs, marketplace)
+    scores = [*(one.scores[marketplace].logits for one in runs), *cosines.values()]
+    draws = _draws(labels == 1, queries, f"{marketplace} {trial.seed} {trial.fold}", replicates)
+    areas = _areas(scores, labels == 1, draws)
+    untrained = dict(zip(cosines, areas[len(runs) :], strict=True))
+    for one, area in zip(runs, areas, strict=False):
         key, auc = one.run.key, one.run.result.zero_shot.get(marketplace)
-        found.final[one.label].setdefault(key, {})[marketplace] = areas(one.scores[marketplace].logits)
+        found.final[one.label].setdefault(key, {})[marketplace] = area
         if auc in untrained:
             found.untrained[one.label].setdefault(key, {})[marketplace] = untrained[auc]
+
+
+def _areas(scores: Sequence[np.ndarray], relevant: np.ndarray, draws: Iterator[np.ndarray]) -> list[np.ndarray]:
+    """(replicates) ROC-AUC of each of the scores on the same draws."""
+    parts: list[list[np.ndarray]] = [[] for _ in scores]
+    for drawn in draws:
+        positive, negative = drawn[:, relevant], drawn[:, ~relevant]
+        for own, values in zip(parts, scores, strict=True):
+            own.append(replicate_areas(values[relevant], values[~relevant], positive, negative))
+    return [np.concatenate(own) for own in parts]
 
 
 def _common_labels(runs: Sequence[_Run], marketplace: str) -> np.ndarray:
