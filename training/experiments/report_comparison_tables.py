@@ -156,9 +156,13 @@ def _against_rival(found: Comparison | None, titles: Mapping[str, str]) -> Cell:
         return Cell(NONE, {"rival": None})
     text = (
         f"{signed(found.difference)} [{signed(found.low)}, {signed(found.high)}], "
-        f"p = {found.adjusted_p_value:.3f}{' *' if found.is_significant else ''} ({titles[found.rival]})"
+        f"p {_p_value(found)}{' *' if found.is_significant else ''} ({titles[found.rival]})"
     )
     return Cell(text, {"rival": found.rival, **comparison_values(found)})
+
+
+def _p_value(found: Comparison) -> str:
+    return "< 0.001" if found.adjusted_p_value < 0.0005 else f"= {found.adjusted_p_value:.3f}"
 
 
 def _bootstrap_cell(column: str, found: Comparison | None) -> Cell:
@@ -191,6 +195,6 @@ def _pair(found: Comparison, titles: Mapping[str, str]) -> Row:
         text_cell("of", found.of),
         Cell(interval_cell("", found.over_trials).text, values),
         Cell(f"[{signed(found.low)}, {signed(found.high)}]"),
-        Cell(f"{found.adjusted_p_value:.3f}{mark}"),
+        Cell(f"p {_p_value(found)}{mark}"),
         Cell(str(found.over_trials.n), {"n": found.over_trials.n}),
     )

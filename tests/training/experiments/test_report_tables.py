@@ -156,3 +156,10 @@ def test_one_trial_has_no_deviation_and_no_interval(tmp_path: Path) -> None:
     write_two_methods(tmp_path, seeds=(0,))
     rows = rows_of(tables_of(tmp_path), "Table 2: us, es, one sequence")
     assert rows["HAT"][:4] == ["0.8100", "0.6900", "0.7500", "-0.0100"]
+
+
+def test_a_p_value_is_never_shown_as_zero(tmp_path: Path) -> None:
+    for label, auc in (("hat", 0.9), ("ctr", 0.6)):
+        write_run(tmp_path, made_up_result(label, US_ES, [{"us": 0.5, "es": 0.5}, {"us": auc, "es": auc}]))
+    tables = [table for group in read_runs(tmp_path).groups for table in group_tables(group, 10_000).shown]
+    assert "p < 0.001 *" in "\n".join(table.markdown() for table in tables)
