@@ -111,7 +111,7 @@ def _block(runs: Sequence[_Run], marketplace: str, trial: Trial, replicates: int
     draws = _draws(labels == 1, queries, f"{marketplace} {trial.seed} {trial.fold}", replicates)
     areas = _areas(scores, labels == 1, draws)
     untrained = dict(zip(cosines, areas[len(runs) :], strict=True))
-    for one, area in zip(runs, areas, strict=False):
+    for one, area in zip(runs, areas[: len(runs)], strict=True):
         key, auc = one.run.key, one.run.result.zero_shot.get(marketplace)
         found.final[one.label].setdefault(key, {})[marketplace] = area
         if auc in untrained:
@@ -153,15 +153,15 @@ def _draws(relevant: np.ndarray, queries: np.ndarray | None, name: str, replicat
     """(some replicates, rows) how often each row was drawn, as many replicates at a time as fit in memory."""
     generator = np.random.default_rng(zlib.crc32(name.encode()))
     at_a_time = max(1, _CHUNK_BYTES // (8 * len(relevant)))
+    query = None if queries is None else np.unique(queries, return_inverse=True)[1]
     left = replicates
     while left:
         number = min(at_a_time, left)
-        if queries is None:
+        if query is None:
             counts = np.zeros((number, len(relevant)), dtype=np.int64)
             counts[:, relevant] = _counts(generator, number, int(relevant.sum()))
             counts[:, ~relevant] = _counts(generator, number, int((~relevant).sum()))
         else:
-            _, query = np.unique(queries, return_inverse=True)
             counts = _counts(generator, number, int(query.max()) + 1)[:, query]
             # A draw of few queries may have one class alone, and no ROC-AUC: another one takes its place.
             counts = counts[counts[:, relevant].any(1) & counts[:, ~relevant].any(1)]

@@ -81,23 +81,18 @@ def reference_rows_table(
     """
     single = "" if group.single_marketplace is None else group.single_marketplace.label
     places = [*((UNTRAINED, name) for name in (*group.marketplaces, AVERAGE)), (single, AVERAGE)]
+
+    def differences(label: str) -> list[Cell]:
+        return [
+            _bootstrap_cell(f"{of}_over_{rival or SINGLE_MARKETPLACE}", comparisons.get((label, rival, of)))
+            for rival, of in places
+        ]
+
     return ReportTable(
         name=f"references_rows.{group.name}",
         title=f"Against the references over test {unit}: {', '.join(group.marketplaces)}",
         columns=("method", *group.marketplaces, "average", "average over Single Marketplace", "n"),
-        rows=tuple(
-            (
-                title_cell(method),
-                *(
-                    _bootstrap_cell(
-                        f"{of}_over_{rival or SINGLE_MARKETPLACE}", comparisons.get((method.label, rival, of))
-                    )
-                    for rival, of in places
-                ),
-                n_cell(method),
-            )
-            for method in group.methods
-        ),
+        rows=tuple((title_cell(method), *differences(method.label), n_cell(method)) for method in group.methods),
         notes=(_REFERENCE_ROWS.format(unit=unit), *incomplete_note(group)),
     )
 
