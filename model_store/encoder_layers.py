@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from model_store.pair_batch import TextBatch
+from model_store.token_packing import TokenPacking
 
 
 class EncoderLayers(nn.Module):
@@ -49,19 +50,22 @@ class EncoderLayers(nn.Module):
         hidden: Tensor,
         bias: Tensor | None,
         after_attention: Callable[[Tensor], Tensor] | None = None,
+        packing: TokenPacking | None = None,
     ) -> tuple[Tensor, Tensor]:
         """Attention and feed-forward of layer `number`.
 
         Args:
+            hidden: (texts, tokens, hidden), or packed.
             after_attention: what the attention's output goes through before its residual and LayerNorm.
+            packing: how `hidden` is packed; None where it is not.
 
         Returns:
             The feed-forward output before its residual, and the attention sub-layer's output, which is
-            that residual; both (texts, tokens, hidden).
+            that residual; both of the shape of `hidden`.
         """
         layer = self.encoder.encoder.layer[number]
         attention = layer.attention.output
-        context = attention.dropout(attention.dense(self._attention(layer.attention, hidden, bias)))
+        context = attention.dropout(attention.dense(self._attention(layer.attention, hidden, bias, packing)))
         attended = attention.LayerNorm((after_attention(context) if after_attention else context) + hidden)
         output = layer.output.dense(layer.intermediate(attended))
         return layer.output.dropout(output), attended
@@ -71,15 +75,21 @@ class EncoderLayers(nn.Module):
         normalised: Tensor = self.encoder.encoder.layer[number].output.LayerNorm(hidden)
         return normalised
 
-    def _attention(self, attention: nn.Module, hidden: Tensor, bias: Tensor | None) -> Tensor:
+    def _attention(
+        self, attention: nn.Module, hidden: Tensor, bias: Tensor | None, packing: TokenPacking | None
+    ) -> Tensor:
         projections = attention.self
-        query, key, value = (
-            linear(hidden).unflatten(-1, (self.heads, -1)).transpose(1, 2)  # type: ignore[operator]
+        projected = [
+            linear(hidden)  # type: ignore[operator]
             for linear in (projections.query, projections.key, projections.value)  # type: ignore[union-attr]
-        )
+        ]
+        if packing:
+            projected = [packing.unpack(one) for one in projected]
+        query, key, value = (one.unflatten(-1, (self.heads, -1)).transpose(1, 2) for one in projected)
         dropout = float(projections.dropout.p) if self.training else 0.0  # type: ignore[arg-type, union-attr]
         attend = written_out_attention if _backward_is_slow(query) else nn.functional.scaled_dot_product_attention
-        return attend(query, key, value, bias, dropout).transpose(1, 2).flatten(2)
+        context = attend(query, key, value, bias, dropout).transpose(1, 2).flatten(2)
+        return packing.pack(context) if packing else context
 
 
 def _backward_is_slow(query: Tensor) -> bool:

@@ -17,6 +17,7 @@ from model_store.pair_batch import LayerStates, TextBatch
 from model_store.pair_encoding import PairEncoding
 from model_store.pair_network import AttentionMaps, PairNetwork, Route
 from model_store.relevance_head import RelevanceHeads
+from model_store.token_packing import TokenPacking
 
 
 class RelevanceNetwork(PairNetwork):
@@ -153,8 +154,12 @@ class RelevanceNetwork(PairNetwork):
         states = texts.states
         if states is None:
             return super().encode_texts(texts, route, maps, layers)
-        hidden = self._closed(states, route, texts.mask, maps)
-        return self.run_layers(hidden, texts.mask, texts.padded, route, maps, first=states.layer + 1, last=layers)
+        packing = TokenPacking.of(texts.mask, texts.padded)
+        if packing:
+            states = LayerStates(states.layer, packing.pack(states.feed_forward), packing.pack(states.attended))
+        hidden = self._closed(states, route, texts.mask, maps, packing)
+        last = self.depth if layers is None else layers
+        return self._run(hidden, texts.mask, texts.padded, route, maps, range(states.layer + 1, last), packing)
 
     def frozen_states(self, texts: TextBatch) -> LayerStates:
         """What no training of adapters changes: the texts just before the lowest adapters that are not idle."""
@@ -174,42 +179,58 @@ class RelevanceNetwork(PairNetwork):
         last: int | None = None,
     ) -> Tensor:
         """As in `PairNetwork`."""
-        bias = attention_bias(mask, padded)
-        for number in range(first, self.encoder.depth if last is None else last):
-            states = LayerStates(number, *self.encoder.sublayers(number, hidden, bias))
-            hidden = self._closed(states, route, mask, maps)
-        return hidden
+        packing = TokenPacking.of(mask, padded)
+        if packing:
+            hidden = packing.pack(hidden)
+        layers = range(first, self.depth if last is None else last)
+        return self._run(hidden, mask, padded, route, maps, layers, packing)
 
-    def _closed(self, states: LayerStates, route: Route, mask: Tensor, maps: AttentionMaps | None) -> Tensor:
-        adapted = self._adapt(states.layer, states.feed_forward, states.attended, route, mask, maps)
-        return self.encoder.normalise(states.layer, adapted + states.attended)
-
-    def _adapt(
+    def _run(
         self,
-        number: int,
-        feed_forward: Tensor,
-        attended: Tensor,
+        hidden: Tensor,
+        mask: Tensor,
+        padded: bool,
+        route: Route,
+        maps: AttentionMaps | None,
+        layers: range,
+        packing: TokenPacking | None,
+    ) -> Tensor:
+        bias = attention_bias(mask, padded)
+        for number in layers:
+            states = LayerStates(number, *self.encoder.sublayers(number, hidden, bias, packing=packing))
+            hidden = self._closed(states, route, mask, maps, packing)
+        return packing.unpack(hidden) if packing else hidden
+
+    def _closed(
+        self,
+        states: LayerStates,
         route: Route,
         mask: Tensor,
         maps: AttentionMaps | None,
+        packing: TokenPacking | None,
     ) -> Tensor:
+        adapted, log_attention = self._adapt(states.layer, states.feed_forward, states.attended, route)
+        if maps is not None and log_attention is not None:
+            maps.append(packing.unpack(log_attention) if packing else log_attention, mask)
+        return self.encoder.normalise(states.layer, adapted + states.attended)
+
+    def _adapt(
+        self, number: int, feed_forward: Tensor, attended: Tensor, route: Route
+    ) -> tuple[Tensor, Tensor | None]:
+        """What adapters and fusion make of it, and the logarithm of their attention where any are active."""
         if not route.adapters or number < self.idle_layers:
-            return feed_forward
+            return feed_forward, None
         query = self.encoder.normalise(number, feed_forward + attended)
         adapters = self.adapters[number]
         assert isinstance(adapters, nn.ModuleDict)
         if route.fusion is None:
             output: Tensor = adapters[route.adapters[0]](query)
-            if maps is not None:  # one adapter alone has all the attention
-                maps.append(output.new_zeros(*mask.shape, 1), mask)
-            return output + feed_forward
+            # one adapter alone has all the attention
+            return output + feed_forward, output.new_zeros(*query.shape[:-1], 1)
         stacked = StackedAdapters.of([adapters[name] for name in route.adapters])  # type: ignore[misc]
         fusions = self.fusions[number]
         assert isinstance(fusions, nn.ModuleDict)
-        mixed, log_attention = fusions[route.fusion](query, feed_forward, stacked)
-        if maps is not None:
-            maps.append(log_attention, mask)
-        return mixed  # type: ignore[no-any-return]
+        return fusions[route.fusion](query, feed_forward, stacked)  # type: ignore[no-any-return]
 
 
 def parameter_count(parameters: Sequence[nn.Parameter]) -> int:

@@ -27,7 +27,7 @@ class Route:
 class AttentionMaps:
     """Fusion attention of a forward pass: one entry per layer and text batch."""
 
-    log_attention: list[Tensor] = field(default_factory=list)  # each (texts, tokens, T)
+    log_attention: list[Tensor] = field(default_factory=list)  # each (texts, tokens, T), anything at padding
     masks: list[Tensor] = field(default_factory=list)  # each (texts, tokens) bool, False at padding
 
     def append(self, log_attention: Tensor, mask: Tensor) -> None:
