@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
@@ -154,12 +155,11 @@ class RelevanceNetwork(PairNetwork):
         states = texts.states
         if states is None:
             return super().encode_texts(texts, route, maps, layers)
-        packing = TokenPacking.of(texts.mask, texts.padded)
-        if packing:
-            states = LayerStates(states.layer, packing.pack(states.feed_forward), packing.pack(states.attended))
-        hidden = self._closed(states, route, texts.mask, maps, packing)
+        layout = _Layout.of(texts.mask, texts.padded)
+        feed_forward, attended = layout.packed(states.feed_forward), layout.packed(states.attended)
+        hidden = self._closed(LayerStates(states.layer, feed_forward, attended), layout, route, maps)
         last = self.depth if layers is None else layers
-        return self._run(hidden, texts.mask, texts.padded, route, maps, range(states.layer + 1, last), packing)
+        return self._run(hidden, layout, route, maps, range(states.layer + 1, last))
 
     def frozen_states(self, texts: TextBatch) -> LayerStates:
         """What no training of adapters changes: the texts just before the lowest adapters that are not idle."""
@@ -179,39 +179,22 @@ class RelevanceNetwork(PairNetwork):
         last: int | None = None,
     ) -> Tensor:
         """As in `PairNetwork`."""
-        packing = TokenPacking.of(mask, padded)
-        if packing:
-            hidden = packing.pack(hidden)
+        layout = _Layout.of(mask, padded)
         layers = range(first, self.depth if last is None else last)
-        return self._run(hidden, mask, padded, route, maps, layers, packing)
+        return self._run(layout.packed(hidden), layout, route, maps, layers)
 
     def _run(
-        self,
-        hidden: Tensor,
-        mask: Tensor,
-        padded: bool,
-        route: Route,
-        maps: AttentionMaps | None,
-        layers: range,
-        packing: TokenPacking | None,
+        self, hidden: Tensor, layout: _Layout, route: Route, maps: AttentionMaps | None, layers: range
     ) -> Tensor:
-        bias = attention_bias(mask, padded)
         for number in layers:
-            states = LayerStates(number, *self.encoder.sublayers(number, hidden, bias, packing=packing))
-            hidden = self._closed(states, route, mask, maps, packing)
-        return packing.unpack(hidden) if packing else hidden
+            sublayers = self.encoder.sublayers(number, hidden, layout.bias, packing=layout.packing)
+            hidden = self._closed(LayerStates(number, *sublayers), layout, route, maps)
+        return layout.unpacked(hidden)
 
-    def _closed(
-        self,
-        states: LayerStates,
-        route: Route,
-        mask: Tensor,
-        maps: AttentionMaps | None,
-        packing: TokenPacking | None,
-    ) -> Tensor:
+    def _closed(self, states: LayerStates, layout: _Layout, route: Route, maps: AttentionMaps | None) -> Tensor:
         adapted, log_attention = self._adapt(states.layer, states.feed_forward, states.attended, route)
         if maps is not None and log_attention is not None:
-            maps.append(packing.unpack(log_attention) if packing else log_attention, mask)
+            maps.append(layout.unpacked(log_attention), layout.mask)
         return self.encoder.normalise(states.layer, adapted + states.attended)
 
     def _adapt(
@@ -231,6 +214,25 @@ class RelevanceNetwork(PairNetwork):
         fusions = self.fusions[number]
         assert isinstance(fusions, nn.ModuleDict)
         return fusions[route.fusion](query, feed_forward, stacked)  # type: ignore[no-any-return]
+
+
+@dataclass(frozen=True, slots=True)
+class _Layout:
+    """Where a batch's tokens are: with the padding, or packed."""
+
+    mask: Tensor  # (texts, tokens) bool, False at padding
+    bias: Tensor | None
+    packing: TokenPacking | None
+
+    @classmethod
+    def of(cls, mask: Tensor, padded: bool) -> _Layout:
+        return cls(mask, attention_bias(mask, padded), TokenPacking.of(mask, padded))
+
+    def packed(self, padded: Tensor) -> Tensor:
+        return self.packing.pack(padded) if self.packing else padded
+
+    def unpacked(self, packed: Tensor) -> Tensor:
+        return self.packing.unpack(packed) if self.packing else packed
 
 
 def parameter_count(parameters: Sequence[nn.Parameter]) -> int:

@@ -66,6 +66,9 @@ def test_logits_attention_and_gradients_are_those_of_padded_texts(
     )
     tokenizer = tokenizer_of(tiny_encoder_folder, network.pair_encoding)
     batch = tokenizer.batch(tokenizer.tokenize(PAIRS), range(4), [0] * 4)
+    texts = batch.joint or batch.products
+    assert texts is not None
+    assert TokenPacking.of(texts.mask, texts.padded)
     if from_states:
         batch = _with_states(network, batch)
 
