@@ -18,6 +18,9 @@ from tests.model_store.networks import random_network, tokenizer_of
 pytestmark = [
     pytest.mark.gpu,
     pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU"),
+    # torch.compile's own, about the code that it makes
+    pytest.mark.filterwarnings(r"ignore:\s*Online softmax is disabled:UserWarning"),
+    pytest.mark.filterwarnings("ignore:.*torch.jit.script:DeprecationWarning"),
 ]
 ROUTE = Route(("m0", "m1", "m2"), "step")
 PAIRS = [
@@ -33,12 +36,18 @@ def test_replays_compute_what_the_layers_do(tiny_encoder_folder: Path, interacti
     tokenizer = tokenizer_of(tiny_encoder_folder, network.pair_encoding)
     tokenized = tokenizer.tokenize(PAIRS)
     heads = [0] * len(PAIRS)
+    exact = FoldedNetwork(network, ROUTE, torch.float32)
     plain = FoldedNetwork(network, ROUTE, torch.bfloat16)
     graphed = GraphedNetwork(network, ROUTE)
-    expected = score_tokenized(plain, tokenizer, tokenized, ROUTE, heads, token_budget=budget)
+    expected, rounded = (
+        score_tokenized(one, tokenizer, tokenized, ROUTE, heads, token_budget=budget) for one in (exact, plain)
+    )
+    # both round to bf16, in different places where layers are compiled: no pair need round alike, all together do
+    rounding = np.abs(rounded - expected)
     for _ in range(2):
         found = score_tokenized(graphed, tokenizer, tokenized, ROUTE, heads, token_budget=budget)
-        np.testing.assert_allclose(found, expected, atol=0.05 * expected.std())
+        assert np.abs(found - expected).mean() < 2 * rounding.mean()
+        np.testing.assert_allclose(found, expected, atol=4 * rounding.max())
 
 
 def test_the_number_of_graphs_is_bounded(tiny_encoder_folder: Path) -> None:
