@@ -76,7 +76,11 @@ class ContinualLearner:
         self._add_adapter(marketplace, previous)
         if not (is_finished(folder / "adapter") and (is_finished(folder / "fusion") or not previous)):
             names = list(translated)
-            sets = frozen_rows(self.environment, marketplace, train, validation, *translated.values())
+            stages = (self.environment.configuration.adapter_stage, self.environment.configuration.fusion_stage)
+            dropout = any(stage.dropout for stage in stages)
+            sets = frozen_rows(
+                self.environment, marketplace, train, validation, *translated.values(), dropout=dropout
+            )
             train, validation, translated = sets[0], sets[1], dict(zip(names, sets[2:], strict=True))
         head = self._add_head(marketplace, previous, train)
         self.marketplaces.append(marketplace)

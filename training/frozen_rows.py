@@ -11,11 +11,14 @@ from training.labelled_tokens import LabelledTokens
 
 
 def frozen_rows(
-    environment: TrainingEnvironment[RelevanceNetwork], step: str, *rows: LabelledTokens
+    environment: TrainingEnvironment[RelevanceNetwork], step: str, *rows: LabelledTokens, dropout: bool
 ) -> list[LabelledTokens]:
     """The same rows, their states computed once where that is possible (see `frozen_states`).
 
     They hold as long as nothing below the adapters is trained: for one step.
+
+    Args:
+        dropout: whether a stage that reads them lets the encoder's dropout act.
     """
-    states = frozen_states(environment, step, *(data.tokenized for data in rows))
+    states = frozen_states(environment, step, *(data.tokenized for data in rows), dropout=dropout)
     return [replace(data, states=one) for data, one in zip(rows, states, strict=True)]

@@ -67,7 +67,7 @@ class FrozenStates:
 
 
 def frozen_states(
-    environment: TrainingEnvironment[RelevanceNetwork], name: str, *rows: TokenizedPairs
+    environment: TrainingEnvironment[RelevanceNetwork], name: str, *rows: TokenizedPairs, dropout: bool
 ) -> list[FrozenStates | None]:
     """States of each of the given sets of rows, or None for all where they cannot be used.
 
@@ -76,10 +76,10 @@ def frozen_states(
 
     Args:
         name: of the step, for its progress.
+        dropout: whether the encoder's dropout acts.
     """
     network, configuration = environment.network, environment.configuration
     boundary = network.depth - network.pair_encoding.joint_layers
-    dropout = configuration.adapter_stage.dropout or configuration.fusion_stage.dropout
     if network.pair_encoding.kind == "cross" or network.idle_layers >= boundary or dropout:
         return [None for _ in rows]
     texts = sum(len(one.queries) + len(one.products) for one in rows)

@@ -48,7 +48,7 @@ def test_the_frozen_layers_once_give_the_scores_of_every_time(
     rows = rows_of(environment)
     expected = [labelled_logits(environment, rows, route, 0) for route in ROUTES]
     environment.network.skip_idle_layers()
-    [kept] = frozen_rows(environment, "es", rows)
+    [kept] = frozen_rows(environment, "es", rows, dropout=False)
     has_states = interaction == "two_tower" or layers is None
     assert (kept.states is not None) == has_states
     for route, logits in zip(ROUTES, expected, strict=True):
@@ -57,18 +57,14 @@ def test_the_frozen_layers_once_give_the_scores_of_every_time(
 
 
 @pytest.mark.parametrize(
-    "changes",
-    [
-        {"pair_encoding": {"interaction": "cross"}},
-        {"frozen_states_megabytes": 0},
-        {"adapter_stage": {"dropout": True}},
-    ],
+    ("changes", "dropout"),
+    [({"pair_encoding": {"interaction": "cross"}}, False), ({"frozen_states_megabytes": 0}, False), ({}, True)],
 )
 def test_where_they_cannot_be_kept_they_are_computed_every_time(
-    tiny_encoder_folder: Path, changes: dict[str, object]
+    tiny_encoder_folder: Path, changes: dict[str, object], dropout: bool
 ) -> None:
     environment = environment_with_adapters(tiny_encoder_folder, **changes)
-    [kept] = frozen_rows(environment, "es", rows_of(environment))
+    [kept] = frozen_rows(environment, "es", rows_of(environment), dropout=dropout)
     assert kept.states is None
 
 

@@ -163,8 +163,9 @@ def _run(
 
 
 def decisive_configuration(method: str, configuration: Mapping[str, object]) -> dict[str, object]:
-    """A configuration without the sections that are named after other methods, which alone read them."""
-    return {key: value for key, value in configuration.items() if key == method or key not in METHODS}
+    """A configuration without what the method does not read: other methods' own sections among it."""
+    unread = (METHODS.keys() - {method}) | METHODS[method].unread_settings
+    return {key: value for key, value in configuration.items() if key not in unread}
 
 
 def first_difference(mine: object, others: object, place: str = "") -> str | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator
 
-from training.experiments.planned_run import first_difference
+from training.experiments.planned_run import decisive_configuration, first_difference
 from training.experiments.report_runs import ReportRuns
 from training.experiments.run_result import RunResult
 
@@ -87,7 +87,9 @@ def _single_trials(runs: ReportRuns) -> Iterator[str]:
 
 
 def _but_seed(result: RunResult) -> dict[str, object]:
-    return {key: value for key, value in result.configuration.items() if key != "seed"}
+    """What decided the result, but the seed."""
+    decisive = decisive_configuration(result.method, result.configuration)
+    return {key: value for key, value in decisive.items() if key != "seed"}
 
 
 def _told(values: Iterable[str]) -> str:

@@ -12,7 +12,7 @@ from training.environment import TrainingEnvironment, seed_stage
 from training.finetuning_stage import add_calibrated_head
 from training.finished_stage import finished_stage, is_finished
 from training.frozen_rows import frozen_rows
-from training.methods.base import MarketplaceRows, Method, MethodContext, ServedVersion
+from training.methods.base import FUSION_SETTINGS, MarketplaceRows, Method, MethodContext, ServedVersion
 
 
 class Adapter(Method):
@@ -21,6 +21,7 @@ class Adapter(Method):
     name = "adapter"
     title = "Adapter"
     is_continual = False
+    unread_settings = FUSION_SETTINGS | {"adapter_start", "finetuning_stage"}
 
     def __init__(self, context: MethodContext) -> None:
         super().__init__(context)
@@ -65,7 +66,9 @@ def train_adapter(environment: TrainingEnvironment, rows: MarketplaceRows, conte
     train, validation = rows.train, rows.validation
     folder = context.folder / "adapters" / name
     if not is_finished(folder):
-        train, validation = frozen_rows(environment, name, train, validation)
+        train, validation = frozen_rows(
+            environment, name, train, validation, dropout=configuration.adapter_stage.dropout
+        )
     add_calibrated_head(environment, name, train)
     seed = seed_stage(configuration.seed, name, "adapter")
     stage = AdapterStage(environment, name, name, train, validation, seed)

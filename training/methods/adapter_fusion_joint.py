@@ -88,6 +88,9 @@ class AdapterFusionJoint(Method):
     title = "Adapter Fusion (joint)"
     is_joint = True
     is_continual = False
+    unread_settings = frozenset(
+        {"adapter_start", "fusion_start", "distillation", "translated_share", "finetuning_stage"}
+    )
 
     def __init__(self, context: MethodContext) -> None:
         super().__init__(context)
@@ -151,7 +154,7 @@ class AdapterFusionJoint(Method):
 
 def _frozen(environment: TrainingEnvironment, rows: Mapping[str, MarketplaceRows]) -> dict[str, MarketplaceRows]:
     parts = [part for one in rows.values() for part in (one.train, one.validation)]
-    sets = frozen_rows(environment, "all", *parts)
+    sets = frozen_rows(environment, "all", *parts, dropout=environment.configuration.fusion_stage.dropout)
     trains, validations = sets[::2], sets[1::2]
     return {
         name: replace(one, train=train, validation=validation)

@@ -21,6 +21,7 @@ class AttentionDistillation(Method):
 
     name = "attention_distillation"
     title = "Attention Distillation"
+    unread_settings = frozenset({"finetuning_stage"})
 
     def __init__(self, context: MethodContext) -> None:
         super().__init__(replace(context, configuration=self.configured(context.configuration)))

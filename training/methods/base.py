@@ -84,6 +84,14 @@ class ServedVersion:
     heads: Mapping[str, str]
 
 
+FUSION_SETTINGS = frozenset(
+    {"fusion_stage", "fusion_start", "distillation", "value_regularisation", "translated_share"}
+)
+"""What only methods that train a fusion layer read."""
+ADAPTER_SETTINGS = frozenset({"adapter_stage", "adapter_start", "frozen_states_megabytes"})
+"""What only methods that train the model's own adapters read."""
+
+
 class Method(ABC):
     """A way of learning marketplaces.
 
@@ -102,6 +110,8 @@ class Method(ABC):
     is_joint: ClassVar[bool] = False
     is_continual: ClassVar[bool] = True
     """Whether one model learns on; False for references that train a model per marketplace, or on all data."""
+    unread_settings: ClassVar[frozenset[str]] = frozenset()
+    """Fields of the configuration that it never reads, so that they do not decide what a run of it gives."""
 
     def __init__(self, context: MethodContext) -> None:
         self.context = context

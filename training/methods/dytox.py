@@ -27,7 +27,7 @@ from training.finetuning_stage import (
     whole_model_parameters,
 )
 from training.finished_stage import finished_stage
-from training.methods.base import MarketplaceRows, Method, MethodContext
+from training.methods.base import ADAPTER_SETTINGS, FUSION_SETTINGS, MarketplaceRows, Method, MethodContext
 from training.task_attention import TaskTokenNetwork
 
 _ROWS = "rows"
@@ -113,6 +113,7 @@ class Dytox(Method):
 
     name = "dytox"
     title = "DyTox"
+    unread_settings = FUSION_SETTINGS | ADAPTER_SETTINGS | {"adapter", "fusion", "finetuning_stage"}
 
     def __init__(self, context: MethodContext) -> None:
         super().__init__(context)

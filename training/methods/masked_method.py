@@ -13,7 +13,7 @@ from training.adapter_stage import calibrate_cosine
 from training.environment import TrainingEnvironment, seed_stage
 from training.finished_stage import finished_stage
 from training.method_configuration import MaskedConfiguration
-from training.methods.base import MarketplaceRows, Method, MethodContext
+from training.methods.base import ADAPTER_SETTINGS, FUSION_SETTINGS, MarketplaceRows, Method, MethodContext
 from training.methods.masked_adapter import MaskedAdapter
 from training.methods.masked_stage import MaskedStage
 from training.methods.task_network import TaskNetwork
@@ -24,6 +24,8 @@ class MaskedMethod(Method):
 
     Every marketplace has a head of its own, as in the references.
     """
+
+    unread_settings = FUSION_SETTINGS | ADAPTER_SETTINGS | {"adapter", "fusion", "finetuning_stage"}
 
     def __init__(self, context: MethodContext) -> None:
         super().__init__(context)

@@ -18,7 +18,7 @@ from training.finetuning_stage import (
     whole_model_parameters,
 )
 from training.finished_stage import finished_stage
-from training.methods.base import MarketplaceRows, Method, MethodContext
+from training.methods.base import ADAPTER_SETTINGS, FUSION_SETTINGS, MarketplaceRows, Method, MethodContext
 
 
 class SequentialFinetuning(Method):
@@ -26,6 +26,7 @@ class SequentialFinetuning(Method):
 
     name = "sequential_finetuning"
     title = "Sequential Fine-tuning"
+    unread_settings = FUSION_SETTINGS | ADAPTER_SETTINGS
 
     def __init__(self, context: MethodContext) -> None:
         super().__init__(context)

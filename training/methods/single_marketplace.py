@@ -23,7 +23,7 @@ from training.finetuning_stage import (
     whole_model_parameters,
 )
 from training.finished_stage import finished_stage
-from training.methods.base import MarketplaceRows, Method, MethodContext
+from training.methods.base import ADAPTER_SETTINGS, FUSION_SETTINGS, MarketplaceRows, Method, MethodContext
 
 _WHOLE_VOCABULARY = "word_embeddings.w"  # `.weight`, or `.whole.weight` beside trainable rows
 
@@ -60,6 +60,7 @@ class SingleMarketplace(Method):
     name = "single_marketplace"
     title = "Single Marketplace"
     is_continual = False
+    unread_settings = FUSION_SETTINGS | ADAPTER_SETTINGS
 
     def __init__(self, context: MethodContext) -> None:
         super().__init__(context)

@@ -98,6 +98,9 @@ def test_what_other_methods_set_does_not_decide_a_run(tmp_path: Path) -> None:
     before, after = decisive({}), decisive({"hat": {"max_scale": 99.0}})
     assert before["adapter"] == after["adapter"]
     assert "hat.max_scale" in str(first_difference(after["hat"], before["hat"]))
+    faster = decisive({"adapter_stage": {"learning_rate": 0.5}})
+    assert before["hat"] == faster["hat"]
+    assert "adapter_stage." in str(first_difference(faster["adapter"], before["adapter"]))
 
 
 def test_the_first_difference_names_the_nested_field() -> None:

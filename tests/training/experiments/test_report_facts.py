@@ -56,7 +56,7 @@ def test_mixed_hardware_commits_and_settings_are_told(tmp_path: Path) -> None:
         seeds=(2,),
         hardware="a GPU",
         commit="4567def-dirty",
-        configuration={"seed": 2, "adapter": {"bottleneck": 8}},
+        configuration={"seed": 2, "base_encoder": "packaged:4", "finetuning_stage": {"epochs": 9}},
     )
     text = warnings_of(tmp_path)
     assert "Mixed hardware: times are not comparable between them (" in text
@@ -64,7 +64,8 @@ def test_mixed_hardware_commits_and_settings_are_told(tmp_path: Path) -> None:
     assert "a processor, 2 cores, 2 threads (4 runs)" in text
     assert "Mixed commits" in text
     assert "2 runs were made with code that differs from the commit named (-dirty)." in text
-    assert "Runs of hat differ in their configuration: adapter was None and is now {'bottleneck': 8}." in text
+    assert "Runs of single_marketplace differ in their configuration: finetuning_stage was" in text
+    assert "Runs of hat differ" not in text  # it reads no stage of fine-tuning
 
 
 def test_missing_runs_are_told(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ import pytest
 from model_store.errors import ConfigurationError
 from tests.training.learners import toy_pairs
 from tests.training.methods.toy import learn, logits_of, own_settings, toy_method, toy_rows
+from training.configuration import TrainingConfiguration
 from training.evaluation import roc_auc
 from training.labelled_tokens import LabelledTokens
 from training.loop import _Loop
@@ -48,6 +49,26 @@ def test_it_learns_with_every_interaction(
     assert roc_auc(labels, method.logits("us", pairs)) > floor
     assert method.trainable_parameters > 0
     assert method.total_parameters > 40_000
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_what_it_says_it_does_not_read_it_does_not_read(
+    name: str, tiny_encoder_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    method, read = toy_method(name, tiny_encoder_folder, tmp_path), set()
+    original = TrainingConfiguration.__getattribute__
+
+    def noted(configuration: TrainingConfiguration, field: str) -> object:
+        read.add(field)
+        return original(configuration, field)
+
+    monkeypatch.setattr(TrainingConfiguration, "__getattribute__", noted)
+    again = type(method)(method.context)
+    learn(again, BOTH)
+    logits_of(again, "us")
+    assert {"token_budget", "checkpoint_seconds"} <= read
+    assert method.unread_settings <= TrainingConfiguration.model_fields.keys()
+    assert not method.unread_settings & read
 
 
 @pytest.mark.parametrize("name", METHODS)
