@@ -136,6 +136,10 @@ def candidates(
 def experiment(
     plan: Annotated[str, typer.Argument(help="a plan that ships (table1, esci, ...) or a YAML file of your own")],
     output: Annotated[Path | None, typer.Option(help="var/experiments/PLAN by default")] = None,
+    seeds: Annotated[str | None, typer.Option(help="in place of the plan's, as 0,1")] = None,
+    folds: Annotated[
+        str | None, typer.Option(help="which folds of the cross-validation, as 0,1; the plan's by default")
+    ] = None,
     shard: Annotated[str | None, typer.Option(help="i/n: the i-th of n parts, for n machines")] = None,
     jobs: Annotated[int, typer.Option(min=1, help="runs at a time")] = 1,
     threads: Annotated[
@@ -143,21 +147,21 @@ def experiment(
     ] = None,
     rerun: Annotated[bool, typer.Option(help="do finished runs with another configuration again")] = False,
 ) -> None:
-    """Run every method, sequence and seed of a plan; what is finished is skipped."""
+    """Run every method, sequence, seed and fold of a plan; what is finished is skipped."""
     from training.commands.experiment import run_experiment
 
-    run_experiment(plan, output, shard, jobs, threads, rerun)
+    run_experiment(plan, output, seeds, folds, shard, jobs, threads, rerun)
 
 
 @app.command()
 def merge(
     output: Annotated[Path, typer.Argument(help="folder for all runs")],
-    folders: Annotated[list[Path], typer.Argument(help="output folders of the shards of one plan")],
+    folders: Annotated[list[Path], typer.Argument(help="output folders of the parts of one plan")],
 ) -> None:
-    """Bring the shards of a plan together."""
-    from training.commands.merge import merge_shards
+    """Bring the parts of a plan together: shards, or other seeds and folds of it."""
+    from training.commands.merge import merge_parts
 
-    merge_shards(output, folders)
+    merge_parts(output, folders)
 
 
 @app.command()

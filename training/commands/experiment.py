@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import re
+from collections.abc import Sequence
 from pathlib import Path
 
 from model_store.errors import ConfigurationError, InputError
@@ -14,13 +16,21 @@ from training.experiments.planned_run import planned_runs, shard_of
 from training.experiments.runner import PlanRunner
 
 OUTPUT = Path("var/experiments")
+_NUMBERS = re.compile(r"[0-9]{1,9}(,[0-9]{1,9})*")
 
 
 def run_experiment(
-    plan_name: str, output: Path | None, shard: str | None, jobs: int, threads: int | None, rerun: bool
+    plan_name: str,
+    output: Path | None = None,
+    seeds: str | None = None,
+    folds: str | None = None,
+    shard: str | None = None,
+    jobs: int = 1,
+    threads: int | None = None,
+    rerun: bool = False,
 ) -> None:
     """Check the whole plan, then run what is left of it."""
-    plan = load_plan(plan_name)
+    plan = load_plan(plan_name).with_trials(_numbers(seeds, "--seeds"), _numbers(folds, "--folds"))
     _check_data(plan)
     runs = planned_runs(plan)
     mine = shard_of(runs, shard)
@@ -34,6 +44,14 @@ def run_experiment(
         notes.print("interrupted; the same command goes on where it stopped")
         raise
     notes.print(f"{plan.name}: all {len(mine)} runs are finished")
+
+
+def _numbers(told: str | None, option: str) -> Sequence[int] | None:
+    if told is None:
+        return None
+    if not _NUMBERS.fullmatch(told):
+        raise ConfigurationError(f"{option} {told!r}: write numbers with commas, as 0,1")
+    return [int(number) for number in told.split(",")]
 
 
 def _check_data(plan: ExperimentPlan) -> None:

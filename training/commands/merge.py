@@ -1,4 +1,4 @@
-"""`training merge`: shards of one plan as one output folder."""
+"""`training merge`: parts of one plan as one output folder."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from training.commands.console import notes
 from training.experiments.merge import merge_outputs
 
 
-def merge_shards(output: Path, folders: Sequence[Path]) -> None:
+def merge_parts(output: Path, folders: Sequence[Path]) -> None:
     """Copy the finished runs of all folders into one."""
     new = merge_outputs(output, folders)
     notes.print(f"{new} runs copied into {output}")

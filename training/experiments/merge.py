@@ -1,4 +1,4 @@
-"""Shards of one plan, run on several machines, as one output folder."""
+"""Parts of one plan, run on several machines, as one output folder."""
 
 from __future__ import annotations
 
@@ -10,21 +10,24 @@ from pathlib import Path
 from model_store.atomic_files import temporary_folder
 from model_store.errors import ConfigurationError
 from training.experiments.output_folder import PLAN, RUNS, decisive_of
-from training.experiments.plan import load_plan
+from training.experiments.plan import ExperimentPlan, load_plan
 from training.experiments.planned_run import first_difference
 from training.experiments.run_result import RESULT, read_result
+
+_TRIALS = {"seeds", "run_folds"}
 
 
 def merge_outputs(output: Path, folders: Sequence[Path]) -> int:
     """Copy finished runs of the folders into `output`, and return how many were new there.
 
+    The folders may be shards, or have other seeds and folds of the plan, which then has those of all of them.
     Everything is checked before anything is copied.
 
     Raises:
         ConfigurationError: a folder is no output of the same plan, or two folders hold different results of
             one run; names both.
     """
-    _check_plans([*([output] if (output / PLAN).is_file() else []), *folders])
+    plan = _plan_of([*([output] if (output / PLAN).is_file() else []), *folders])
     chosen: dict[str, Path] = {run.name: run for run in _finished(output)}
     known = set(chosen)
     for folder in folders:
@@ -34,20 +37,27 @@ def merge_outputs(output: Path, folders: Sequence[Path]) -> int:
                 _check_same(other, run)
     for name in sorted(set(chosen) - known):
         _copy(chosen[name], output / RUNS)
-    shutil.copyfile(folders[0] / PLAN, output / PLAN)
+    plan.write(output / PLAN)
     return len(set(chosen) - known)
 
 
-def _check_plans(folders: Sequence[Path]) -> None:
-    first = None
-    for folder in folders:
-        if not (folder / PLAN).is_file():
-            raise ConfigurationError(f"{folder}: no {PLAN} there; name the output folders of one plan")
-        plan = load_plan(str(folder / PLAN))
-        first = first or plan
-        difference = first_difference(first.model_dump(mode="json"), plan.model_dump(mode="json"))
+def _plan_of(folders: Sequence[Path]) -> ExperimentPlan:
+    """The folders' one plan, with the seeds and folds of all of them."""
+    plans = [_plan_in(folder) for folder in folders]
+    first = plans[0].model_dump(mode="json", exclude=_TRIALS)
+    for folder, plan in zip(folders, plans, strict=True):
+        difference = first_difference(first, plan.model_dump(mode="json", exclude=_TRIALS))
         if difference:
             raise ConfigurationError(f"{folder / PLAN} is not the plan of {folders[0]}: {difference}")
+    seeds = sorted({seed for plan in plans for seed in plan.seeds})
+    folds = sorted({fold for plan in plans for fold in plan.fold_numbers if fold is not None})
+    return plans[0].with_trials(seeds, folds or None)
+
+
+def _plan_in(folder: Path) -> ExperimentPlan:
+    if not (folder / PLAN).is_file():
+        raise ConfigurationError(f"{folder}: no {PLAN} there; name the output folders of one plan")
+    return load_plan(str(folder / PLAN))
 
 
 def _finished(output: Path) -> list[Path]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 import yaml
@@ -58,6 +59,7 @@ class ExperimentPlan(BaseModel):
         seeds: of generated data, splits, weights and batches.
         folds: cross-validation by query: every query is in the test part of exactly one fold; without it one
             share of the queries is the test part.
+        run_folds: numbers of the folds to run, from 0; all by default.
         publish: labels whose runs end with a model version in the run's folder.
     """
 
@@ -70,6 +72,7 @@ class ExperimentPlan(BaseModel):
     sequences: tuple[tuple[str, ...], ...] = Field(min_length=1)
     seeds: tuple[int, ...] = Field(min_length=1)
     folds: int | None = Field(default=None, ge=2, le=20)
+    run_folds: tuple[int, ...] | None = Field(default=None, min_length=1)
     methods: tuple[PlannedMethod, ...] = Field(min_length=1)
     publish: tuple[str, ...] = ()
 
@@ -113,6 +116,35 @@ class ExperimentPlan(BaseModel):
                 raise ValueError(f"publish: {label!r} is no label of this plan ({', '.join(labels)})")
         return self
 
+    @model_validator(mode="after")
+    def _folds_to_run(self) -> ExperimentPlan:
+        if self.run_folds is None:
+            return self
+        if self.folds is None:
+            raise ValueError("run_folds: the plan has no folds")
+        _check_distinct(self.run_folds, "run_folds: fold")
+        for fold in self.run_folds:
+            if not 0 <= fold < self.folds:
+                raise ValueError(f"run_folds: no fold {fold}; there are 0 to {self.folds - 1}")
+        return self
+
+    @property
+    def fold_numbers(self) -> list[int | None]:
+        """Folds to run; without cross-validation one that has no number."""
+        if self.folds is None:
+            return [None]
+        return list(range(self.folds) if self.run_folds is None else self.run_folds)
+
+    def with_trials(self, seeds: Sequence[int] | None, run_folds: Sequence[int] | None) -> ExperimentPlan:
+        """The plan with other seeds, and other ones of its folds to run; None leaves them as they are.
+
+        Raises:
+            ConfigurationError: a seed or fold is there twice, or the plan has no such fold.
+        """
+        trials = {"seeds": seeds, "run_folds": run_folds}
+        changed = {field: value for field, value in trials.items() if value is not None}
+        return _validated({**self.model_dump(mode="json"), **changed}, self.name)
+
     @property
     def marketplaces(self) -> list[str]:
         """All marketplaces of all sequences, sorted."""
@@ -139,16 +171,20 @@ def load_plan(name_or_path: str) -> ExperimentPlan:
         raise ConfigurationError(f"{path.name}: no YAML ({error})") from error
     if not isinstance(content, dict):
         raise ConfigurationError(f"{path.name}: holds no fields")
-    try:
-        return ExperimentPlan.model_validate(content)
-    except ValidationError as error:
-        problems = [_told(problem["loc"], problem["msg"]) for problem in error.errors(include_url=False)]
-        raise ConfigurationError(f"{path.name}: {'; '.join(problems)}") from error
+    return _validated(content, path.name)
 
 
 def shipped_plans() -> list[str]:
     """Names of the plans that ship."""
     return sorted(path.stem for path in PLANS.glob("*.yaml"))
+
+
+def _validated(content: dict[str, object], name: str) -> ExperimentPlan:
+    try:
+        return ExperimentPlan.model_validate(content)
+    except ValidationError as error:
+        problems = [_told(problem["loc"], problem["msg"]) for problem in error.errors(include_url=False)]
+        raise ConfigurationError(f"{name}: {'; '.join(problems)}") from error
 
 
 def _told(place: tuple[int | str, ...], message: str) -> str:

@@ -59,7 +59,6 @@ def planned_runs(plan: ExperimentPlan) -> list[PlannedRun]:
             the label and the field.
         TranslationError: a language pair has no translator.
     """
-    folds: Sequence[int | None] = [None] if plan.folds is None else range(plan.folds)
     sequences = {method.label: sequences_of(plan, method) for method in plan.methods}
     configurations = {method.label: _configuration(plan, method) for method in plan.methods}
     for method in plan.methods:
@@ -67,7 +66,7 @@ def planned_runs(plan: ExperimentPlan) -> list[PlannedRun]:
     return [
         _run(plan, method, sequence, seed, fold, configurations[method.label])
         for seed in plan.seeds
-        for fold in folds
+        for fold in plan.fold_numbers
         for method in plan.methods
         for sequence in sequences[method.label]
     ]

@@ -101,11 +101,10 @@ def _check_one_plan(runs: Sequence[FinishedRun]) -> None:
 
 
 def _planned(plan: ExperimentPlan) -> list[str]:
-    folds = [-1] if plan.folds is None else range(plan.folds)
     return [
-        run_name(method.label, RunKey(sequence, Trial(seed, fold)))
+        run_name(method.label, RunKey(sequence, Trial(seed, -1 if fold is None else fold)))
         for seed in plan.seeds
-        for fold in folds
+        for fold in plan.fold_numbers
         for method in plan.methods
         for sequence in sequences_of(plan, method)
     ]

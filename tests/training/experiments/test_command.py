@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -32,7 +33,26 @@ def test_what_is_wrong_is_refused_before_anything_runs(
 ) -> None:
     plan = write_small_plan(tmp_path / "small.yaml", tiny_encoder_folder, **changes)
     with pytest.raises(RelevanceError) as refused:
-        run_experiment(str(plan), tmp_path / "output", None, 1, 1, rerun=False)
+        run_experiment(str(plan), tmp_path / "output")
+    assert named in str(refused.value)
+    assert not (tmp_path / "output").exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "named"),
+    [
+        ({"seeds": "0;1"}, "--seeds '0;1': write numbers with commas, as 0,1"),
+        ({"seeds": "-1"}, "--seeds '-1'"),
+        ({"folds": "0"}, "run_folds: the plan has no folds"),
+        ({"shard": "3/2"}, "--shard '3/2'"),
+    ],
+)
+def test_options_that_name_no_part_of_the_plan_are_refused(
+    tiny_encoder_folder: Path, tmp_path: Path, options: dict[str, Any], named: str
+) -> None:
+    plan = write_small_plan(tmp_path / "small.yaml", tiny_encoder_folder)
+    with pytest.raises(ConfigurationError) as refused:
+        run_experiment(str(plan), tmp_path / "output", **options)
     assert named in str(refused.value)
     assert not (tmp_path / "output").exists()
 

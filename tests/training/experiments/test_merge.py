@@ -10,7 +10,7 @@ from model_store.errors import ConfigurationError
 from tests.training.experiments.plans import small_plan
 from training.experiments.merge import merge_outputs
 from training.experiments.output_folder import OutputFolder
-from training.experiments.plan import ExperimentPlan
+from training.experiments.plan import ExperimentPlan, load_plan
 from training.experiments.planned_run import PlannedRun, planned_runs
 from training.experiments.run_result import FinalScores, RunResult, StepFacts, write_result
 
@@ -67,11 +67,22 @@ def test_two_results_of_one_run_are_refused_before_anything_is_copied(tmp_path: 
 
 
 def test_folders_of_different_plans_are_refused(tmp_path: Path) -> None:
-    plan, other = small_plan(tmp_path), small_plan(tmp_path, seeds=[0])
+    plan, other = small_plan(tmp_path), small_plan(tmp_path, data="catalogue:160")
     write_run(tmp_path / "a", plan, planned_runs(plan)[0])
     write_run(tmp_path / "b", other, planned_runs(other)[0])
-    with pytest.raises(ConfigurationError, match="seeds"):
+    with pytest.raises(ConfigurationError, match="data was 'catalogue:160' and is now 'catalogue:150'"):
         merge_outputs(tmp_path / "whole", [tmp_path / "a", tmp_path / "b"])
+
+
+def test_folders_with_other_seeds_and_folds_of_a_plan_are_merged(tmp_path: Path) -> None:
+    for name, seed, fold in (("a", 1, 2), ("b", 0, 0)):
+        plan = small_plan(tmp_path, seeds=[seed], folds=3, run_folds=[fold])
+        write_run(tmp_path / name, plan, planned_runs(plan)[0])
+
+    assert merge_outputs(tmp_path / "whole", [tmp_path / "a", tmp_path / "b"]) == 2
+
+    whole = load_plan(str(tmp_path / "whole" / "plan.yaml"))
+    assert (whole.seeds, whole.fold_numbers) == ((0, 1), [0, 2])
 
 
 def test_a_folder_without_a_plan_is_refused(tmp_path: Path) -> None:

@@ -32,6 +32,10 @@ def test_a_plan_is_read_from_its_file_and_written_back_the_same(tmp_path: Path) 
         ({"sequences": [[]]}, "sequences"),
         ({"sequences": [["us"], ["us"]]}, "sequence us is there twice"),
         ({"folds": 1}, "folds"),
+        ({"run_folds": [0]}, "run_folds: the plan has no folds"),
+        ({"folds": 3, "run_folds": [0, 3]}, "run_folds: no fold 3; there are 0 to 2"),
+        ({"folds": 3, "run_folds": [1, 1]}, "run_folds: fold 1 is there twice"),
+        ({"folds": 3, "run_folds": []}, "run_folds"),
         ({"name": "../out"}, "name"),
         ({"methods": ["adapter", "adapter"]}, "label adapter is there twice"),
         ({"methods": [{"method": "adapter", "lable": "x"}]}, "methods.0.lable"),
@@ -67,6 +71,26 @@ def test_every_shipped_plan_has_a_full_size() -> None:
     assert [f"{name}-full" for name in small] == [name for name in names if name.endswith("-full")]
     for name in names:
         assert load_plan(name).name == name
+
+
+def test_seeds_and_folds_to_run_take_the_place_of_the_plan_s(tmp_path: Path) -> None:
+    plan = ExperimentPlan.model_validate(small_content(tmp_path, folds=3, run_folds=[0]))
+    assert plan.fold_numbers == [0]
+
+    changed = plan.with_trials([4], [1, 2])
+
+    assert changed.seeds == (4,)
+    assert changed.fold_numbers == [1, 2]
+    assert plan.with_trials(None, None) == plan
+    assert changed.with_trials(plan.seeds, plan.run_folds) == plan
+
+
+def test_seeds_or_folds_that_are_wrong_are_refused(tmp_path: Path) -> None:
+    plan = ExperimentPlan.model_validate(small_content(tmp_path, folds=3))
+    with pytest.raises(ConfigurationError, match=r"small: seeds: .*seed 1 is there twice"):
+        plan.with_trials([1, 1], None)
+    with pytest.raises(ConfigurationError, match=r"small: .*run_folds: no fold 3"):
+        plan.with_trials(None, [3])
 
 
 def test_marketplaces_of_all_sequences(tmp_path: Path) -> None:

@@ -18,6 +18,12 @@ def test_every_method_sequence_seed_and_fold_is_one_run_with_a_name_of_its_own(t
     assert runs[0].name == "sequential_finetuning.us+es.seed0.fold0"
 
 
+def test_folds_that_are_not_to_run_are_left_out(tmp_path: Path) -> None:
+    runs = planned_runs(small_plan(tmp_path, folds=3, run_folds=[2, 0], seeds=[0]))
+    assert [run.fold for run in runs] == [2] * 4 + [0] * 4
+    assert {run.folds for run in runs} == {3}
+
+
 def test_a_method_that_does_not_learn_on_runs_once_for_a_set_of_marketplaces(tmp_path: Path) -> None:
     sequences = [["us", "es"], ["es", "us"], ["us", "jp"]]
     runs = planned_runs(small_plan(tmp_path, methods=["adapter"], sequences=sequences, seeds=[0]))
