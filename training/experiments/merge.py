@@ -14,8 +14,6 @@ from training.experiments.plan import ExperimentPlan, load_plan
 from training.experiments.planned_run import first_difference
 from training.experiments.run_result import RESULT, read_result
 
-_TRIALS = {"seeds", "run_folds"}
-
 
 def merge_outputs(output: Path, folders: Sequence[Path]) -> int:
     """Copy finished runs of the folders into `output`, and return how many were new there.
@@ -44,14 +42,11 @@ def merge_outputs(output: Path, folders: Sequence[Path]) -> int:
 def _plan_of(folders: Sequence[Path]) -> ExperimentPlan:
     """The folders' one plan, with the seeds and folds of all of them."""
     plans = [_plan_in(folder) for folder in folders]
-    first = plans[0].model_dump(mode="json", exclude=_TRIALS)
     for folder, plan in zip(folders, plans, strict=True):
-        difference = first_difference(first, plan.model_dump(mode="json", exclude=_TRIALS))
+        difference = first_difference(plans[0].but_trials, plan.but_trials)
         if difference:
             raise ConfigurationError(f"{folder / PLAN} is not the plan of {folders[0]}: {difference}")
-    seeds = sorted({seed for plan in plans for seed in plan.seeds})
-    folds = sorted({fold for plan in plans for fold in plan.fold_numbers if fold is not None})
-    return plans[0].with_trials(seeds, folds or None)
+    return plans[0].with_trials_of(plans[1:])
 
 
 def _plan_in(folder: Path) -> ExperimentPlan:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from model_store.errors import ConfigurationError
-from training.experiments.plan import ExperimentPlan
+from training.experiments.plan import ExperimentPlan, load_plan
 from training.experiments.planned_run import PlannedRun, decisive_configuration, first_difference
 from training.experiments.prepared_data import PreparedData
 from training.experiments.run_result import RunResult, read_result
@@ -23,7 +23,7 @@ LOG = "log.txt"
 class OutputFolder:
     """Paths below one plan's output.
 
-    plan.yaml                        the plan as it was last run
+    plan.yaml                        the plan as it was last run, with earlier seeds and folds of it
     runs/LABEL.us+es.seed0/          result.json, scores.safetensors, log.txt; work/ while it is unfinished
     data/                            rows by seed and fold, shared by all methods
     translations/                    translations by content
@@ -55,7 +55,8 @@ class OutputFolder:
             rerun: drop finished runs that contradict the plan, so that they are run again.
 
         Raises:
-            ConfigurationError: a finished run was made with another configuration; names the first field.
+            ConfigurationError: a finished run was made with another configuration; names the first field. Or the
+                plan that was noted before is broken.
         """
         for run in runs:
             result = self.result_of(run)
@@ -70,7 +71,14 @@ class OutputFolder:
                     "method another label, name another --output, or do such runs again with --rerun"
                 )
             shutil.rmtree(self.run_folder(run))
-        plan.write(self.path / PLAN)
+        self._with_earlier_trials(plan).write(self.path / PLAN)
+
+    def _with_earlier_trials(self, plan: ExperimentPlan) -> ExperimentPlan:
+        """So that a report has the runs of a plan that is widened by other seeds or folds."""
+        if not (self.path / PLAN).is_file():
+            return plan
+        earlier = load_plan(str(self.path / PLAN))
+        return plan.with_trials_of([earlier]) if earlier.but_trials == plan.but_trials else plan
 
 
 def decisive_of(result: RunResult) -> dict[str, object]:

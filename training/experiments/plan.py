@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import yaml
@@ -144,6 +144,18 @@ class ExperimentPlan(BaseModel):
         trials = {"seeds": seeds, "run_folds": run_folds}
         changed = {field: value for field, value in trials.items() if value is not None}
         return _validated({**self.model_dump(mode="json"), **changed}, self.name)
+
+    def with_trials_of(self, others: Iterable[ExperimentPlan]) -> ExperimentPlan:
+        """The plan with the seeds and the folds to run of the others as well, in ascending order."""
+        plans = [self, *others]
+        seeds = sorted({seed for plan in plans for seed in plan.seeds})
+        folds = sorted({fold for plan in plans for fold in plan.fold_numbers if fold is not None})
+        return self.with_trials(seeds, folds or None)
+
+    @property
+    def but_trials(self) -> dict[str, object]:
+        """Everything except for seeds and folds to run, as JSON has it."""
+        return self.model_dump(mode="json", exclude={"seeds", "run_folds"})
 
     @property
     def marketplaces(self) -> list[str]:
