@@ -201,7 +201,8 @@ def _validated(content: dict[str, object], name: str) -> ExperimentPlan:
 
 def _told(place: tuple[int | str, ...], message: str) -> str:
     field = ".".join(str(part) for part in place)
-    return f"{field}: {message}" if field else message
+    problem = message.removeprefix("Value error, ")
+    return f"{field}: {problem}" if field else problem
 
 
 def _check_marketplace(name: str) -> None:

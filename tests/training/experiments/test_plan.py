@@ -87,9 +87,9 @@ def test_seeds_and_folds_to_run_take_the_place_of_the_plan_s(tmp_path: Path) -> 
 
 def test_seeds_or_folds_that_are_wrong_are_refused(tmp_path: Path) -> None:
     plan = ExperimentPlan.model_validate(small_content(tmp_path, folds=3))
-    with pytest.raises(ConfigurationError, match=r"small: seeds: .*seed 1 is there twice"):
+    with pytest.raises(ConfigurationError, match="small: seeds: seed 1 is there twice"):
         plan.with_trials([1, 1], None)
-    with pytest.raises(ConfigurationError, match=r"small: .*run_folds: no fold 3"):
+    with pytest.raises(ConfigurationError, match="small: run_folds: no fold 3"):
         plan.with_trials(None, [3])
 
 
