@@ -210,6 +210,7 @@ def test_ctrl_c_ends_what_runs_and_says_how_to_go_on(tiny_encoder_folder: Path, 
 
 def _started(plan: Path, output: Path) -> subprocess.Popen[str]:
     command = [
+        *("env", "--default-signal=INT"),  # a shell's background jobs, and what tests they start, ignore Ctrl-C
         sys.executable,
         "-m",
         "training",
