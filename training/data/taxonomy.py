@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterator
+from functools import lru_cache
 from pathlib import Path
 from random import Random
 
@@ -65,17 +66,28 @@ def taxonomy_phrases(folder: Path, source: str, target: str) -> dict[str, str]:
     """Return phrases of locale `source` with their counterpart in locale `target`, by shared ids.
 
     Phrases are the names of categories, attributes and values, as they are written. A phrase with several
-    counterparts has its most frequent one. Only `dist/` is read.
+    counterparts has its most frequent one. Only `dist/` is read; a locale's files are parsed once in a process
+    while they do not change, as a sequence of marketplaces asks for every pair of locales.
 
     Raises:
         InputError: an unknown locale, or a missing or garbled file.
     """
-    others = dict(_names_by_id(locale_folder(folder, target)))
+    others = dict(_names_of(locale_folder(folder, target)))
     counterparts: defaultdict[str, Counter[str]] = defaultdict(Counter)
-    for key, name in _names_by_id(locale_folder(folder, source)):
+    for key, name in _names_of(locale_folder(folder, source)):
         if key in others:
             counterparts[name][others[key]] += 1
     return {name: counts.most_common(1)[0][0] for name, counts in counterparts.items()}
+
+
+def _names_of(place: Path) -> tuple[tuple[tuple[str, str], str], ...]:
+    files = (place / "categories.txt", place / "attributes.json")
+    return _parsed_names(place, tuple(path.stat().st_mtime_ns if path.exists() else 0 for path in files))
+
+
+@lru_cache(maxsize=8)
+def _parsed_names(place: Path, _stamps: tuple[int, ...]) -> tuple[tuple[tuple[str, str], str], ...]:
+    return tuple(_names_by_id(place))
 
 
 def _names_by_id(place: Path) -> Iterator[tuple[tuple[str, str], str]]:

@@ -81,6 +81,13 @@ def test_phrases_are_parallel_by_id(folder: Path) -> None:
     assert phrases["Oak"] == "Carvalho"
 
 
+def test_phrases_of_files_that_were_changed_are_read_anew(folder: Path) -> None:
+    assert taxonomy_phrases(folder, "en", "pt-BR")["Oak"] == "Carvalho"
+    path = folder / "dist" / "pt-BR" / "attributes.json"
+    path.write_text(path.read_text(encoding="utf-8").replace("Carvalho", "Roble"), encoding="utf-8")
+    assert taxonomy_phrases(folder, "en", "pt-BR")["Oak"] == "Roble"
+
+
 def test_phrases_need_no_tree(folder: Path) -> None:
     for path in (folder / "data" / "categories").iterdir():
         path.unlink()
