@@ -61,8 +61,9 @@ def planned_runs(plan: ExperimentPlan) -> list[PlannedRun]:
     """
     sequences = {method.label: sequences_of(plan, method) for method in plan.methods}
     configurations = {method.label: _configuration(plan, method) for method in plan.methods}
+    checked: set[str] = set()
     for method in plan.methods:
-        _check(method, configurations[method.label], sequences[method.label])
+        _check(method, configurations[method.label], sequences[method.label], checked)
     return [
         _run(plan, method, sequence, seed, fold, configurations[method.label])
         for seed in plan.seeds
@@ -128,13 +129,21 @@ def _configuration(plan: ExperimentPlan, method: PlannedMethod) -> TrainingConfi
 
 
 def _check(
-    method: PlannedMethod, configuration: TrainingConfiguration, sequences: Sequence[tuple[str, ...]]
+    method: PlannedMethod,
+    configuration: TrainingConfiguration,
+    sequences: Sequence[tuple[str, ...]],
+    checked: set[str],
 ) -> None:
+    """Check translators, whose tables are read for it, once for all methods that translate alike."""
     for sequence in sequences:
+        wanted = f"{configuration.translation} {configuration.languages} {sequence}"
+        if wanted in checked:
+            continue
         try:
             check_translators(configuration, [], sequence)
         except RelevanceError as error:
             raise type(error)(f"methods: {method.label}: {error}") from error
+        checked.add(wanted)
 
 
 def _run(

@@ -16,7 +16,15 @@ from training.data.taxonomy import taxonomy_phrases
 from training.translation.base import checked_language, checked_texts, pair_name, translate_distinct
 from training.translation.glossary_file import read_phrases
 from training.translation.letter_case import in_the_case_of
-from training.translation.tokens import WITHOUT_SPACES, Token, katakana_words, tokenise
+from training.translation.tokens import (
+    WITHOUT_SPACES,
+    Token,
+    folded,
+    is_word,
+    katakana_words,
+    surfaces,
+    tokenise,
+)
 
 _MATCHING_VERSION = 1
 
@@ -99,12 +107,15 @@ class GlossaryTranslator:
         return replaced / words if words else 0.0
 
     def _add(self, phrase: str, translation: str) -> None:
-        tokens = tokenise(phrase, self.source)
-        if not translation.strip() or not any(token.is_word for token in tokens):
+        tokens = surfaces(phrase, self.source)
+        if not translation.strip() or not any(is_word(token) for token in tokens):
             return
         node = self._root
-        for token in tokens:
-            node = node.following.setdefault(token.folded, _Node())
+        for token in map(folded, tokens):
+            following = node.following.get(token)
+            if following is None:
+                following = node.following[token] = _Node()
+            node = following
         if node.translation is None:
             node.translation = translation.strip()
 
