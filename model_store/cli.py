@@ -8,7 +8,6 @@ from typing import Annotated
 
 import typer
 
-from model_store.base_encoders import parse_base_encoder
 from model_store.settings import ModelStoreSettings
 from model_store.store import ModelStore
 
@@ -52,6 +51,8 @@ def show(version: Version = "latest", store: Store = None) -> None:
 @app.command()
 def verify(version: Version = "latest", store: Store = None) -> None:
     """Check every file of a version and its base encoder."""
+    from model_store.base_encoders import parse_base_encoder
+
     model_store = _store(store)
     manifest = model_store.verify(model_store.resolve(version))
     parse_base_encoder(manifest.base_encoder.source).verify(manifest.base_encoder.digest)
@@ -82,5 +83,7 @@ def encoder(
     source: Annotated[str, typer.Argument(help="packaged, packaged:LAYERS, hub:ID or a folder")] = "packaged:4",
 ) -> None:
     """Prepare a base encoder, and print its folder and digest."""
+    from model_store.base_encoders import parse_base_encoder
+
     base = parse_base_encoder(source)
     typer.echo(f"{base.folder}\n{base.digest()}")
