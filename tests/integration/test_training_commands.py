@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import shutil
 import signal
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -10,9 +11,13 @@ import pytest
 from model_store.evaluation_rows import read_evaluation_rows
 from model_store.loading import load_version
 from model_store.store import ModelStore
+from tests.in_process import run_in_process
 from tests.integration.commands import run, small_settings, start, write_table
 from tests.training.learners import toy_pairs
+from training.cli import app
 from training.data.pairs import RelevancePair
+
+Refused = Callable[..., str]
 
 
 @pytest.fixture(scope="module")
@@ -26,6 +31,19 @@ def glossary(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("glossary") / "words.tsv"
     path.write_text("en\tes\tde\nshoe\tzapato\tschuh\nhat\tgorro\thut\nlamp\tluz\tlampe\n", encoding="utf-8")
     return path
+
+
+@pytest.fixture
+def refused(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Refused:
+    """What a command that is refused writes to standard error; the exit code must be the expected one."""
+
+    def run_refused(*arguments: str, store: Path, code: int) -> str:
+        settings = {"MODEL_STORE": str(store), "COLUMNS": "200"}
+        found, output, errors = run_in_process(app, arguments, settings, monkeypatch, capsys)
+        assert found == code, f"{found}: {output}{errors}"
+        return errors
+
+    return run_refused
 
 
 def continual(table: Path, glossary: Path, encoder: Path, sequence: str = "us,es") -> list[str]:
@@ -93,7 +111,7 @@ def test_the_same_command_again_publishes_nothing_twice(
     assert len([n for n in ModelStore(trained).numbers() if ModelStore(trained).manifest(n).run == "toy"]) == 2
 
 
-@pytest.mark.parametrize("lines", [2, 4])
+@pytest.mark.parametrize("lines", [pytest.param(2, marks=pytest.mark.long), 4])
 def test_killed_and_started_again_it_publishes_the_same_weights(
     trained: Path, table: Path, glossary: Path, tiny_encoder_folder: Path, tmp_path: Path, lines: int
 ) -> None:
@@ -151,8 +169,8 @@ def test_a_marketplace_is_added_without_the_older_training_rows(
             assert manifest.files[name] == digest
 
 
-def test_adding_a_known_marketplace_is_refused(trained: Path, table: Path) -> None:
-    _, errors = run("training", "add", "--data", f"table:{table}", "--marketplace", "us", store=trained, expect=2)
+def test_adding_a_known_marketplace_is_refused(trained: Path, table: Path, refused: Refused) -> None:
+    errors = refused("add", "--data", f"table:{table}", "--marketplace", "us", store=trained, code=2)
     assert "knows 'us' already" in errors
 
 
@@ -187,26 +205,29 @@ def test_wrong_options_end_before_any_training(
     table: Path,
     tiny_encoder_folder: Path,
     tmp_path: Path,
+    refused: Refused,
     sequence: str,
     translation: str,
     message: str,
     code: int,
 ) -> None:
-    _, errors = run(
-        "training", "continual", "--data", f"table:{table}", "--sequence", sequence, "--translation", translation,
-        *small_settings(tiny_encoder_folder), store=tmp_path, expect=code,
+    errors = refused(
+        "continual", "--data", f"table:{table}", "--sequence", sequence, "--translation", translation,
+        *small_settings(tiny_encoder_folder), store=tmp_path, code=code,
     )  # fmt: skip
     assert message in errors
     assert "adapter" not in errors
     assert not (tmp_path / "versions").exists()
 
 
-def test_one_class_only_is_refused_with_the_file_s_name(tiny_encoder_folder: Path, tmp_path: Path) -> None:
+def test_one_class_only_is_refused_with_the_file_s_name(
+    tiny_encoder_folder: Path, tmp_path: Path, refused: Refused
+) -> None:
     pairs = [pair for pair in toy_pairs("us", 80) if pair.label == 1]
     path = write_table(tmp_path / "positives.tsv", pairs)
-    _, errors = run(
-        "training", "continual", "--data", f"table:{path}", "--sequence", "us", "--translation", "none",
-        *small_settings(tiny_encoder_folder), store=tmp_path / "store", expect=2,
+    errors = refused(
+        "continual", "--data", f"table:{path}", "--sequence", "us", "--translation", "none",
+        *small_settings(tiny_encoder_folder), store=tmp_path / "store", code=2,
     )  # fmt: skip
     assert "positives.tsv" in errors
     assert "needs both" in errors

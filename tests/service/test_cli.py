@@ -18,8 +18,8 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 
-from model_store.command_line import run
 from service.cli import app
+from tests.in_process import run_in_process
 from tests.service.command_line import Finished, Server, Shop
 from tests.service.fill.candidate_files import title_of, write_candidates
 from tests.service.running import pair
@@ -71,13 +71,7 @@ def here(shop: Shop, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixt
     monkeypatch.chdir(shop.folder)
 
     def run_here(*arguments: str, **settings: str) -> Finished:
-        for name, value in {**shop.settings, **settings}.items():
-            monkeypatch.setenv(name, value)
-        monkeypatch.setattr(sys, "argv", ["service", *arguments])
-        with pytest.raises(SystemExit) as exit_:
-            run(app)
-        captured = capsys.readouterr()
-        return Finished(int(exit_.value.code or 0), captured.out, captured.err)
+        return Finished(*run_in_process(app, arguments, {**shop.settings, **settings}, monkeypatch, capsys))
 
     return run_here
 
@@ -103,24 +97,24 @@ def test_a_fill_beside_a_server_is_seen_by_it_and_can_be_taken_back(
     assert sum(len(answer["products"]) for answer in answers) == content["counts"]["cached"] > 0
     statuses = [answer["status"] for answer in answers]
     assert statuses.count("nothing_relevant") == content["counts"]["nothing_relevant"] > 0
-    _check_look_ups(shop, here, answers)
+    _check_look_ups(here, answers)
 
-    back = shop.run("rollback", "--marketplace", "us")
+    back = here("rollback", "--marketplace", "us")
     assert back.output == "us: generation 1 (model version 1) is read now\n"
     assert client.get("/cache/us", params={"query": "query 1"}).json()["status"] == "never_scored"
     before = client.get("/cache/us", params={"query": "ASKED"}).json()
     assert len(before["products"]) == asked["cache"]["written"]
-    again = shop.run("rollback", "--marketplace", "us")
+    again = here("rollback", "--marketplace", "us")
     assert (again.code, again.output) == (2, "")
     assert again.errors == (
         "error: field 'marketplace': 'us' has no earlier generation to go back to; fill the cache again\n"
     )
 
 
-def _check_look_ups(shop: Shop, here: Here, answers: list[dict[str, object]]) -> None:
+def _check_look_ups(here: Here, answers: list[dict[str, object]]) -> None:
     """What `lookup` prints is what the server answers."""
     relevant = next(answer for answer in answers if answer["status"] == "relevant")
-    looked_up = json.loads(shop.run("lookup", str(relevant["query"]), "--marketplace", "us", "--json").output)
+    looked_up = json.loads(here("lookup", str(relevant["query"]), "--marketplace", "us", "--json").output)
     assert looked_up == {name: relevant[name] for name in looked_up}
     lines = here("lookup", f"  {relevant['query']} ".upper(), "--marketplace", "us").output.splitlines()
     products = looked_up["products"]
@@ -184,12 +178,12 @@ def test_a_redis_that_is_away_has_an_exit_code_of_its_own(here: Here) -> None:
     assert "127.0.0.1:1 did not answer" in finished.errors
 
 
-def test_several_marketplaces_are_filled_in_turn(shop: Shop) -> None:
+def test_several_marketplaces_are_filled_in_turn(shop: Shop, here: Here) -> None:
     rows = ["query\tproduct_id\tproduct_title\tmarketplace"]
     rows += [f"q{n}\tp{n}\t{title_of(n)}\t{name}" for n in range(30) for name in ("us", "es")]
     candidates = shop.folder / "both.tsv"
     candidates.write_text("\n".join(rows) + "\n", encoding="utf-8")
-    filled = shop.run("fill", str(candidates), "--marketplace", "es", "--marketplace", "us")
+    filled = here("fill", str(candidates), "--marketplace", "es", "--marketplace", "us")
     reports = json.loads(filled.output)
     assert [report["marketplace"] for report in reports] == ["es", "us"]
     assert [report["counts"]["scored"] for report in reports] == [30, 30]
@@ -215,9 +209,9 @@ def test_folders_and_standard_input_are_filled_from(shop: Shop) -> None:
     assert (empty.code, empty.errors) == (2, "error: -: standard input is empty\n")
 
 
-def test_a_marketplace_without_threshold_is_not_filled(shop: Shop, client: httpx.Client) -> None:
+def test_a_marketplace_without_threshold_is_not_filled(shop: Shop, client: httpx.Client, here: Here) -> None:
     candidates = write_candidates(shop.folder / "jp.tsv", 2, 2)
-    finished = shop.run("fill", str(candidates), "--marketplace", "jp")
+    finished = here("fill", str(candidates), "--marketplace", "jp")
     assert (finished.code, finished.output) == (3, "")
     assert re.fullmatch("error: version 1 has no threshold for 'jp': .*\n", finished.errors)
     answer = client.get("/cache/jp", params={"query": "query 1"}).json()

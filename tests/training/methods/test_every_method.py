@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -14,13 +15,29 @@ from training.configuration import TrainingConfiguration
 from training.evaluation import roc_auc
 from training.labelled_tokens import LabelledTokens
 from training.loop import _Loop
+from training.methods.base import Method
 from training.methods.registry import METHODS
 
 BOTH = ("us", "es")
+Learnt = Callable[[str], Method]
 
 
 class InterruptionError(Exception):
     pass
+
+
+@pytest.fixture(scope="module")
+def learnt(tiny_encoder_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Learnt:
+    """A method that has learnt both marketplaces undisturbed, once for all tests."""
+    methods: dict[str, Method] = {}
+
+    def method_named(name: str) -> Method:
+        if name not in methods:
+            methods[name] = toy_method(name, tiny_encoder_folder, tmp_path_factory.mktemp(name))
+            learn(methods[name], BOTH)
+        return methods[name]
+
+    return method_named
 
 
 # What a random encoder's adapters can do when both texts are in one sequence is little.
@@ -72,30 +89,25 @@ def test_what_it_says_it_does_not_read_it_does_not_read(
 
 
 @pytest.mark.parametrize("name", METHODS)
-def test_a_marketplace_is_learnt_once(name: str, tiny_encoder_folder: Path, tmp_path: Path) -> None:
-    method = toy_method(name, tiny_encoder_folder, tmp_path)
-    learn(method, ("us",))
+def test_a_marketplace_is_learnt_once(name: str, learnt: Learnt) -> None:
+    method = learnt(name)
     rows = toy_rows(method.context.tokenizer, "us")
     with pytest.raises(ConfigurationError, match="has learnt 'us' already"):
         method.learn_together({"us": rows}) if method.is_joint else method.learn(rows)
 
 
 @pytest.mark.parametrize("name", METHODS)
-def test_an_unknown_marketplace_is_scored_by_what_the_newest_uses(
-    name: str, tiny_encoder_folder: Path, tmp_path: Path
-) -> None:
-    method = toy_method(name, tiny_encoder_folder, tmp_path)
-    learn(method, BOTH)
+def test_an_unknown_marketplace_is_scored_by_what_the_newest_uses(name: str, learnt: Learnt) -> None:
+    method = learnt(name)
     pairs = LabelledTokens.of(toy_pairs("es", 20, seed=5), method.context.tokenizer).tokenized
     np.testing.assert_array_equal(method.logits("de", pairs), method.logits("es", pairs))
 
 
 @pytest.mark.parametrize("name", METHODS)
 def test_interrupted_and_resumed_it_scores_the_same(
-    name: str, tiny_encoder_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    name: str, learnt: Learnt, tiny_encoder_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    undisturbed = toy_method(name, tiny_encoder_folder, tmp_path / "a")
-    learn(undisturbed, BOTH)
+    undisturbed = learnt(name)
     original, steps = _Loop._step, 0
 
     def counted(loop: _Loop, batch: object) -> dict[str, float]:
@@ -107,13 +119,13 @@ def test_interrupted_and_resumed_it_scores_the_same(
 
     monkeypatch.setattr(_Loop, "_step", counted)
     with pytest.raises(InterruptionError):
-        learn(toy_method(name, tiny_encoder_folder, tmp_path / "b"), BOTH)
-    resumed = toy_method(name, tiny_encoder_folder, tmp_path / "b")
+        learn(toy_method(name, tiny_encoder_folder, tmp_path), BOTH)
+    resumed = toy_method(name, tiny_encoder_folder, tmp_path)
     learn(resumed, BOTH)
     for marketplace in BOTH:
         np.testing.assert_array_equal(logits_of(resumed, marketplace), logits_of(undisturbed, marketplace))
     finished = steps
-    again = toy_method(name, tiny_encoder_folder, tmp_path / "b")
+    again = toy_method(name, tiny_encoder_folder, tmp_path)
     learn(again, BOTH)
     assert steps == finished, "finished stages are read back"
     np.testing.assert_array_equal(logits_of(again, "us"), logits_of(undisturbed, "us"))
