@@ -42,8 +42,8 @@ def test_replays_compute_what_the_layers_do(tiny_encoder_folder: Path, interacti
     expected, rounded = (
         score_tokenized(one, tokenizer, tokenized, ROUTE, heads, token_budget=budget) for one in (exact, plain)
     )
-    # Both round to bf16, in different places where layers are compiled: no pair need round alike, and all together
-    # come out alike but for a small factor. It was 2.4 for two towers on an H100, one unit of bf16 in these scores.
+    # Both round to bf16, in different places where layers are compiled: no pair need round alike; all together
+    # come out alike but for a small factor: 2.4 for two towers on an H100, a unit of bf16 in such scores.
     rounding = np.abs(rounded - expected)
     for _ in range(2):
         found = score_tokenized(graphed, tokenizer, tokenized, ROUTE, heads, token_budget=budget)
