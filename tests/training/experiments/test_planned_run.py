@@ -9,6 +9,7 @@ from tests.training.experiments.plans import small_plan
 from training.experiments.plan import load_plan, shipped_plans
 from training.experiments.planned_run import first_difference, planned_runs, shard_of
 from training.methods.registry import METHODS
+from training.translation.glossary import GlossaryTranslator
 
 
 def test_every_method_sequence_seed_and_fold_is_one_run_with_a_name_of_its_own(tmp_path: Path) -> None:
@@ -34,6 +35,26 @@ def test_a_method_can_leave_later_sequences_out(tmp_path: Path) -> None:
     method = {"method": "sequential_finetuning", "only_first_sequence": True}
     runs = planned_runs(small_plan(tmp_path, methods=[method], seeds=[0]))
     assert [run.sequence for run in runs] == [("us", "es")]
+
+
+def test_a_table_is_read_once_for_all_methods_that_translate_alike(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    table = tmp_path / "words.tsv"
+    table.write_text("en\tes\tja\nred\trojo\t赤\n", encoding="utf-8")
+    read: list[tuple[str, str]] = []
+    original = GlossaryTranslator.from_path
+
+    def noted(path: Path, source: str, target: str) -> GlossaryTranslator:
+        read.append((source, target))
+        return original(path, source, target)
+
+    monkeypatch.setattr(GlossaryTranslator, "from_path", noted)
+    method = "attention_distillation_translation"
+    methods = [method, {"method": method, "label": "heavy", "settings": {"distillation": {"weight": 10}}}]
+    settings = {"translation": f"glossary:{table}"}
+    planned_runs(small_plan(tmp_path, methods=methods, settings=settings, sequences=[["us", "es", "jp"]]))
+    assert read == [("es", "en"), ("ja", "en"), ("ja", "es")]
 
 
 def test_settings_come_from_preset_plan_and_method_in_this_order(tmp_path: Path) -> None:

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from training.translation.tokens import katakana_words, tokenise
+from training.translation.tokens import folded, katakana_words, surfaces, tokenise
 
 
 @pytest.mark.parametrize(
@@ -24,6 +24,7 @@ def test_words_or_characters_are_compared_without_case_and_width(
     text: str, language: str, words: list[str]
 ) -> None:
     assert [token.folded for token in tokenise(text, language)] == words
+    assert [folded(surface) for surface in surfaces(text, language)] == words
 
 
 def test_places_point_into_the_text_as_it_was_written() -> None:
