@@ -45,7 +45,7 @@ types: $(STAMP)
 imports: $(STAMP)
 	$(BIN)/lint-imports
 
-# A file's tests stay in one process: they share what they trained.
+# A file's tests stay in one process: they share what they trained. Long files come first (tests/conftest.py).
 unit: $(STAMP)
 	$(BIN)/python -m pytest -m 'not long and not gpu' -n logical --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
