@@ -79,7 +79,7 @@ class BaseEncoder:
         files = sorted(path for path in self.folder.iterdir() if path.suffix in _DIGESTED_SUFFIXES)
         state = json.dumps([[path.name, path.stat().st_size, path.stat().st_mtime_ns] for path in files])
         key = hashlib.sha256(f"{self.folder.resolve()}\n{state}".encode()).hexdigest()
-        memory = ModelStoreSettings().cache_folder / "digests" / key
+        memory = ModelStoreSettings().relevance_cache / "digests" / key
         if memory.is_file():
             return memory.read_text(encoding="utf-8")
         total = hashlib.sha256()

@@ -54,7 +54,7 @@ def packaged_encoder_folder(
     Raises:
         ConfigurationError: the wheel is missing or holds another file, or `layers` is out of range.
     """
-    cache = cache_folder or ModelStoreSettings().cache_folder
+    cache = cache_folder or ModelStoreSettings().relevance_cache
     name = (
         f"e5-small-v{CONVERSION}" + (f"-{layers}-layers" if layers else "") + ("-half" if half_precision else "")
     )

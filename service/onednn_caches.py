@@ -16,4 +16,4 @@ _CACHES = ("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "LRU_CACHE_CAPACITY")
 def bound_onednn_caches() -> None:
     """To be called before torch computes anything, as it reads this once; what is set already stays."""
     for name in _CACHES:
-        os.environ.setdefault(name, _SHAPES)
+        os.environ[name] = os.environ.get(name) or _SHAPES

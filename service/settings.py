@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import yaml
 from pydantic import BeforeValidator, Field, SecretStr, StringConstraints, ValidationError
@@ -37,10 +37,19 @@ Keys = Annotated[
 ]
 
 
+class SettingsFileSource(YamlConfigSettingsSource):
+    """What the file at `yaml_file` gives: a name without a value, or with an empty one, is left out."""
+
+    def __call__(self) -> dict[str, Any]:
+        """Values by name."""
+        return {name: value for name, value in super().__call__().items() if value not in (None, "")}
+
+
 class ServiceSettings(BaseSettings):
     """Read once at the edge: from the environment, `.env`, and the YAML file that SETTINGS_FILE names.
 
-    A field is the variable of its name in capitals; in the file it has its own name.
+    A field is the variable of its name in capitals; in the file it has its own name. What is empty counts as not
+    given.
 
     `model_version` is a number or `latest`. Without `redis_url` an embedded Valkey keeps its data in
     `cache_folder`. `device` is `auto` (a GPU where there is one), `cpu`, `cuda` or `cuda:N`.
@@ -120,7 +129,7 @@ class ServiceSettings(BaseSettings):
         """What is given in the call comes first, then the environment, `.env` and the file."""
         sources = (init_settings, env_settings, dotenv_settings)
         path = os.environ.get(SETTINGS_FILE)
-        return (*sources, YamlConfigSettingsSource(settings_cls, path)) if path else sources
+        return (*sources, SettingsFileSource(settings_cls, path)) if path else sources
 
     @property
     def engine(self) -> EngineOptions:

@@ -5,15 +5,13 @@ from __future__ import annotations
 import json
 import os
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
 import typer
-import yaml
 from pydantic import SecretStr
 from pydantic_settings import DotEnvSettingsSource, EnvSettingsSource
 
-from service.settings import SETTINGS_FILE, ServiceSettings
+from service.settings import SETTINGS_FILE, ServiceSettings, SettingsFileSource
 
 _MASK = "********"
 
@@ -43,7 +41,7 @@ def _sources() -> list[tuple[str, dict[str, Any]]]:
     ]
     path = os.environ.get(SETTINGS_FILE)
     if path:
-        sources.append((path, yaml.safe_load(Path(path).read_text(encoding="utf-8"))))
+        sources.append((path, SettingsFileSource(ServiceSettings, path)()))
     return sources
 
 

@@ -4,5 +4,5 @@ from __future__ import annotations
 
 import os
 
-IS_FIRST_PROCESS = os.environ.get("RANK", "0") == "0"
+IS_FIRST_PROCESS = (os.environ.get("RANK") or "0") == "0"
 """The first process prints; `RANK` is what torchrun and `accelerate launch` set."""

@@ -32,7 +32,7 @@ _log = logging.getLogger(__name__)
 
 def calibrated_token_budget(network: PairNetwork, route: Route, choice: EngineChoice) -> int:
     """The smallest budget with nearly the highest rate of tokens; some seconds at the first call on a machine."""
-    path = ModelStoreSettings().cache_folder / "token-budgets.json"
+    path = ModelStoreSettings().relevance_cache / "token-budgets.json"
     key = _key(network, route, choice)
     known = _read(path)
     if key not in known:

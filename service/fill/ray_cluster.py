@@ -37,7 +37,7 @@ def connected(options: RayOptions) -> Iterator[None]:
     Raises:
         ConfigurationError: the cluster does not answer.
     """
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    os.environ["RAY_USAGE_STATS_ENABLED"] = os.environ.get("RAY_USAGE_STATS_ENABLED") or "0"
     try:
         quiet = {"log_to_driver": False, "logging_level": logging.ERROR}
         if options.address is None:

@@ -41,9 +41,9 @@ def test_what_is_kept_for_shapes_is_bounded() -> None:
     assert growth(bounded=True) < 0.6 * growth(bounded=False)
 
 
-def test_what_the_user_sets_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_the_user_sets_stays_and_an_empty_variable_is_not_set(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LRU_CACHE_CAPACITY", "7")
-    monkeypatch.delenv("ONEDNN_PRIMITIVE_CACHE_CAPACITY", raising=False)
+    monkeypatch.setenv("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "")
     bound_onednn_caches()
     assert os.environ["LRU_CACHE_CAPACITY"] == "7"
     assert os.environ["ONEDNN_PRIMITIVE_CACHE_CAPACITY"] == "64"

@@ -7,6 +7,7 @@ import pytest
 
 from model_store.errors import ConfigurationError
 from service.settings import ServiceSettings, load_settings
+from service.settings_report import settings_rows
 
 DOCUMENT = Path(__file__).resolve().parents[2] / "docs" / "api.md"
 
@@ -45,3 +46,34 @@ def test_every_variable_is_documented_with_its_default() -> None:
     assert rows.keys() == {name.upper() for name in ServiceSettings.model_fields}
     written = {name.lower(): value.replace(",", "") for name, value in rows.items() if value != "none"}
     assert load_settings(**written) == load_settings()
+
+
+@pytest.mark.parametrize("place", ["environment", ".env", "settings file"])
+def test_what_is_empty_counts_as_not_given(monkeypatch: pytest.MonkeyPatch, place: str) -> None:
+    names = list(ServiceSettings.model_fields)
+    expected = ServiceSettings()
+    if place == "environment":
+        for name in names:
+            monkeypatch.setenv(name.upper(), "")
+    elif place == ".env":
+        Path(".env").write_text("".join(f"{name.upper()}=\n" for name in names))
+    else:
+        empty = ("", ' ""')
+        Path("shop.yaml").write_text("".join(f"{name}:{empty[n % 2]}\n" for n, name in enumerate(names)))
+        monkeypatch.setenv("SETTINGS_FILE", "shop.yaml")
+    settings = load_settings()
+    assert settings == expected
+    assert {row.source for row in settings_rows(settings)} == {"default"}
+
+
+def test_an_empty_variable_leaves_what_the_files_give(monkeypatch: pytest.MonkeyPatch) -> None:
+    Path(".env").write_text("PORT=\nMAX_PAIRS=7\n")
+    Path("shop.yaml").write_text("port: 5\n")
+    monkeypatch.setenv("SETTINGS_FILE", "shop.yaml")
+    monkeypatch.setenv("MAX_PAIRS", "")
+    assert (load_settings().port, load_settings().max_pairs) == (5, 7)
+
+
+def test_no_settings_file_is_read_where_its_variable_is_empty(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SETTINGS_FILE", "")
+    assert load_settings() == ServiceSettings()
