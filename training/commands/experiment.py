@@ -12,7 +12,7 @@ from training.commands.console import notes
 from training.data.sources import parse_source
 from training.experiments.output_folder import OutputFolder
 from training.experiments.plan import ExperimentPlan, load_plan
-from training.experiments.planned_run import planned_runs, shard_of
+from training.experiments.planned_run import check_translation, planned_runs, shard_of
 from training.experiments.runner import PlanRunner
 
 OUTPUT = Path("var/experiments")
@@ -33,6 +33,7 @@ def run_experiment(
     plan = load_plan(plan_name).with_trials(_numbers(seeds, "--seeds"), _numbers(folds, "--folds"))
     _check_data(plan)
     runs = planned_runs(plan)
+    check_translation(runs)
     mine = shard_of(runs, shard)
     folder = OutputFolder(output or OUTPUT / plan.name)
     folder.begin(plan, runs, rerun)

@@ -5,6 +5,8 @@ taxonomy:FOLDER      taxonomy:FOLDER:3000        generated from a localised prod
 table:FILE           table:FILE:MAPPING.yaml     a user's CSV, TSV, JSON lines or Parquet file
 esci:PATH                                        a flat ESCI file or the official ESCI folder
 PATH                                             recognised by its header or its file names
+
+A path may begin with `$RELEVANCE_DATA`, the folder that this variable names.
 """
 
 from __future__ import annotations
@@ -21,6 +23,7 @@ from training.data.esci_official import is_official
 from training.data.pairs import RelevancePair
 from training.data.table import ColumnMapping, read_labelled
 from training.data.taxonomy import generate_taxonomy_pairs, taxonomy_locales
+from training.settings import with_data_folder
 
 DEFAULT_ROWS = 3000
 """Rows per marketplace of a generated source."""
@@ -147,9 +150,10 @@ def parse_source(text: str) -> DataSource:
     """Return the source that `text` names, in one of the forms above.
 
     Raises:
-        ConfigurationError: no such form; lists the forms.
+        ConfigurationError: no such form; lists the forms. Or RELEVANCE_DATA is not given.
         InputError: no such file or folder, or one that is not recognised.
     """
+    text = with_data_folder(text)
     kind, colon, rest = text.partition(":")
     parser = _PARSERS.get(kind)
     if parser is None:

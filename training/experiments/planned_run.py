@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from pydantic import BaseModel, ConfigDict
 
@@ -57,13 +57,9 @@ def planned_runs(plan: ExperimentPlan) -> list[PlannedRun]:
     Raises:
         ConfigurationError: an unknown method, or settings that are wrong or that contradict each other; names
             the label and the field.
-        TranslationError: a language pair has no translator.
     """
     sequences = {method.label: sequences_of(plan, method) for method in plan.methods}
     configurations = {method.label: _configuration(plan, method) for method in plan.methods}
-    checked: set[str] = set()
-    for method in plan.methods:
-        _check(method, configurations[method.label], sequences[method.label], checked)
     return [
         _run(plan, method, sequence, seed, fold, configurations[method.label])
         for seed in plan.seeds
@@ -71,6 +67,26 @@ def planned_runs(plan: ExperimentPlan) -> list[PlannedRun]:
         for method in plan.methods
         for sequence in sequences[method.label]
     ]
+
+
+def check_translation(runs: Iterable[PlannedRun]) -> None:
+    """Check the translators of all runs, whose tables are read for it, once for all runs that translate alike.
+
+    Raises:
+        ConfigurationError: a marketplace is learnt twice, or a translator does not fit.
+        TranslationError: a language pair has no translator; names the label.
+    """
+    checked: set[str] = set()
+    for run in runs:
+        configuration = run.configuration
+        wanted = f"{configuration.translation} {configuration.languages} {run.sequence}"
+        if wanted in checked:
+            continue
+        try:
+            check_translators(configuration, [], run.sequence)
+        except RelevanceError as error:
+            raise type(error)(f"methods: {run.label}: {error}") from error
+        checked.add(wanted)
 
 
 def sequences_of(plan: ExperimentPlan, method: PlannedMethod) -> list[tuple[str, ...]]:
@@ -126,24 +142,6 @@ def _configuration(plan: ExperimentPlan, method: PlannedMethod) -> TrainingConfi
         return load_configuration(method.preset or plan.preset, settings)
     except ConfigurationError as error:
         raise ConfigurationError(f"{plan.name}: methods: {method.label}: {error}") from error
-
-
-def _check(
-    method: PlannedMethod,
-    configuration: TrainingConfiguration,
-    sequences: Sequence[tuple[str, ...]],
-    checked: set[str],
-) -> None:
-    """Check translators, whose tables are read for it, once for all methods that translate alike."""
-    for sequence in sequences:
-        wanted = f"{configuration.translation} {configuration.languages} {sequence}"
-        if wanted in checked:
-            continue
-        try:
-            check_translators(configuration, [], sequence)
-        except RelevanceError as error:
-            raise type(error)(f"methods: {method.label}: {error}") from error
-        checked.add(wanted)
 
 
 def _run(

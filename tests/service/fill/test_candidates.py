@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import pytest
@@ -9,10 +8,7 @@ from model_store.errors import InputError
 from model_store.product import Product, QueryProductPair
 from service.fill.bad_row import BadRow
 from service.fill.candidates import Candidate, CandidateFile, OtherMarketplace
-
-_REAL = Path(
-    os.environ.get("RELEVANCE_SHARED_DATA") or Path(__file__).resolve().parents[3] / ".." / "shared" / "data"
-)
+from tests.training.data.real_data import real_data
 
 
 def items_of(path: Path, marketplace: str = "us") -> list[Candidate | OtherMarketplace | BadRow]:
@@ -84,10 +80,7 @@ def test_a_json_row_without_a_field_is_a_bad_row(tmp_path: Path) -> None:
 
 
 def test_the_real_sample_has_pairs_of_every_marketplace() -> None:
-    path = _REAL / "esci_sample" / "esci_sample.tsv"
-    if not path.exists():
-        pytest.skip("the ESCI sample is not here; set RELEVANCE_SHARED_DATA to its folder")
-    items = items_of(path, "es")
+    items = items_of(real_data("esci_sample/esci_sample.tsv"), "es")
     pairs = [item for item in items if isinstance(item, Candidate)]
     assert len(pairs) == 332
     assert not any(isinstance(item, BadRow) for item in items)

@@ -10,8 +10,10 @@ import pytest
 _BESIDE_THE_REPOSITORY = Path(__file__).resolve().parents[3] / ".." / "shared" / "data"
 
 
-def real_data(name: str) -> Path:
-    path = Path(os.environ.get("RELEVANCE_SHARED_DATA", _BESIDE_THE_REPOSITORY)) / name
+def real_data(part: str) -> Path:
+    """The path of `part` in the folder that RELEVANCE_DATA names; the test is skipped where it is missing."""
+    folder = os.environ.get("RELEVANCE_DATA")
+    path = (Path(folder) if folder else _BESIDE_THE_REPOSITORY) / part
     if not path.exists():
-        pytest.skip(f"no {name}: set RELEVANCE_SHARED_DATA to a folder that has it")
+        pytest.skip(f"no {part}: set RELEVANCE_DATA to a folder that has it")
     return path

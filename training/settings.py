@@ -1,0 +1,38 @@
+"""The training side's settings: the one place in this package that reads the environment."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from model_store.errors import ConfigurationError
+
+DATA_FOLDER = "$RELEVANCE_DATA"
+"""How texts that are kept with results name the folder for data, so that they are the same on every machine."""
+
+
+class TrainingSettings(BaseSettings):
+    """Where data lie that are not part of the project.
+
+    A field is the variable of its name in capitals, in the environment or in `.env`; an empty one counts as not
+    given.
+    """
+
+    model_config = SettingsConfigDict(env_file=".env", extra="ignore", frozen=True, env_ignore_empty=True)
+
+    relevance_data: Path | None = None
+
+
+def with_data_folder(text: str) -> str:
+    """`text`, a path or what holds one, with the folder that RELEVANCE_DATA names for `$RELEVANCE_DATA`.
+
+    Raises:
+        ConfigurationError: the text names the folder, and the variable is not given.
+    """
+    if DATA_FOLDER not in text:
+        return text
+    folder = TrainingSettings().relevance_data
+    if folder is None:
+        raise ConfigurationError(f"{text}: set RELEVANCE_DATA to the folder that has this")
+    return text.replace(DATA_FOLDER, str(folder.expanduser()))
