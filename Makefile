@@ -1,20 +1,22 @@
 # make demo | make serve | make test | make test-long | make test-gpu | make compose-check | make bench | make bench-gpu.
 # Everything is installed into .venv.
-PYTHON ?= $(shell command -v python3.11 || command -v python3)
+# An empty variable counts as not given.
+override PYTHON := $(if $(PYTHON),$(PYTHON),$(shell command -v python3.11 || command -v python3))
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input -q
 
-DATA ?= catalogue
-SEQUENCE ?= us,es,jp
-TRANSLATION ?= catalogue
-SEED ?= 0
-# Whose texts the benchmarks score: a flat ESCI sample.
-BENCH_DATA ?= ../shared/data/esci_sample/esci_sample.tsv
+override DATA := $(if $(DATA),$(DATA),catalogue)
+override SEQUENCE := $(if $(SEQUENCE),$(SEQUENCE),us,es,jp)
+override TRANSLATION := $(if $(TRANSLATION),$(TRANSLATION),catalogue)
+override SEED := $(if $(SEED),$(SEED),0)
 # What the demo published and cached; `make serve MODEL_STORE=... CACHE_FOLDER=...` serves another store.
-MODEL_STORE ?= demo/model-store
-CACHE_FOLDER ?= demo/cache
+override MODEL_STORE := $(if $(MODEL_STORE),$(MODEL_STORE),demo/model-store)
+override CACHE_FOLDER := $(if $(CACHE_FOLDER),$(CACHE_FOLDER),demo/cache)
+# Whose texts the benchmarks score: a flat ESCI file; the bundled catalogue without one.
+BENCH_DATA ?=
+BENCH_TEXTS = $(if $(BENCH_DATA),--data '$(BENCH_DATA)')
 
 .PHONY: setup demo serve test test-long test-gpu compose-check lint types imports unit bench bench-gpu clean
 
@@ -55,32 +57,42 @@ test-long: $(STAMP)
 	$(BIN)/python -m pytest -m long
 	$(BIN)/python -m pytest -m 'not long' tests/service/fill/test_ray_fill.py
 
-# The image and the compose project with a real Docker engine, from building to restarts; as root, minutes.
-COMPOSE_WORK ?= var/compose-check
+# The image and the compose project with a real Docker engine, from building to restarts; minutes. COMPOSE is the compose
+# command with its -p and -f. Where there is no engine, COMPOSE_ENGINE names a script that brings one up: it gets the
+# project's folder, a folder for its own files, and the command that checks what it has built and started.
+override COMPOSE := $(if $(COMPOSE),$(COMPOSE),docker compose -p relevance-check)
+COMPOSE_ENGINE ?=
+override COMPOSE_WORK := $(if $(COMPOSE_WORK),$(COMPOSE_WORK),var/compose-check)
 compose-check:
-	../shared/tools/compose_check.sh . '$(COMPOSE_WORK)' "docker-compose -f $(CURDIR)/docker-compose.yml -f $(CURDIR)/docker-compose.gpu.yml config -q && COMPOSE='docker-compose -p check -f $(CURDIR)/.compose-check.yml' $(CURDIR)/scripts/compose_smoke.sh"
+ifeq ($(strip $(COMPOSE_ENGINE)),)
+	$(COMPOSE) -f docker-compose.yml -f docker-compose.gpu.yml config -q
+	$(COMPOSE) build
+	trap '$(COMPOSE) down -v -t 10' EXIT; $(COMPOSE) up -d && COMPOSE='$(COMPOSE)' scripts/compose_smoke.sh
+else
+	'$(COMPOSE_ENGINE)' . '$(COMPOSE_WORK)' "COMPOSE='$(COMPOSE)' '$(CURDIR)/scripts/compose_smoke.sh'"
+endif
 
 # On a machine with an NVIDIA GPU, with torch for CUDA installed in the environment that PYTHON names.
 test-gpu:
 	$(PYTHON) -m pytest -m gpu
 
 bench-gpu:
-	$(PYTHON) -m benchmarks engine --device cuda --size mbert --data '$(BENCH_DATA)' --adapters 1,4,16 --pairs 4096 --token-budget 16384 --rounds 5 --output var/benchmarks/gpu-mbert.json
-	$(PYTHON) -m benchmarks engine --device cuda --size packaged --data '$(BENCH_DATA)' --adapters 1,4,16 --pairs 4096 --token-budget 16384 --rounds 5 --output var/benchmarks/gpu-packaged.json
+	$(PYTHON) -m benchmarks engine --device cuda --size mbert $(BENCH_TEXTS) --adapters 1,4,16 --pairs 4096 --token-budget 16384 --rounds 5 --output var/benchmarks/gpu-mbert.json
+	$(PYTHON) -m benchmarks engine --device cuda --size packaged $(BENCH_TEXTS) --adapters 1,4,16 --pairs 4096 --token-budget 16384 --rounds 5 --output var/benchmarks/gpu-packaged.json
 
 bench: $(STAMP)
 	$(PIP) install -c constraints.txt -e '.[benchmarks]'
-	$(BIN)/python -m benchmarks engine --data '$(BENCH_DATA)' --output var/benchmarks/engine-mbert.json
-	$(BIN)/python -m benchmarks engine --data '$(BENCH_DATA)' --size packaged --output var/benchmarks/engine-packaged.json
-	$(BIN)/python -m benchmarks end-to-end --data '$(BENCH_DATA)' --output var/benchmarks/end-to-end-mbert.json
-	$(BIN)/python -m benchmarks end-to-end --data '$(BENCH_DATA)' --size packaged --output var/benchmarks/end-to-end-packaged.json
-	$(BIN)/python -m benchmarks interactions --data '$(BENCH_DATA)' --output var/benchmarks/interactions.json
-	$(BIN)/python -m benchmarks training --data '$(BENCH_DATA)' --output var/benchmarks/training.json
-	for kind in cross two_tower; do test -d var/$$kind || $(BIN)/python -m training continual --data '$(BENCH_DATA)' \
+	$(BIN)/python -m benchmarks engine $(BENCH_TEXTS) --output var/benchmarks/engine-mbert.json
+	$(BIN)/python -m benchmarks engine $(BENCH_TEXTS) --size packaged --output var/benchmarks/engine-packaged.json
+	$(BIN)/python -m benchmarks end-to-end $(BENCH_TEXTS) --output var/benchmarks/end-to-end-mbert.json
+	$(BIN)/python -m benchmarks end-to-end $(BENCH_TEXTS) --size packaged --output var/benchmarks/end-to-end-packaged.json
+	$(BIN)/python -m benchmarks interactions $(BENCH_TEXTS) --output var/benchmarks/interactions.json
+	$(BIN)/python -m benchmarks training $(BENCH_TEXTS) --output var/benchmarks/training.json
+	for kind in cross two_tower; do test -d var/$$kind || $(BIN)/python -m training continual --data '$(if $(BENCH_DATA),$(BENCH_DATA),catalogue)' \
 		--sequence us --translation none --preset standard --set pair_encoding.interaction=$$kind \
 		--set adapter_stage.epochs=1 --set target_precision=0.75 --store var/$$kind --run $$kind || exit 1; done
-	$(BIN)/python -m benchmarks fill --data '$(BENCH_DATA)' --store var/cross --output var/benchmarks/fill-cross.json
-	$(BIN)/python -m benchmarks fill --data '$(BENCH_DATA)' --store var/two_tower --pairs 40000 --output var/benchmarks/fill-two-tower.json
+	$(BIN)/python -m benchmarks fill $(BENCH_TEXTS) --store var/cross --output var/benchmarks/fill-cross.json
+	$(BIN)/python -m benchmarks fill $(BENCH_TEXTS) --store var/two_tower --pairs 40000 --output var/benchmarks/fill-two-tower.json
 	$(BIN)/python -m benchmarks fill-growth --store var/two_tower --pairs 100000 --output var/benchmarks/fill-growth.json
 	$(BIN)/python -m benchmarks cache --output var/benchmarks/cache.json
 
