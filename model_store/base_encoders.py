@@ -10,14 +10,54 @@ from functools import cached_property
 from pathlib import Path
 
 import torch
-from transformers import AutoConfig, AutoModel, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+from transformers import (
+    BertModel,
+    BertTokenizerFast,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+    PreTrainedTokenizerFast,
+    RobertaModel,
+    RobertaTokenizerFast,
+    XLMRobertaModel,
+    XLMRobertaTokenizerFast,
+)
+from transformers.utils.logging import disable_progress_bar
 
 from model_store.atomic_files import write_text_atomically
 from model_store.errors import ConfigurationError, VersionCorruptError
+from model_store.hub_errors import hub_errors
+from model_store.known_files import (
+    CONFIGURATION,
+    TOKENIZER,
+    EncoderFields,
+    KnownFields,
+    known_folder,
+    read_known_fields,
+    tokenizer_fields,
+)
 from model_store.packaged_encoder import packaged_encoder_folder
 from model_store.settings import ModelStoreSettings
 
-FAMILIES = ("bert", "roberta", "xlm-roberta")
+
+@dataclass(frozen=True, slots=True)
+class _Family:
+    encoder: type[PreTrainedModel]
+    tokenizer: type[PreTrainedTokenizerBase]
+
+
+FAMILIES = {
+    "bert": _Family(BertModel, BertTokenizerFast),
+    "roberta": _Family(RobertaModel, RobertaTokenizerFast),
+    "xlm-roberta": _Family(XLMRobertaModel, XLMRobertaTokenizerFast),
+}
+"""By `model_type`, the encoders whose layers the network can take apart."""
+
+_TOKENIZERS: dict[str, type[PreTrainedTokenizerBase]] = {
+    "BertTokenizer": BertTokenizerFast,
+    "RobertaTokenizer": RobertaTokenizerFast,
+    "XLMRobertaTokenizer": XLMRobertaTokenizerFast,
+}
+_VOCABULARIES = (TOKENIZER, "vocab.txt", "vocab.json", "merges.txt", "sentencepiece.bpe.model")
 _PACKAGED = re.compile(r"packaged(?::([0-9]+))?")
 _DIGESTED_SUFFIXES = (".json", ".safetensors", ".txt", ".model")
 
@@ -29,29 +69,19 @@ class BaseEncoder:
     source: str
 
     def load(self) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
-        """The encoder (float32, eval, no pooler) and its fast tokenizer.
+        """The encoder (float32, eval, no pooler) and its fast tokenizer; nothing of its folder is run.
 
         Raises:
-            ConfigurationError: the source cannot be read, or is of another family than BERT's.
+            ConfigurationError: the source cannot be read, lacks weights, or is of another family than BERT's.
         """
         folder = self.folder
         try:
-            configuration = AutoConfig.from_pretrained(folder, local_files_only=True)
-            if configuration.model_type not in FAMILIES:
-                raise ConfigurationError(
-                    f"base encoder {self.source}: model type {configuration.model_type!r} is not supported; "
-                    f"use one of {', '.join(FAMILIES)}"
-                )
-            encoder = AutoModel.from_pretrained(
-                folder,
-                add_pooling_layer=False,
-                attn_implementation="sdpa",
-                use_safetensors=True,
-                dtype=torch.float32,
-                local_files_only=True,
-            )
-            tokenizer = AutoTokenizer.from_pretrained(folder, use_fast=True, local_files_only=True)
-        except (OSError, ValueError) as error:
+            family = _family(folder)
+            tokenizer_class = _tokenizer_class(folder, family)
+            with known_folder(folder, EncoderFields, _VOCABULARIES, tokenizer_class.__name__) as clean:
+                encoder = _encoder(family.encoder, clean)
+                tokenizer = _tokenizer(tokenizer_class, clean, int(encoder.config.vocab_size))
+        except (ConfigurationError, OSError, ValueError, RuntimeError) as error:
             raise ConfigurationError(f"base encoder {self.source}: {error}") from error
         return encoder.eval(), tokenizer
 
@@ -114,10 +144,68 @@ def parse_base_encoder(source: str) -> BaseEncoder:
     return BaseEncoder(source.strip())
 
 
+class _ModelType(KnownFields):
+    model_type: str
+
+
+def _family(folder: Path) -> _Family:
+    model_type = read_known_fields(folder / CONFIGURATION, _ModelType).model_type
+    if model_type not in FAMILIES:
+        raise ConfigurationError(f"model type {model_type!r} is not supported; use one of {', '.join(FAMILIES)}")
+    return FAMILIES[model_type]
+
+
+def _tokenizer_class(folder: Path, family: _Family) -> type[PreTrainedTokenizerBase]:
+    """The class that is known by the name in the folder; for another one, what its tokenizer.json says alone."""
+    if not any((folder / name).is_file() for name in _VOCABULARIES):
+        raise ConfigurationError(f"{folder} has no tokenizer: none of {', '.join(_VOCABULARIES)} is there")
+    named = tokenizer_fields(folder).tokenizer_class
+    if named is None:
+        return family.tokenizer
+    known = _TOKENIZERS.get(named.removesuffix("Fast"))
+    if known is None and not (folder / TOKENIZER).is_file():
+        raise ConfigurationError(f"{folder}: {named} has no fast form here, and there is no {TOKENIZER}")
+    return known or PreTrainedTokenizerFast
+
+
+def _encoder(model: type[PreTrainedModel], clean: Path) -> PreTrainedModel:
+    disable_progress_bar()  # of a second's work, from transformers 5 on
+    encoder: PreTrainedModel
+    encoder, report = model.from_pretrained(
+        clean,
+        add_pooling_layer=False,
+        attn_implementation="sdpa",
+        use_safetensors=True,
+        dtype=torch.float32,
+        local_files_only=True,
+        output_loading_info=True,
+    )
+    missing = sorted(report["missing_keys"])
+    if missing:
+        raise ConfigurationError(
+            f"{len(missing)} of the encoder's tensors are not in its files, such as {missing[0]}: are they there "
+            "under other names, with a prefix?"
+        )
+    return encoder
+
+
+def _tokenizer(
+    tokenizer_class: type[PreTrainedTokenizerBase], clean: Path, vocabulary: int
+) -> PreTrainedTokenizerBase:
+    try:
+        tokenizer = tokenizer_class.from_pretrained(clean, local_files_only=True)
+    except Exception as error:  # the tokenizers library has no narrower class for a file it cannot read
+        raise ConfigurationError(f"its tokenizer cannot be read: {error}") from error
+    if len(tokenizer) > vocabulary:
+        raise ConfigurationError(f"its tokenizer has {len(tokenizer)} tokens, its vocab_size is {vocabulary}")
+    return tokenizer
+
+
 def _downloaded(identifier: str) -> Path:
     from huggingface_hub import snapshot_download
 
     name, _, revision = identifier.partition("@")
+    problems: tuple[type[BaseException], ...] = (*hub_errors(), ValueError)
     try:
         return Path(
             snapshot_download(
@@ -127,7 +215,7 @@ def _downloaded(identifier: str) -> Path:
                 etag_timeout=10,
             )
         )
-    except (OSError, ValueError) as error:
+    except problems as error:
         raise ConfigurationError(
             f"base encoder hub:{identifier} cannot be had from the model hub ({type(error).__name__}): check the "
             "name and the connection, name a local folder, or use the packaged encoder"

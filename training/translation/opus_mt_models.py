@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from model_store.errors import TranslationError
+from model_store.hub_errors import hub_errors
 from training.translation.base import pair_name
 
 WEIGHTS = "model.safetensors"
@@ -174,7 +175,7 @@ def check_hub_model(model: OpusMtModel, pair: str) -> None:
             f"opus_mt for {pair}: the hub has no model {model} to give ({_first_line(error)}); "
             f"{_what_to_do(pair)}"
         ) from error
-    except OSError as error:
+    except hub_errors() as error:
         raise TranslationError(_unreachable(model, pair, error)) from error
     if WEIGHTS not in {file.rfilename for file in information.siblings or ()}:
         raise TranslationError(_no_safetensors(str(model), pair))
@@ -200,7 +201,7 @@ def download(model: OpusMtModel, pair: str) -> Path:
                 etag_timeout=_SECONDS_TO_WAIT_FOR_THE_HUB,
             )
         )
-    except OSError as error:
+    except hub_errors() as error:
         raise TranslationError(_unreachable(model, pair, error)) from error
     check_model_folder(folder, pair)
     return folder
@@ -211,14 +212,18 @@ def _downloaded(model: OpusMtModel) -> Path | None:
     from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
 
     try:
-        folder = Path(snapshot_download(model.hub_id, revision=model.revision or None, local_files_only=True))
+        revision = model.revision or None
+        # Newer clients compare what is there with the list of all that is wanted.
+        folder = Path(
+            snapshot_download(model.hub_id, revision=revision, allow_patterns=_FILES, local_files_only=True)
+        )
     except (LocalEntryNotFoundError, HFValidationError):
         return None
     # A download that was interrupted leaves some of the files.
     return folder if all((folder / name).is_file() for name in (*_NEEDED, WEIGHTS)) else None
 
 
-def _unreachable(model: OpusMtModel, pair: str, error: OSError) -> str:
+def _unreachable(model: OpusMtModel, pair: str, error: BaseException) -> str:
     return (
         f"opus_mt for {pair}: the model hub did not answer for {model} ({type(error).__name__}); "
         f"{_what_to_do(pair)}"

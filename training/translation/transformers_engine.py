@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError
 from transformers import MarianMTModel, MarianTokenizer
 
-from model_store.errors import TranslationError
+from model_store.errors import ConfigurationError, TranslationError
+from model_store.known_files import MarianFields, known_folder
+
+_VOCABULARIES = ("source.spm", "target.spm", "vocab.json", "target_vocab.json")
 
 
 def load_tokenizer(folder: Path, pair: str) -> MarianTokenizer:
@@ -23,8 +26,9 @@ def load_tokenizer(folder: Path, pair: str) -> MarianTokenizer:
         with warnings.catch_warnings():
             # The tokenizer asks for sacremoses when it is made, but never calls it when it reads a text.
             warnings.filterwarnings("ignore", message=".*sacremoses")
-            tokenizer = MarianTokenizer.from_pretrained(folder, local_files_only=True)
-    except (OSError, ValueError, ImportError, RuntimeError) as error:
+            with _known(folder, None) as clean:
+                tokenizer = MarianTokenizer.from_pretrained(clean, local_files_only=True)
+    except (ConfigurationError, OSError, ValueError, ImportError, RuntimeError) as error:
         raise TranslationError(_tokenizer_problem(folder, pair, str(error))) from error
     # transformers gives False, not an error, where SentencePiece cannot read its file.
     if not isinstance(tokenizer, MarianTokenizer):
@@ -53,8 +57,9 @@ class TransformersEngine:
         self._max_tokens = max_tokens
         self._device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         try:
-            model = MarianMTModel.from_pretrained(folder, use_safetensors=True, local_files_only=True)
-        except (OSError, ValueError, RuntimeError, SafetensorError) as error:
+            with _known(folder, MarianFields) as clean:
+                model = MarianMTModel.from_pretrained(clean, use_safetensors=True, local_files_only=True)
+        except (ConfigurationError, OSError, ValueError, RuntimeError) as error:
             raise TranslationError(
                 f"opus_mt for {pair}: the model in {folder} cannot be loaded: {error}; download it again"
             ) from error
@@ -74,6 +79,10 @@ class TransformersEngine:
         rows = [row[: limit + 1] for row, limit in zip(generated.tolist(), limits, strict=True)]
         decoded: list[str] = self._tokenizer.batch_decode(rows, skip_special_tokens=True)
         return decoded
+
+
+def _known(folder: Path, model: type[MarianFields] | None) -> AbstractContextManager[Path]:
+    return known_folder(folder, model, _VOCABULARIES, MarianTokenizer.__name__)
 
 
 def _tokenizer_problem(folder: Path, pair: str, problem: str) -> str:

@@ -35,6 +35,8 @@ class _Handler(BaseHTTPRequestHandler):
         for hub_id, folder in self.server.folders.items():
             if path.startswith(f"{hub_id}/resolve/"):
                 return self._file(folder / path.rsplit("/", 1)[1])
+            if path.startswith(f"{hub_id}/tree/"):
+                return self._tree(folder)
             if path == hub_id or path.startswith(f"{hub_id}/revision/"):
                 return self._information(hub_id, folder)
         return self._answer(404, b"", {"X-Error-Code": "RepoNotFound"})
@@ -42,6 +44,13 @@ class _Handler(BaseHTTPRequestHandler):
     def _information(self, hub_id: str, folder: Path) -> None:
         siblings = [{"rfilename": path.name} for path in sorted(folder.iterdir())]
         self._answer(200, json.dumps({"id": hub_id, "sha": COMMIT, "siblings": siblings}).encode())
+
+    def _tree(self, folder: Path) -> None:
+        files = [
+            {"type": "file", "path": path.name, "size": path.stat().st_size, "oid": path.name}
+            for path in sorted(folder.iterdir())
+        ]
+        self._answer(200, json.dumps(files).encode())
 
     def _file(self, path: Path) -> None:
         content = path.read_bytes()
