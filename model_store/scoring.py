@@ -19,6 +19,7 @@ from model_store.relevance_head import similarity_features
 
 if TYPE_CHECKING:
     from model_store.loading import LoadedVersion
+    from model_store.network import RelevanceNetwork
 
 DEFAULT_TOKEN_BUDGET = 2048
 _HEAD_BATCH = 8192
@@ -135,6 +136,30 @@ def encoded_texts(
         if progress:
             progress(len(rows))
     return means
+
+
+def untrained_cosine(
+    network: RelevanceNetwork, tokenizer: PairTokenizer, tokenized: TokenizedPairs
+) -> np.ndarray:
+    """(N) cosine of the mean-pooled query and product, each encoded on its own without any adapter."""
+    was_training = network.training
+    network.eval()
+    try:
+        with torch.inference_mode(), FastProducts():
+            queries = encoded_texts(network, tokenizer, tokenized.queries, QUERY_SEGMENT, Route())
+            products = encoded_texts(network, tokenizer, tokenized.products, PRODUCT_SEGMENT, Route())
+            return cosine_of_encoded(tokenized, queries, products)
+    finally:
+        network.train(was_training)
+
+
+def cosine_of_encoded(tokenized: TokenizedPairs, queries: Tensor, products: Tensor) -> np.ndarray:
+    """(N) float32 cosine of pairs whose texts are encoded; the tensors are as in `logits_of_encoded`."""
+    queries = torch.nn.functional.normalize(queries, dim=-1).cpu()
+    products = torch.nn.functional.normalize(products, dim=-1).cpu()
+    cosine = (queries[tokenized.query_index] * products[tokenized.product_index]).sum(-1)
+    result: np.ndarray = cosine.numpy()
+    return result
 
 
 def probabilities(logits: np.ndarray) -> np.ndarray:
