@@ -55,7 +55,11 @@ class TranslationCache:
             raise ConfigurationError(
                 f"translations cannot be kept in {folder}: {error}; choose a folder that can be written"
             ) from error
-        self._check_version()
+        try:
+            self._check_version()
+        except TranslationError:
+            self.close()
+            raise
 
     def find(self, keys: Sequence[bytes]) -> dict[bytes, str]:
         """The kept translations among `keys`; those that are missing are left out."""
@@ -98,7 +102,6 @@ class TranslationCache:
             version: int = self._connection.execute("PRAGMA user_version").fetchone()[0]
             self._connection.execute("PRAGMA synchronous = NORMAL")
         if version != _SCHEMA_VERSION:
-            self.close()
             raise TranslationError(
                 f"{self.path} has version {version} of the translation cache, this program reads "
                 f"{_SCHEMA_VERSION}: choose another folder, or remove the file to translate again"
