@@ -35,7 +35,7 @@ def list_versions(store: Store = None, as_json: Json = False) -> None:
         mark = "*" if manifest.number == latest else " "
         names = " ".join(manifest.names)
         typer.echo(f"{mark} {manifest.number:4d}  {manifest.created_at:%Y-%m-%d %H:%M}  {names:<20}  "
-                   f"{manifest.promotion.reason}")  # fmt: skip
+                   f"{manifest.promotion.reason_and_warnings}")  # fmt: skip
 
 
 _LISTED = {"number", "created_at", "parent", "marketplaces", "promotion", "run"}
@@ -43,9 +43,12 @@ _LISTED = {"number", "created_at", "parent", "marketplaces", "promotion", "run"}
 
 @app.command()
 def show(version: Version = "latest", store: Store = None) -> None:
-    """Print a version's manifest."""
+    """Print a version's manifest, and on standard error what promotion warned of."""
     model_store = _store(store)
-    typer.echo(model_store.manifest(model_store.resolve(version)).model_dump_json(indent=2))
+    manifest = model_store.manifest(model_store.resolve(version))
+    typer.echo(manifest.model_dump_json(indent=2))
+    for warning in manifest.promotion.warnings:
+        typer.echo(f"warning: {warning}", err=True)
 
 
 @app.command()

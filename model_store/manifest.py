@@ -94,13 +94,49 @@ class AucChange(_Frozen):
     change: float
 
 
+class PlainProbeResult(_Frozen):
+    """What a marketplace ranks right of its language's plain probes, as shares from 0 to 1.
+
+    `share` is this version's, `untrained` that of the encoder's cosine without any adapter. `digest` is the
+    sha256 of the probes: shares of two versions compare where it is the same.
+    """
+
+    language: str
+    probes: int = Field(ge=1)
+    digest: str
+    share: float = Field(ge=0, le=1)
+    untrained: float = Field(ge=0, le=1)
+
+
+class PlainProbeChange(_Frozen):
+    """A marketplace's share of plain probes ranked right before and after the publication.
+
+    Before is the parent's share; where that knows no comparable one, the untrained encoder's.
+    """
+
+    against: Literal["parent", "untrained"]
+    previous: float
+    now: float
+    change: float
+
+
 class PromotionDecision(_Frozen):
-    """Whether the version became the newest one that is served, and why."""
+    """Whether the version became the newest one that is served, and why.
+
+    `warnings` tell of what does not keep it from being served, and should be looked at.
+    """
 
     promoted: bool
     reason: str
     tolerance: float
     changes: dict[str, AucChange] = Field(default_factory=dict)
+    plain_probes: dict[str, PlainProbeChange] = Field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def reason_and_warnings(self) -> str:
+        """All of it in one line."""
+        return "; ".join((self.reason, *(f"warning: {warning}" for warning in self.warnings)))
 
 
 class ManifestDraft(_Frozen):
@@ -108,7 +144,8 @@ class ManifestDraft(_Frozen):
 
     `metric_matrix` and `test_matrix` are R so far, one row per step: ROC-AUC by marketplace on validation and
     test rows. `score_histograms` count validation scores in 20 equal bins of [0, 1]. `method` is the one that
-    trained it; older versions do not say.
+    trained it; older versions do not say. `plain_probes` are by marketplace, for languages that have some;
+    older versions have none.
     """
 
     method: str | None = None
@@ -129,6 +166,7 @@ class ManifestDraft(_Frozen):
     training_configuration: dict[str, JsonValue]
     library_versions: dict[str, str]
     score_histograms: dict[str, list[int]]
+    plain_probes: dict[str, PlainProbeResult] = Field(default_factory=dict)
     probe_pairs: tuple[ProbePair, ...]
 
 

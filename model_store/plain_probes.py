@@ -17,6 +17,7 @@ from importlib.resources import files
 
 import numpy as np
 
+from model_store.manifest import PlainProbeResult
 from model_store.network import RelevanceNetwork
 from model_store.pair_network import PairNetwork, Route
 from model_store.pair_tokens import PairTokenizer, TokenizedPairs
@@ -63,6 +64,27 @@ def plain_probes_digest(language: str) -> str:
     """sha256 of a language's probes: shares of two versions compare where it is the same."""
     rows = ("\t".join((probe.query, *probe.titles)) for probe in plain_probes(language))
     return hashlib.sha256("\n".join(rows).encode()).hexdigest()
+
+
+def plain_probe_results(
+    network: RelevanceNetwork,
+    tokenizer: PairTokenizer,
+    route: Route,
+    heads: Mapping[str, str],
+    languages: Mapping[str, str],
+) -> dict[str, PlainProbeResult]:
+    """What a manifest says of the plain probes; arguments as in `plain_probe_shares`."""
+    untrained = untrained_probe_shares(network, tokenizer, languages)
+    return {
+        name: PlainProbeResult(
+            language=languages[name],
+            probes=len(plain_probes(languages[name])),
+            digest=plain_probes_digest(languages[name]),
+            share=share,
+            untrained=untrained[name],
+        )
+        for name, share in plain_probe_shares(network, tokenizer, route, heads, languages).items()
+    }
 
 
 def plain_probe_shares(

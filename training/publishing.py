@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import importlib.metadata
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -20,6 +20,8 @@ from model_store.manifest import (
     ThresholdReport,
 )
 from model_store.network import RelevanceNetwork
+from model_store.pair_tokens import PairTokenizer
+from model_store.plain_probes import plain_probe_results
 from model_store.store import ModelStore
 from model_store.version_files import ADAPTERS, write_network
 from training.configuration import TrainingConfiguration
@@ -39,11 +41,24 @@ _LIBRARIES = ("torch", "transformers", "tokenizers", "safetensors", "accelerate"
 
 @dataclass(frozen=True, slots=True)
 class Publication:
-    """A published version and what the promotion rule decided."""
+    """A published version and what the promotion rule decided.
+
+    `plain_probes` has, by marketplace, the share of its language's plain probes that is ranked right: `now`,
+    `previous` (the parent's, else the untrained encoder's) and `untrained`.
+    """
 
     number: int
     promoted: bool
     reason: str
+    plain_probes: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+
+    @property
+    def plain_probes_told(self) -> str:
+        """A line for people; empty where no marketplace's language has probes."""
+        return ", ".join(
+            f"{name} {shares['previous']:.3f} -> {shares['now']:.3f} (untrained {shares['untrained']:.3f})"
+            for name, shares in self.plain_probes.items()
+        )
 
     def as_dict(self) -> dict[str, object]:
         """For JSON."""
@@ -113,21 +128,31 @@ def publish_step(run: ContinualRun, trainable_parameters: Mapping[str, int]) -> 
         trainable_parameters=state.parameters,
     )
     heads = {name: learner.head_of(name) for name in names}
-    return publish_version(run.store, ServedVersion(run.environment.network, learner.route, heads), facts)
+    version = ServedVersion(run.environment.network, learner.route, heads)
+    return publish_version(run.store, version, run.environment.tokenizer, facts)
 
 
-def publish_version(store: ModelStore, version: ServedVersion, facts: VersionFacts) -> Publication:
-    """Write a version and apply the promotion rule."""
+def publish_version(
+    store: ModelStore, version: ServedVersion, tokenizer: PairTokenizer, facts: VersionFacts
+) -> Publication:
+    """Ask the version the plain probes, write it, and apply the promotion rule."""
+    draft = _draft(version, tokenizer, facts)
     published = store.publish(
-        _draft(version, facts),
+        draft,
         lambda folder: write_network(version.network, version.route, folder),
         tolerance=facts.configuration.promotion_tolerance,
     )
-    return Publication(published.number, published.decision.promoted, published.decision.reason)
+    decision = published.decision
+    shares = {
+        name: {"previous": change.previous, "now": change.now, "untrained": draft.plain_probes[name].untrained}
+        for name, change in decision.plain_probes.items()
+    }
+    return Publication(published.number, decision.promoted, decision.reason_and_warnings, shares)
 
 
-def _draft(version: ServedVersion, facts: VersionFacts) -> ManifestDraft:
+def _draft(version: ServedVersion, tokenizer: PairTokenizer, facts: VersionFacts) -> ManifestDraft:
     configuration, names = facts.configuration, version.route.adapters
+    languages = {name: language_of(name, configuration.languages) for name in names}
     return ManifestDraft(
         method=facts.method,
         parent=facts.parent,
@@ -147,6 +172,7 @@ def _draft(version: ServedVersion, facts: VersionFacts) -> ManifestDraft:
         training_configuration=configuration.model_dump(mode="json"),
         library_versions={name: importlib.metadata.version(name) for name in _LIBRARIES},
         score_histograms={name: _histogram(facts.validation[name].scores) for name in names},
+        plain_probes=plain_probe_results(version.network, tokenizer, version.route, version.heads, languages),
         probe_pairs=tuple(probe for name in names for probe in _probes(name, facts.validation[name])),
     )
 

@@ -73,7 +73,7 @@ def _versions(store: ModelStore, served: int | None) -> VersionsAnswer:
                 created_at=manifest.created_at,
                 marketplaces=manifest.names,
                 promoted=manifest.promotion.promoted,
-                promotion_reason=manifest.promotion.reason,
+                promotion_reason=manifest.promotion.reason_and_warnings,
                 newest=number == newest,
                 served=number == served,
             )

@@ -66,7 +66,7 @@ def publish_method(
             evaluation=evaluation_sets(store, files, kept),
             trainable_parameters={name: {"step": trainable_parameters.get(name, newest)} for name in names},
         )
-        publications.append(publish_version(store, version, facts))
+        publications.append(publish_version(store, version, method.context.tokenizer, facts))
     return publications
 
 

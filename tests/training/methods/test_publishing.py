@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -7,6 +8,7 @@ import pytest
 
 from model_store.evaluation_rows import read_evaluation_rows
 from model_store.loading import load_version
+from model_store.plain_probes import plain_probe_shares, untrained_probe_shares
 from model_store.scoring import probabilities, score_pairs, score_tokenized
 from model_store.store import ModelStore
 from service.engine.folded_network import FoldedNetwork
@@ -91,6 +93,28 @@ def test_the_manifest_says_what_was_measured(tiny_encoder_folder: Path, tmp_path
     assert entry.threshold.rows == 48
     assert entry.trainable_parameters == {"step": method.trainable_parameters}
     assert sum(manifest.score_histograms["es"]) == 48
+
+
+def test_every_publication_is_asked_the_plain_probes(tiny_encoder_folder: Path, tmp_path: Path) -> None:
+    method = toy_method(
+        "attention_distillation", tiny_encoder_folder, tmp_path / "run", head={"policy": "per_step"}
+    )
+    learn(method)
+    [publication] = publish(method, tmp_path / "store")
+    loaded = load_version(tmp_path / "store", publication.number)
+    languages = {"us": "en", "es": "es", "de": "de"}
+    heads = {entry.name: entry.head for entry in loaded.manifest.marketplaces}
+    shares = plain_probe_shares(loaded.network, loaded.tokenizer, loaded.route, heads, languages)
+    untrained = untrained_probe_shares(loaded.network, loaded.tokenizer, languages)
+    assert {name: found.language for name, found in loaded.manifest.plain_probes.items()} == languages
+    for name, found in loaded.manifest.plain_probes.items():
+        # A tie may fall either way in another process.
+        assert found.share == pytest.approx(shares[name], abs=0.03)
+        assert found.untrained == pytest.approx(untrained[name], abs=0.03)
+        told = {"previous": found.untrained, "now": found.share, "untrained": found.untrained}
+        assert publication.plain_probes[name] == told
+    assert publication.plain_probes_told.startswith("us 0.")
+    assert Publication(**json.loads(json.dumps(publication.as_dict()))) == publication
 
 
 def test_separate_adapters_are_a_version_each(tiny_encoder_folder: Path, tmp_path: Path) -> None:
