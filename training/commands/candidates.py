@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from model_store.product import QueryProductPair
@@ -15,8 +15,23 @@ from training.data.sources import CatalogueSource, parse_source
 HEADER = ("marketplace", "query", "product_id", "product_title", "product_brand", "product_color")
 
 
-def write_candidates(data: str, marketplace: str, output: Path, queries: int, products: int, seed: int) -> None:
-    """Write a TSV of queries, each with its own judged products and others drawn at random."""
+def write_candidates(
+    data: str,
+    marketplace: str,
+    output: Path,
+    queries: int,
+    products: int,
+    seed: int,
+    report: Callable[[str], None] = notes.print,
+) -> int:
+    """Write a TSV of queries, each with its own judged products and others drawn at random.
+
+    Args:
+        report: is given a line on what was written.
+
+    Returns:
+        The number of pairs.
+    """
     source = parse_source(data)
     if isinstance(source, CatalogueSource):
         from training.data.catalogue import generate_candidates
@@ -29,7 +44,8 @@ def write_candidates(data: str, marketplace: str, output: Path, queries: int, pr
         writer = csv.writer(file, delimiter="\t", lineterminator="\n", quoting=csv.QUOTE_NONE, quotechar=None)
         writer.writerow(HEADER)
         writer.writerows(_row(pair) for pair in pairs)
-    notes.print(f"{len(pairs):,} candidate pairs: {output}")
+    report(f"{len(pairs):,} candidate pairs: {output}")
+    return len(pairs)
 
 
 def _row(pair: QueryProductPair) -> tuple[str, ...]:

@@ -10,7 +10,7 @@ from training.commands.console import notes
 from training.commands.matrix import print_matrices
 from training.commands.run_names import run_name, store_folder
 from training.configuration import TrainingConfiguration, load_configuration
-from training.continual import ContinualRun, RunState, check_translators
+from training.continual import ContinualRun, Report, RunState, check_translators
 from training.continual_learner import ContinualLearner
 from training.data.sources import parse_source
 from training.data.splits import Splits
@@ -25,6 +25,27 @@ def train_continually(
     data: str, sequence: Sequence[str], preset: str, overrides: Overrides, store: Path | None, run: str | None
 ) -> None:
     """Check everything first, then learn marketplace by marketplace and print the matrices."""
+    state = learn_sequence(data, sequence, preset, overrides, store, run, notes.print)
+    print_matrices(state, list(sequence))
+
+
+def learn_sequence(
+    data: str,
+    sequence: Sequence[str],
+    preset: str,
+    overrides: Overrides,
+    store: Path | None,
+    run: str | None,
+    report: Report,
+) -> RunState:
+    """What `train_continually` does, without its tables.
+
+    Args:
+        report: is given a line for the run and for each publication, just after it.
+
+    Returns:
+        The matrices of the whole run.
+    """
     configuration = load_configuration(preset, overrides)
     check_translators(configuration, [], sequence)
     splits = load_splits(data, sequence, configuration)
@@ -32,12 +53,12 @@ def train_continually(
     facts = {"data": data, "sequence": list(sequence), "parent": None}
     files = RunFiles(run_folder_of(model_store.root, run or run_name(configuration, facts)))
     files.begin(configuration, facts)
-    notes.print(f"run {files.folder}")
+    report(f"run {files.folder}")
     network, tokenizer = new_network(configuration)
     learner = ContinualLearner(prepare_environment(configuration, network, tokenizer))
-    continual_run = ContinualRun(learner, model_store, files, None, RunState(), {}, notes.print)
+    continual_run = ContinualRun(learner, model_store, files, None, RunState(), {}, report)
     continual_run.learn(splits)
-    print_matrices(continual_run.state, list(sequence))
+    return continual_run.state
 
 
 def load_splits(data: str, sequence: Sequence[str], configuration: TrainingConfiguration) -> Mapping[str, Splits]:

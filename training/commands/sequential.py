@@ -10,6 +10,7 @@ from pathlib import Path
 from training.commands.console import notes
 from training.commands.continual import load_splits
 from training.configuration import load_configuration
+from training.continual import Report
 from training.evaluation import roc_auc
 from training.labelled_tokens import LabelledTokens
 from training.methods.base import MarketplaceRows, MethodContext
@@ -19,9 +20,18 @@ from training.run_files import write_json
 
 
 def finetune_sequentially(
-    data: str, sequence: Sequence[str], preset: str, overrides: Overrides, output: Path
+    data: str,
+    sequence: Sequence[str],
+    preset: str,
+    overrides: Overrides,
+    output: Path,
+    report: Report = notes.print,
 ) -> None:
-    """Fine-tune on one marketplace after another and write the matrix of test ROC-AUC."""
+    """Fine-tune on one marketplace after another and write the matrix of test ROC-AUC.
+
+    Args:
+        report: is given a line after each marketplace.
+    """
     configuration = load_configuration(preset, overrides)
     splits = load_splits(data, sequence, configuration)
     started = time.monotonic()
@@ -37,7 +47,7 @@ def finetune_sequentially(
                 {name: roc_auc(rows.labels, method.logits(name, rows.tokenized)) for name, rows in test.items()}
             )
             known = "  ".join(f"{name} {auc:.4f}" for name, auc in matrix[-1].items())
-            notes.print(f"fine-tuned on {marketplace}: test ROC-AUC {known}")
+            report(f"fine-tuned on {marketplace}: test ROC-AUC {known}")
     write_json(
         output,
         {
