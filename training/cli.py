@@ -25,7 +25,7 @@ Data = Annotated[
         help="catalogue[:ROWS], an ESCI file or folder, taxonomy:FOLDER[:ROWS] or table:FILE[:MAPPING.yaml]"
     ),
 ]
-Preset = Annotated[str, typer.Option(help="quickstart, standard, paper, or a YAML file of your own")]
+Preset = Annotated[str, typer.Option(help="quickstart, standard, small, paper, or a YAML file of your own")]
 Store = Annotated[Path | None, typer.Option(help="model store; MODEL_STORE or var/model-store by default")]
 Run = Annotated[str | None, typer.Option(help="name of the run; the same name goes on where it stopped")]
 Translation = Annotated[

@@ -62,7 +62,7 @@ def test_a_wrong_field_is_named(settings: list[str], message: str) -> None:
 
 
 def test_an_unknown_preset_lists_those_there_are() -> None:
-    with pytest.raises(ConfigurationError, match="paper, quickstart"):
+    with pytest.raises(ConfigurationError, match="paper, quickstart, small, standard"):
         load_configuration("papper")
 
 

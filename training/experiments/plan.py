@@ -67,7 +67,7 @@ class ExperimentPlan(BaseModel):
 
     name: str
     data: str
-    preset: str = "quickstart"
+    preset: str = "small"
     settings: Overrides = Field(default_factory=dict)
     sequences: tuple[tuple[str, ...], ...] = Field(min_length=1)
     seeds: tuple[int, ...] = Field(min_length=1)

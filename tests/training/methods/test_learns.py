@@ -20,7 +20,7 @@ MARKETPLACE = "us"
 PEER = "sequential_finetuning"
 # As the plans train; many rows are tested, since the distance asked for is that of two seeds on a few hundred.
 CONFIGURATION = load_configuration(
-    "quickstart",
+    "small",
     {
         "base_encoder": "packaged:2",
         "translation": "none",
