@@ -91,10 +91,11 @@ class RelevanceNetwork(PairNetwork):
     def skip_idle_layers(self) -> None:
         """From now on run the lowest layers, in which no adapter adds anything, as the encoder's own.
 
-        Nothing but time changes, as long as no adapter there is trained or loaded.
+        Layers that a new adapter may change do not count as idle, so that the number stays the same while
+        adapters are added. Nothing but time changes, as long as no adapter in them is trained or loaded.
         """
         self.idle_layers = 0
-        for layer in self.adapters:
+        for layer in self.adapters[: self.lowest_trained_layer]:
             assert isinstance(layer, nn.ModuleDict)
             if any(adapter.adds_something() for adapter in layer.values()):  # type: ignore[operator]
                 break

@@ -8,8 +8,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from model_store.pair_batch import PairBatch
 from model_store.pair_network import AttentionMaps, PairNetwork, Route
-from training.batches import Batch, epoch_batches, micro_batches
+from training.batches import Batch, epoch_batches
 from training.environment import TrainingEnvironment
 from training.evaluation import roc_auc
 from training.labelled_tokens import LabelledTokens
@@ -64,6 +65,7 @@ class AdapterStage:
             len(batch.rows),
             self._route,
             self._head,
+            untrained_pull=self._environment.configuration.untrained_pull,
         )
 
     def validate(self) -> float:
@@ -79,23 +81,45 @@ def task_losses(
     route: Route,
     head: int,
     attention_loss: Callable[[AttentionMaps], Tensor] | None = None,
+    untrained_pull: float = 0.0,
 ) -> Iterator[tuple[Tensor, dict[str, float]]]:
     """Binary cross-entropy of the rows by micro-batch, each divided by the batch's number of pairs.
 
     Args:
         attention_loss: what is added for the fusion's attention over the same rows: a mean over them.
+        untrained_pull: weight of `untrained_distance`.
     """
-    budget = environment.configuration.token_budget
+    budget, network = environment.configuration.token_budget, environment.network
     for tokens, labels in data.micro_batches(rows, environment.tokenizer, head, budget, environment.device):
         maps = AttentionMaps() if attention_loss else None
         with environment.accelerator.autocast():
-            logits = environment.network(tokens, route, maps)
+            features = network.pair_features(tokens, route, maps)
+            logits = network.heads(features, tokens.head_index)
         loss = nn.functional.binary_cross_entropy_with_logits(logits.float(), labels, reduction="sum")
         loss = loss / batch_size
         measured = {"cross-entropy": float(loss.detach())}
+        if untrained_pull > 0:
+            distance = untrained_distance(environment, tokens, features) / batch_size
+            measured["untrained"] = float(distance.detach())
+            loss = loss + untrained_pull * distance
         if attention_loss and maps:
             loss = loss + attention_loss(maps) * (len(labels) / batch_size)
         yield loss, measured
+
+
+def untrained_distance(
+    environment: TrainingEnvironment[PairNetwork], tokens: PairBatch, features: Tensor
+) -> Tensor:
+    """Sum over the pairs of |q - q0|^2 + |p - p0|^2.
+
+    q and p are the normalised token means of query and product that the similarity features (pairs, 4 * hidden
+    + 1) begin with, q0 and p0 those of the encoder without adapters: the nearer, the more of what the encoder
+    knows of other texts is kept (a penalty on function space; Benjamin et al. 2019).
+    """
+    means = 2 * environment.network.hidden_size
+    with torch.no_grad(), environment.accelerator.autocast():
+        untrained = environment.network.pair_features(tokens, Route())
+    return (features[:, :means].float() - untrained[:, :means].float()).square().sum()
 
 
 def validation_auc(
@@ -109,19 +133,10 @@ def labelled_logits(
     environment: TrainingEnvironment[PairNetwork], data: LabelledTokens, route: Route, head: int
 ) -> np.ndarray:
     """(N) float32 logits in the training's own precision, from the rows' states where they have any."""
-    if data.states is None:
-        return environment.logits(data.tokenized, route, head)
-    network, budget = environment.network, environment.configuration.token_budget
-    logits = np.empty(len(data), dtype=np.float32)
-    was_training = network.training
-    network.eval()
-    rows = np.arange(len(data))
-    with torch.inference_mode(), environment.accelerator.autocast():
-        batches = data.micro_batches(rows, environment.tokenizer, head, budget, environment.device)
-        for part, (tokens, _) in zip(micro_batches(rows, data.lengths, budget), batches, strict=True):
-            logits[part] = network(tokens, route).float().cpu().numpy()
-    network.train(was_training)
-    return logits
+    with environment.accelerator.autocast():
+        return data.logits(
+            environment.network, environment.tokenizer, route, head, environment.configuration.token_budget
+        )
 
 
 def calibrate_cosine(

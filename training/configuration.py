@@ -62,6 +62,9 @@ class TrainingConfiguration(_Frozen):
     adapter_start: Literal["random", "previous"] = "random"
     fusion_start: Literal["random", "previous"] = "random"
     distillation: DistillationConfiguration = DistillationConfiguration()
+    untrained_pull: float = Field(
+        default=0.0, ge=0, description="weight of the texts' distance from what they are without adapters"
+    )
     value_regularisation: float = Field(default=0.0, ge=0, description="weight of |V - I|^2 in the fusion stage")
     translation: str = "none"
     languages: dict[str, str] = Field(default_factory=dict, description="ISO 639-1 code by marketplace")
@@ -93,6 +96,8 @@ class TrainingConfiguration(_Frozen):
             )
         if self.head.kind == "linear" and self.pair_encoding.kind == "two_tower":
             raise ValueError("head.kind 'linear' needs pair_encoding.interaction 'cross' or 'late(k)'")
+        if self.untrained_pull > 0 and self.head.kind != "similarity":
+            raise ValueError("untrained_pull compares token means, which only head.kind 'similarity' reads")
         return self
 
 

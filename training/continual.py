@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +19,7 @@ from training.data.pairs import RelevancePair
 from training.data.splits import Splits
 from training.environment import TrainingEnvironment
 from training.evaluation import roc_auc
+from training.frozen_rows import frozen_rows
 from training.labelled_tokens import LabelledTokens
 from training.languages import language_of
 from training.marketplace_data import EvaluationTokens
@@ -102,8 +103,17 @@ class ContinualRun:
             rows = {"validation": parts.validation, "test": parts.test}
             self.rows[marketplace] = rows
             self.evaluation[marketplace] = EvaluationTokens.of(rows, self.environment.tokenizer)
+        self._freeze_evaluation()
+        for marketplace in splits:
             self._note_zero_shot(marketplace)
         return [self._step(marketplace, parts) for marketplace, parts in splits.items()]
+
+    def _freeze_evaluation(self) -> None:
+        """Run the frozen layers once over all rows that every step is evaluated on."""
+        self.environment.network.skip_idle_layers()
+        rows = [part for data in self.evaluation.values() for part in (data.validation, data.test)]
+        frozen = iter(frozen_rows(self.environment, "evaluation", *rows, dropout=False))
+        self.evaluation = {name: EvaluationTokens(next(frozen), next(frozen)) for name in self.evaluation}
 
     def _note_zero_shot(self, marketplace: str) -> None:
         network, tokenizer = self.environment.network, self.environment.tokenizer
@@ -186,6 +196,8 @@ class ContinualRun:
     def validation_scores(self, marketplace: str) -> np.ndarray:
         """Exact scores in [0, 1] of the marketplace's validation rows after the newest step."""
         data = self.evaluation[marketplace].validation
+        if self.environment.accelerator.mixed_precision != "no":
+            data = replace(data, states=None)  # they are in that precision
         return probabilities(self.learner.logits(marketplace, data))
 
     def _say(self, marketplace: str, publication: Publication) -> None:
@@ -193,6 +205,8 @@ class ContinualRun:
         known = "  ".join(f"{name} {test[name]:.4f}" for name in self.learner.marketplaces)
         self.report(f"learnt {marketplace}: test ROC-AUC {known}")
         self.report(f"version {publication.number}: {publication.reason}")
+        if publication.plain_probes:
+            self.report(f"plain probes ranked right: {publication.plain_probes_told}")
 
 
 def check_translators(configuration: TrainingConfiguration, known: Sequence[str], new: Sequence[str]) -> None:

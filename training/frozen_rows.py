@@ -15,10 +15,11 @@ def frozen_rows(
 ) -> list[LabelledTokens]:
     """The same rows, their states computed once where that is possible (see `frozen_states`).
 
-    They hold as long as nothing below the adapters is trained: for one step.
+    They hold as long as nothing below the adapters is trained. Rows that have states keep them.
 
     Args:
         dropout: whether a stage that reads them lets the encoder's dropout act.
     """
-    states = frozen_states(environment, step, *(data.tokenized for data in rows), dropout=dropout)
-    return [replace(data, states=one) for data, one in zip(rows, states, strict=True)]
+    without = [data for data in rows if data.states is None]
+    states = iter(frozen_states(environment, step, *(data.tokenized for data in without), dropout=dropout))
+    return [data if data.states is not None else replace(data, states=next(states)) for data in rows]

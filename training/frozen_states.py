@@ -10,9 +10,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from model_store.fast_products import FastProducts
 from model_store.length_batches import length_batches
 from model_store.network import RelevanceNetwork
 from model_store.pair_batch import PRODUCT_SEGMENT, QUERY_SEGMENT, LayerStates, PairBatch, TextBatch
+from model_store.pair_network import PairNetwork, Route
 from model_store.pair_tokens import PairTokenizer, TokenIds, TokenizedPairs, distinct
 from training.progress import stage_progress
 
@@ -43,6 +45,24 @@ class PackedTexts:
         index = torch.from_numpy(places).to(self.feed_forward.device)
         return replace(batch, states=LayerStates(self.layer, self.feed_forward[index], self.attended[index]))
 
+    def text_means(
+        self,
+        network: PairNetwork,
+        tokenizer: PairTokenizer,
+        texts: list[TokenIds],
+        segment: int,
+        route: Route,
+        token_budget: int,
+    ) -> Tensor:
+        """Token means (texts, hidden) float32 of all texts, from their states on, encoded in length batches."""
+        means = torch.empty(len(texts), network.hidden_size, device=network.device)
+        lengths = np.array([len(ids) for ids in texts], dtype=np.int64)
+        for rows in length_batches(lengths, token_budget):
+            batch = tokenizer.single_texts([texts[row] for row in rows], segment).to(network.device)
+            batch = self.put_into(batch, rows.tolist())
+            means[torch.from_numpy(rows).to(network.device)] = network.text_means(batch, route).float()
+        return means
+
 
 @dataclass(frozen=True, slots=True)
 class FrozenStates:
@@ -63,6 +83,22 @@ class FrozenStates:
             batch,
             queries=self.queries.put_into(batch.queries, query_ids),
             products=self.products.put_into(batch.products, product_ids),
+        )
+
+    def text_means(
+        self,
+        network: PairNetwork,
+        tokenizer: PairTokenizer,
+        tokenized: TokenizedPairs,
+        route: Route,
+        token_budget: int,
+    ) -> tuple[Tensor, Tensor]:
+        """Token means of all distinct queries, (queries, hidden), and of all distinct products, likewise."""
+        return (
+            self.queries.text_means(network, tokenizer, tokenized.queries, QUERY_SEGMENT, route, token_budget),
+            self.products.text_means(
+                network, tokenizer, tokenized.products, PRODUCT_SEGMENT, route, token_budget
+            ),
         )
 
 
@@ -125,7 +161,7 @@ def _states(
     network.eval()  # every stage says itself what it wants
     for rows in length_batches(lengths, budget):
         batch = environment.tokenizer.single_texts([texts[row] for row in rows], segment).to(network.device)
-        with torch.no_grad(), environment.accelerator.autocast():
+        with torch.no_grad(), environment.accelerator.autocast(), FastProducts():
             states = network.frozen_states(batch)
         yield rows, states, batch.mask
 

@@ -84,7 +84,10 @@ class FusionStage:
         new = batch.data_set == _NEW
         if new or self._distillation.task_loss_on_translations:
             own = self._own_adapter_loss if new and self._distillation.own_adapter > 0 else None
-            yield from task_losses(self._environment, data, rows, len(batch.rows), self._student, head, own)
+            pull = self._environment.configuration.untrained_pull
+            yield from task_losses(
+                self._environment, data, rows, len(batch.rows), self._student, head, own, untrained_pull=pull
+            )
             if self._value_regularisation > 0 and rank == 0:  # gradients are summed over the processes
                 assert self._student.fusion is not None
                 yield self._value_regularisation * value_distance(network, self._student.fusion), {}

@@ -12,7 +12,7 @@ from torch import Tensor
 from model_store.pair_batch import PairBatch
 from model_store.pair_network import PairNetwork, Route
 from model_store.pair_tokens import PairTokenizer, TokenizedPairs
-from model_store.scoring import score_tokenized
+from model_store.scoring import logits_of_encoded, score_tokenized
 from training.batches import micro_batches
 from training.data.pairs import RelevancePair
 from training.frozen_states import FrozenStates
@@ -62,6 +62,27 @@ class LabelledTokens:
     def logits(
         self, network: PairNetwork, tokenizer: PairTokenizer, route: Route, head: int, token_budget: int
     ) -> np.ndarray:
-        """(N) float32 logits of all pairs."""
+        """(N) float32 logits of all pairs, from the texts' states where there are any."""
         heads = np.full(len(self), head, dtype=np.int64)
-        return score_tokenized(network, tokenizer, self.tokenized, route, heads, token_budget=token_budget)
+        if self.states is None:
+            return score_tokenized(network, tokenizer, self.tokenized, route, heads, token_budget=token_budget)
+        was_training = network.training
+        network.eval()
+        try:
+            with torch.inference_mode():
+                if network.pair_encoding.kind == "two_tower":
+                    means = self.states.text_means(network, tokenizer, self.tokenized, route, token_budget)
+                    return logits_of_encoded(network, self.tokenized, *means, heads)
+                return self._pairwise_logits(network, tokenizer, route, head, token_budget)
+        finally:
+            network.train(was_training)
+
+    def _pairwise_logits(
+        self, network: PairNetwork, tokenizer: PairTokenizer, route: Route, head: int, token_budget: int
+    ) -> np.ndarray:
+        logits = np.empty(len(self), dtype=np.float32)
+        rows = np.arange(len(self))
+        batches = self.micro_batches(rows, tokenizer, head, token_budget, network.device)
+        for part, (tokens, _) in zip(micro_batches(rows, self.lengths, token_budget), batches, strict=True):
+            logits[part] = network(tokens, route).float().cpu().numpy()
+        return logits

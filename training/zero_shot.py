@@ -7,23 +7,23 @@ import torch
 
 from model_store.fast_products import FastProducts
 from model_store.network import RelevanceNetwork
-from model_store.pair_batch import PRODUCT_SEGMENT, QUERY_SEGMENT
 from model_store.pair_network import Route
 from model_store.pair_tokens import PairTokenizer
-from model_store.scoring import encoded_texts
+from model_store.scoring import DEFAULT_TOKEN_BUDGET, cosine_of_encoded, untrained_cosine
 from training.labelled_tokens import LabelledTokens
 
 
 def zero_shot_cosine(network: RelevanceNetwork, tokenizer: PairTokenizer, data: LabelledTokens) -> np.ndarray:
-    """(N) cosine of the mean-pooled query and product, each encoded on its own without any adapter."""
+    """(N) cosine of the mean-pooled query and product, each encoded on its own without any adapter.
+
+    From the texts' states where there are any.
+    """
+    if data.states is None:
+        return untrained_cosine(network, tokenizer, data.tokenized)
     was_training = network.training
     network.eval()
     with torch.inference_mode(), FastProducts():
-        queries = encoded_texts(network, tokenizer, data.tokenized.queries, QUERY_SEGMENT, Route())
-        products = encoded_texts(network, tokenizer, data.tokenized.products, PRODUCT_SEGMENT, Route())
-        queries = torch.nn.functional.normalize(queries, dim=-1).cpu()
-        products = torch.nn.functional.normalize(products, dim=-1).cpu()
-        cosine = queries[data.tokenized.query_index] * products[data.tokenized.product_index]
+        means = data.states.text_means(network, tokenizer, data.tokenized, Route(), DEFAULT_TOKEN_BUDGET)
+        cosine = cosine_of_encoded(data.tokenized, *means)
     network.train(was_training)
-    result: np.ndarray = cosine.sum(-1).numpy()
-    return result
+    return cosine

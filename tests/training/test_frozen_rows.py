@@ -14,6 +14,7 @@ from training.adapter_stage import labelled_logits
 from training.environment import TrainingEnvironment
 from training.frozen_rows import frozen_rows
 from training.labelled_tokens import LabelledTokens
+from training.zero_shot import zero_shot_cosine
 
 ROUTES = (Route(), Route(("es",)), Route(("us", "es"), "step-0002"))
 
@@ -108,3 +109,28 @@ def test_adapters_in_the_upper_layers_alone_are_trained_there_alone(
     skipped = learner.logits("es", data)
     network.idle_layers = 0  # as in a service, which knows nothing of it
     np.testing.assert_allclose(learner.logits("es", data), skipped, atol=1e-5)
+
+
+def test_the_untrained_cosine_is_the_same_from_the_states(tiny_encoder_folder: Path) -> None:
+    environment = environment_with_adapters(tiny_encoder_folder, adapter={"bottleneck": 8, "layers": 1})
+    rows = rows_of(environment)
+    expected = zero_shot_cosine(environment.network, environment.tokenizer, rows)
+    environment.network.skip_idle_layers()
+    [kept] = frozen_rows(environment, "es", rows, dropout=False)
+    assert kept.states is not None
+    np.testing.assert_allclose(
+        zero_shot_cosine(environment.network, environment.tokenizer, kept), expected, atol=1e-5
+    )
+
+
+def test_states_hold_while_marketplaces_are_added_and_are_computed_once(tiny_encoder_folder: Path) -> None:
+    environment = toy_environment(tiny_encoder_folder, toy_configuration(adapter={"bottleneck": 8, "layers": 1}))
+    network = environment.network
+    network.skip_idle_layers()
+    assert network.idle_layers == 1  # the layer that adapters will change is not one of them
+    [kept] = frozen_rows(environment, "evaluation", rows_of(environment), dropout=False)
+    for name in ("us", "es"):
+        network.add_adapter(name)
+        network.skip_idle_layers()
+    assert network.idle_layers == 1
+    assert frozen_rows(environment, "es", kept, dropout=False)[0].states is kept.states
