@@ -9,7 +9,7 @@ import pytest
 
 # The networks of most tests are so small that two threads wait for each other longer than they compute, beside
 # other work many times as long. Read when torch is loaded, and handed on to the commands that tests run.
-os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ["OMP_NUM_THREADS"] = os.environ.get("OMP_NUM_THREADS") or "1"
 
 from tests.tiny_encoder import write_tiny_encoder
 
