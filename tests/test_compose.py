@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import shutil
 import subprocess
@@ -19,6 +18,7 @@ import yaml
 from model_store.errors import ConfigurationError
 from service.api.keys import check_keys
 from service.settings import ServiceSettings, load_settings
+from training.configuration import load_configuration
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 COMPOSE = (REPOSITORY / "docker-compose.yml").read_text(encoding="utf-8")
@@ -135,16 +135,9 @@ def test_no_process_of_the_image_runs_as_root_and_the_last_stage_installs_nothin
     assert "apt-get" not in last
 
 
-def test_what_converts_the_encoder_is_copied_whole(tmp_path: Path) -> None:
-    copied = re.search(r"^COPY (model_store/[\s\S]*?) /build/model_store/$", DOCKERFILE, re.MULTILINE)
-    assert copied
-    (tmp_path / "model_store").mkdir()
-    for path in copied[1].replace("\\", "").split():
-        shutil.copy(REPOSITORY / path, tmp_path / path)
-    command = [sys.executable, "-P", "-c", "import model_store.packaged_encoder as found; print(found.__file__)"]
-    environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
-    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
-    assert done.stdout.startswith(str(tmp_path)), done.stderr
+def test_the_encoder_of_the_quick_start_comes_with_the_image() -> None:
+    assert "*extra['packaged-encoder']" in DOCKERFILE
+    assert load_configuration("quickstart").base_encoder == "packaged"
 
 
 def test_nothing_reaches_the_engine_but_what_the_image_copies() -> None:
