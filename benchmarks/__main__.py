@@ -20,19 +20,21 @@ from benchmarks.fill_growth import growth_benchmark
 from benchmarks.http_load import http_benchmark
 from benchmarks.interactions import interactions_benchmark, quality_rows
 from benchmarks.training_step import training_benchmark
+from model_store.errors import RelevanceError
+from training.data.sources import DataSource, parse_source
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="Measurements side by side with peers.")
 console = Console()
 
 SizeOption = Annotated[str, typer.Option(help="mbert (its shape, random weights) or packaged (e5-small)")]
-DataOption = Annotated[Path, typer.Option(help="flat ESCI sample: whose texts are scored", exists=True)]
+DataOption = Annotated[str, typer.Option(help="whose texts are scored: a data source, as for training")]
 OutputOption = Annotated[Path | None, typer.Option(help="also write JSON here")]
 CountsOption = Annotated[str, typer.Option(help="numbers of adapters")]
 
 
 @app.command()
 def engine(
-    data: DataOption,
+    data: DataOption = "catalogue",
     size: SizeOption = "mbert",
     adapters: CountsOption = "1,2,4,8,16,32",
     pairs: Annotated[int, typer.Option(help="pairs of a call")] = 256,
@@ -44,7 +46,14 @@ def engine(
 ) -> None:
     """Forward passes: folded in every form, unfolded, the adapters library, the plain encoder."""
     result = engine_benchmark(
-        cast("Size", size), _counts(adapters), pairs, token_budget, rounds, data, torch.device(device), only
+        cast("Size", size),
+        _counts(adapters),
+        pairs,
+        token_budget,
+        rounds,
+        _source(data),
+        torch.device(device),
+        only,
     )
     _show(f"pairs a second ({size}, {result['tokens']} tokens in {pairs} pairs)", result["pairs_per_second"])
     _show("billion operations a second", [{name: rate / 1e9 for name, rate in result["matrix_rates"].items()}])
@@ -55,14 +64,14 @@ def engine(
 
 @app.command("end-to-end")
 def end_to_end(
-    data: DataOption,
+    data: DataOption = "catalogue",
     size: SizeOption = "mbert",
     adapters: Annotated[int, typer.Option(help="adapters of ours; peers have none")] = 4,
     rounds: Annotated[int, typer.Option(help="measurements of each, in turn")] = 5,
     output: OutputOption = None,
 ) -> None:
     """Strings in, scores out: against sentence-transformers' CrossEncoder."""
-    result = end_to_end_benchmark(cast("Size", size), adapters, rounds, data)
+    result = end_to_end_benchmark(cast("Size", size), adapters, rounds, _source(data))
     for calls, rows in result["rows"].items():
         _show(f"calls of {calls} ({size})", rows)
     _write(result, output)
@@ -70,7 +79,7 @@ def end_to_end(
 
 @app.command()
 def interactions(
-    data: DataOption,
+    data: DataOption = "catalogue",
     size: SizeOption = "mbert",
     adapters: Annotated[int, typer.Option(help="number of adapters")] = 4,
     queries: Annotated[int, typer.Option()] = 200,
@@ -81,7 +90,7 @@ def interactions(
     output: OutputOption = None,
 ) -> None:
     """What pairs over shared texts cost with cross, late(3) and two_tower."""
-    result = interactions_benchmark(cast("Size", size), adapters, queries, products, data)
+    result = interactions_benchmark(cast("Size", size), adapters, queries, products, _source(data))
     _show(f"{queries} queries x {products} products ({size})", result["rows"])
     stores = dict(item.split("=", 1) for item in store or [])
     if stores:
@@ -92,7 +101,7 @@ def interactions(
 
 @app.command()
 def training(
-    data: DataOption,
+    data: DataOption = "catalogue",
     size: SizeOption = "mbert",
     adapters: CountsOption = "2,4,8",
     pairs: Annotated[int, typer.Option(help="pairs of a step")] = 32,
@@ -100,21 +109,21 @@ def training(
     output: OutputOption = None,
 ) -> None:
     """One fusion step, forward and backward, against the library's fusion."""
-    result = training_benchmark(cast("Size", size), _counts(adapters), pairs, rounds, data)
+    result = training_benchmark(cast("Size", size), _counts(adapters), pairs, rounds, _source(data))
     _show(f"a step of {pairs} pairs ({size})", result["rows"])
     _write(result, output)
 
 
 @app.command()
 def http(
-    data: DataOption,
     store: Annotated[Path, typer.Option(help="model store whose newest version is served", exists=True)],
+    data: DataOption = "catalogue",
     marketplace: Annotated[str, typer.Option(help="that the pairs are scored for")] = "us",
     seconds: Annotated[float, typer.Option(help="of each load")] = 15.0,
     output: OutputOption = None,
 ) -> None:
     """The running server: saturation against the engine, and open loop from 10 % to 300 % of capacity."""
-    result = http_benchmark(store, data, marketplace, seconds)
+    result = http_benchmark(store, _source(data), marketplace, seconds)
     console.print(
         f"engine {result['engine']['pairs_per_second']:.1f} pairs/s, server "
         f"{result['server']['pairs_per_second']:.1f} ({result['share_of_engine']:.2f}); a single pair takes "
@@ -144,10 +153,10 @@ def cache(
 
 @app.command()
 def fill(
-    data: DataOption,
     store: Annotated[
         list[Path], typer.Option(help="model store whose newest version scores; repeatable", exists=True)
     ],
+    data: DataOption = "catalogue",
     marketplace: Annotated[str, typer.Option(help="that is filled")] = "us",
     pairs: Annotated[int, typer.Option(help="pairs of a job, at most what the data have with cross")] = 4096,
     rounds: Annotated[int, typer.Option(help="measurements of each, in turn")] = 5,
@@ -155,7 +164,7 @@ def fill(
     output: OutputOption = None,
 ) -> None:
     """The batch fill: the job against the engine on the same pairs, the writer against a bare pipeline."""
-    result = fill_benchmark(store, data, marketplace, pairs, rounds, written_pairs)
+    result = fill_benchmark(store, _source(data), marketplace, pairs, rounds, written_pairs)
     for job in result["jobs"]:
         seconds = job["median_seconds"]
         _show(f"{job['pairs']} pairs with {job['pair_encoding']} ({job['engine']}), seconds", [seconds])
@@ -180,6 +189,13 @@ def fill_growth(
     _show(f"{result['pairs']} pairs, by tenths", result["parts"])
     console.print(f"memory grew by {result['growth_mb_of_the_last_nine_tenths']:.1f} MB after the first tenth")
     _write(result, output)
+
+
+def _source(text: str) -> DataSource:
+    try:
+        return parse_source(text)
+    except RelevanceError as error:
+        raise typer.BadParameter(str(error), param_hint="--data") from error
 
 
 def _counts(text: str) -> list[int]:

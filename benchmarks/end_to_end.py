@@ -9,24 +9,22 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-import torch
 from rich.progress import track
 
 from benchmarks.encoders import Size, subject_of
+from benchmarks.forms import forms_of
 from benchmarks.loaded import loaded_version
 from benchmarks.machine import machine
 from benchmarks.peers import ScoreTexts, cross_encoders, write_cross_encoder
-from benchmarks.texts import sampled_pairs
+from benchmarks.texts import name_of, sampled_pairs
+from model_store.loading import LoadedVersion
 from model_store.product import QueryProductPair
-from service.engine.engine_choice import TORCH_FLOAT32, TORCH_INT8, EngineChoice
+from service.engine.engine_choice import TORCH_FLOAT32
 from service.engine.folded_network import FoldedNetwork
-from service.engine.int8_network import Int8Network, watched_inputs
-from service.engine.int8_products import int8_is_exact
-from service.engine.onnx_graph import OnnxPrecision, layers_as_onnx
-from service.engine.onnx_network import OnnxNetwork
 from service.engine.scorer import Scorer
 from service.engine.scorer_loading import CALIBRATION_ROWS
 from service.engine.token_budget import calibrated_token_budget
+from training.data.sources import DataSource
 
 BATCHES = (1, 32, 256)
 _SMALL_CALLS = {1: 24, 32: 3, 256: 1}
@@ -35,7 +33,7 @@ _SMALL_CALLS = {1: 24, 32: 3, 256: 1}
 Score = Callable[[Sequence[QueryProductPair]], object]
 
 
-def end_to_end_benchmark(size: Size, adapters_count: int, rounds: int, data: Path) -> dict[str, Any]:
+def end_to_end_benchmark(size: Size, adapters_count: int, rounds: int, data: DataSource) -> dict[str, Any]:
     """Pairs a second, and median and 99th percentile of the time of a call, for calls of 1, 32 and 256 pairs."""
     texts = sampled_pairs(data, 2048)
     subject = subject_of(size, texts)
@@ -55,7 +53,7 @@ def end_to_end_benchmark(size: Size, adapters_count: int, rounds: int, data: Pat
         "size": size,
         "adapters": adapters_count,
         "rounds": rounds,
-        "data": data.name,
+        "data": name_of(data),
         "rows": rows,
         "machine": machine(),
     }
@@ -63,21 +61,7 @@ def end_to_end_benchmark(size: Size, adapters_count: int, rounds: int, data: Pat
 
 def _own(subject: Any, adapters_count: int, texts: Sequence[QueryProductPair]) -> list[tuple[str, Score]]:
     loaded = loaded_version(subject, adapters_count)
-    folded = FoldedNetwork(loaded.network, loaded.route)
-    networks: list[tuple[EngineChoice, Any]] = []
-    precisions: tuple[OnnxPrecision, ...] = ("float32", "int8")
-    for precision in precisions:
-        graph = layers_as_onnx(folded.encoder_layers, folded.hidden_size, precision)
-        graphs = {(0, folded.depth): graph.SerializeToString()}
-        choice = EngineChoice("onnxruntime", precision)
-        networks.append((choice, OnnxNetwork(folded, graphs, torch.get_num_threads())))
-    if int8_is_exact():
-        with watched_inputs(folded) as ranges:
-            Scorer(loaded, folded, TORCH_FLOAT32).score(texts[-CALIBRATION_ROWS:])
-        networks.append((TORCH_INT8, Int8Network(loaded.network, loaded.route, ranges)))
-    networks.append((TORCH_FLOAT32, folded.pack()))
-    half = FoldedNetwork(loaded.network, loaded.route, torch.bfloat16).pack()
-    networks.append((EngineChoice("torch", "bf16"), half))
+    networks = forms_of(loaded.network, loaded.route, lambda folded: _calibrated(loaded, folded, texts))
     return [
         (
             f"ours, {adapters_count} adapters, {choice.name}",
@@ -88,8 +72,12 @@ def _own(subject: Any, adapters_count: int, texts: Sequence[QueryProductPair]) -
                 token_budget=calibrated_token_budget(network, loaded.route, choice),
             ).score,
         )
-        for choice, network in networks
+        for choice, network in networks.items()
     ]
+
+
+def _calibrated(loaded: LoadedVersion, folded: FoldedNetwork, texts: Sequence[QueryProductPair]) -> None:
+    Scorer(loaded, folded, TORCH_FLOAT32).score(texts[-CALIBRATION_ROWS:])
 
 
 def _as_texts(predict: ScoreTexts) -> Score:

@@ -6,26 +6,23 @@ import copy
 import re
 from collections.abc import Callable, Sequence
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import torch
 
 from benchmarks.encoders import Size, Subject, library_model, network_of, subject_of
+from benchmarks.forms import forms_of
 from benchmarks.machine import machine, matrix_rates
 from benchmarks.rounds import median_seconds
-from benchmarks.texts import sampled_pairs
-from model_store.network import RelevanceNetwork
+from benchmarks.texts import name_of, sampled_pairs
 from model_store.pair_batch import TextBatch
 from model_store.pair_encoding import PairEncoding
 from model_store.pair_network import PairNetwork, Route
 from model_store.pair_tokens import PairTokenizer
 from service.engine.folded_network import FoldedNetwork
-from service.engine.int8_network import Int8Network, watched_inputs
-from service.engine.int8_products import int8_is_exact
-from service.engine.onnx_graph import OnnxPrecision, layers_as_onnx
-from service.engine.onnx_network import OnnxNetwork
+from service.engine.product_probes import bf16_problem
 from service.engine.tight_batches import tight_batches
+from training.data.sources import DataSource
 
 FEW_PAIRS = 64
 """Pairs of a call from 16 adapters on, where the library takes a minute for 256."""
@@ -37,7 +34,7 @@ def engine_benchmark(
     pairs: int,
     token_budget: int,
     rounds: int,
-    data: Path,
+    data: DataSource,
     device: torch.device,
     only: str = "",
 ) -> dict[str, Any]:
@@ -71,7 +68,7 @@ def engine_benchmark(
         "tokens": tokens,
         "token_budget": token_budget,
         "rounds": rounds,
-        "data": data.name,
+        "data": name_of(data),
         "pairs_per_second": rows,
         "matrix_rates": rates,
         "shares_of_matrix_rate": _shares(rows, rates, operations / pairs, device),
@@ -84,15 +81,13 @@ def _candidates(
 ) -> dict[str, Callable[[], object]]:
     network, route = network_of(subject, count)
     network.to(device)
-    folded = FoldedNetwork(network, route)
     candidates: dict[str, Callable[[], object]] = {}
     if device.type == "cpu":
-        if int8_is_exact():
-            candidates["folded torch int8"] = partial(_ours, _int8(folded, network, batches), route, batches)
-        for precision in ("float32", "int8"):
-            candidates[f"folded onnxruntime {precision}"] = partial(
-                _ours, _onnx(folded, precision), route, batches
-            )
+        forms = forms_of(network, route, lambda folded: _ours(folded, route, batches))
+        candidates |= {
+            f"folded {choice.name.replace('-', ' ', 1)}": partial(_ours, form, route, batches)
+            for choice, form in forms.items()
+        }
     else:
         from service.engine.graphed_network import GraphedNetwork
 
@@ -101,29 +96,22 @@ def _candidates(
         )
         half = copy.deepcopy(library_model(subject, count)).to(device, torch.bfloat16)
         candidates["adapters library bf16"] = partial(_library, half, batches)
+        candidates |= {
+            "folded torch float32": partial(_ours, FoldedNetwork(network, route).pack(), route, batches),
+            "folded torch bf16": partial(_ours, FoldedNetwork(network, route, torch.bfloat16), route, batches),
+        }
+    plain = {"no adapters, same code": torch.float32}
+    if bf16_problem(device.type) is None:
+        plain["no adapters, same code, bf16"] = torch.bfloat16
+    for name, dtype in plain.items():
+        bare = FoldedNetwork(network, Route(), dtype).pack()
+        candidates[name] = partial(_ours, bare, Route(), batches)
     candidates |= {
-        "folded torch float32": partial(_ours, folded.pack(), route, batches),
-        "folded torch bf16": partial(_ours, FoldedNetwork(network, route, torch.bfloat16).pack(), route, batches),
-        "no adapters, same code": partial(_ours, FoldedNetwork(network, Route()).pack(), Route(), batches),
-        "no adapters, same code, bf16": partial(
-            _ours, FoldedNetwork(network, Route(), torch.bfloat16).pack(), Route(), batches
-        ),
         "unfolded": partial(_ours, network, route, batches),
         "adapters library": partial(_library, library_model(subject, count).to(device), batches),
         "plain encoder (transformers)": partial(_library, subject.encoder, batches),
     }
     return candidates
-
-
-def _int8(folded: FoldedNetwork, network: RelevanceNetwork, batches: Sequence[TextBatch]) -> Int8Network:
-    with watched_inputs(folded) as ranges:
-        _ours(folded, folded.route, batches)
-    return Int8Network(network, folded.route, ranges)
-
-
-def _onnx(folded: FoldedNetwork, precision: OnnxPrecision) -> OnnxNetwork:
-    graph = layers_as_onnx(folded.encoder_layers, folded.hidden_size, precision).SerializeToString()
-    return OnnxNetwork(folded, {(0, folded.depth): graph}, torch.get_num_threads())
 
 
 @torch.inference_mode()

@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.progress import track
 
 from benchmarks.machine import machine
-from benchmarks.texts import judged_pairs
+from benchmarks.texts import judged_pairs, name_of
 from benchmarks.writer import writer_figures
 from model_store.product import QueryProductPair
 from service.cache.opening import opened_cache
@@ -30,6 +30,7 @@ from service.fill.progress import FillProgress, FillStage
 from service.fill.report import FillReport
 from service.onednn_caches import bound_onednn_caches
 from service.settings import ServiceSettings, load_settings
+from training.data.sources import DataSource
 
 _PRODUCTS_PER_QUERY = 100
 _QUERIES_PER_PRODUCT = 10
@@ -61,13 +62,13 @@ class _Time(NamedTuple):
 
 
 def fill_benchmark(
-    stores: Sequence[Path], data: Path, marketplace: str, pairs: int, rounds: int, written_pairs: int
+    stores: Sequence[Path], data: DataSource, marketplace: str, pairs: int, rounds: int, written_pairs: int
 ) -> dict[str, Any]:
     """The job on each store's newest version, and the writer."""
     bound_onednn_caches()
     return {
         "benchmark": "fill",
-        "data": data.name,
+        "data": name_of(data),
         "rounds": rounds,
         "jobs": [_job_figures(store, data, marketplace, pairs, rounds) for store in stores],
         "writer": asyncio.run(writer_figures(written_pairs, rounds)),
@@ -75,7 +76,7 @@ def fill_benchmark(
     }
 
 
-def _job_figures(store: Path, data: Path, marketplace: str, pairs: int, rounds: int) -> dict[str, Any]:
+def _job_figures(store: Path, data: DataSource, marketplace: str, pairs: int, rounds: int) -> dict[str, Any]:
     """Engine, its computing alone, and the job in turns on the same pairs."""
     with tempfile.TemporaryDirectory() as folder:
         settings = load_settings(

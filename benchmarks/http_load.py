@@ -20,12 +20,13 @@ from rich.progress import track
 
 from benchmarks.load_generator import Answered, Send, accepted_pairs, closed_loop, figures, open_loop
 from benchmarks.machine import machine, resident_megabytes
-from benchmarks.texts import judged_pairs
+from benchmarks.texts import judged_pairs, name_of
 from model_store.product import QueryProductPair
 from service.engine.micro_batching import MicroBatching
 from service.engine.scorer_loading import load_scorer
 from service.onednn_caches import bound_onednn_caches
 from service.settings import load_settings
+from training.data.sources import DataSource
 
 PAIRS_PER_REQUEST = (1, 4, 8, 16, 32)
 LOADS = (0.1, 0.3, 0.5, 0.7, 0.9, 1.0, 1.5, 2.0, 3.0)
@@ -52,13 +53,13 @@ class _Figures:
         }
 
 
-def http_benchmark(store: Path, data: Path, marketplace: str, seconds: float) -> dict[str, Any]:
+def http_benchmark(store: Path, data: DataSource, marketplace: str, seconds: float) -> dict[str, Any]:
     """Engine and saturated server in turns, single requests, and open loop from 10 % to 300 % of capacity."""
     bound_onednn_caches()
     return asyncio.run(_measured(store, data, marketplace, seconds))
 
 
-async def _measured(store: Path, data: Path, marketplace: str, seconds: float) -> dict[str, Any]:
+async def _measured(store: Path, data: DataSource, marketplace: str, seconds: float) -> dict[str, Any]:
     requests = _requests(data, marketplace)
     engine, server = _Figures(), _Figures()
     with _server(store) as (address, process):
@@ -91,7 +92,7 @@ async def _measured(store: Path, data: Path, marketplace: str, seconds: float) -
     return {
         "benchmark": "http",
         "store": str(store),
-        "data": data.name,
+        "data": name_of(data),
         "marketplace": marketplace,
         "pairs_per_request": PAIRS_PER_REQUEST,
         "seconds_per_load": seconds,
@@ -107,7 +108,7 @@ async def _measured(store: Path, data: Path, marketplace: str, seconds: float) -
     }
 
 
-def _requests(data: Path, marketplace: str) -> list[Pairs]:
+def _requests(data: DataSource, marketplace: str) -> list[Pairs]:
     """Requests of 1 to 32 pairs with the sample's mix of lengths, drawn with a fixed seed."""
     generator = np.random.default_rng(0)
     judged = judged_pairs(data).pairs

@@ -12,7 +12,7 @@ import numpy as np
 from benchmarks.encoders import Size, subject_of
 from benchmarks.loaded import loaded_version
 from benchmarks.machine import machine
-from benchmarks.texts import MARKETPLACE, judged_pairs
+from benchmarks.texts import MARKETPLACE, judged_pairs, name_of
 from model_store.evaluation_rows import read_evaluation_rows
 from model_store.product import QueryProductPair
 from service.engine.engine_choice import TORCH_FLOAT32
@@ -22,6 +22,7 @@ from service.engine.quality import roc_auc
 from service.engine.scorer import Scorer
 from service.engine.scorer_loading import load_scorer
 from service.engine.token_budget import calibrated_token_budget
+from training.data.sources import DataSource
 
 CROSS_PAIRS = 1000
 """Of all pairs, how many `cross` and `late(k)` score: their rate does not depend on the number."""
@@ -31,7 +32,7 @@ INTERACTIONS = ("cross", "late(3)", "two_tower")
 
 
 def interactions_benchmark(
-    size: Size, adapters_count: int, queries: int, products: int, data: Path
+    size: Size, adapters_count: int, queries: int, products: int, data: DataSource
 ) -> dict[str, Any]:
     """Pairs a second of every interaction on all pairs of some queries and products, float32 in torch."""
     texts = judged_pairs(data).pairs
@@ -63,7 +64,7 @@ def interactions_benchmark(
         "adapters": adapters_count,
         "queries": queries,
         "products": products,
-        "data": data.name,
+        "data": name_of(data),
         "rows": [{**row, "times_cross": row["pairs_per_second"] / base} for row in rows],
         "machine": machine(),
     }

@@ -12,7 +12,8 @@ from pathlib import Path
 
 import torch
 
-from service.engine.fast_linear import FastLinear
+from service.engine.fast_linear import FastLinear, onednn_problem
+from service.engine.machine_key import processor_name
 
 _LIBRARIES = ("torch", "transformers", "adapters", "onnxruntime", "sentence-transformers", "infinity-emb")
 _SIZE = 1024
@@ -21,7 +22,7 @@ _SIZE = 1024
 def machine() -> dict[str, object]:
     """Processor, cores, versions and commit."""
     return {
-        "processor": _processor(),
+        "processor": processor_name(),
         "cores": len(os.sched_getaffinity(0)),
         "threads": torch.get_num_threads(),
         "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
@@ -46,10 +47,12 @@ def matrix_rates(device: torch.device) -> dict[str, float]:
     rates = {}
     for name, dtype in (("float32", torch.float32), ("bf16", torch.bfloat16)):
         left, right = torch.randn(_SIZE, _SIZE, dtype=dtype), torch.randn(_SIZE, _SIZE)
-        packed = FastLinear.of(right, None).to(dtype)
-        packed.pack()
         plain = right.to(dtype)
         rates[f"torch.mm {name}"] = _rate(lambda left=left, plain=plain: torch.mm(left, plain), _SIZE)  # type: ignore[misc]
+        if onednn_problem(dtype):
+            continue
+        packed = FastLinear.of(right, None).to(dtype)
+        packed.pack()
         rates[f"oneDNN {name}"] = _rate(lambda left=left, packed=packed: packed(left), _SIZE)  # type: ignore[misc]
     return rates
 
@@ -68,13 +71,6 @@ def _version(name: str) -> str | None:
         return importlib.metadata.version(name)
     except importlib.metadata.PackageNotFoundError:
         return None
-
-
-def _processor() -> str:
-    path = Path("/proc/cpuinfo")
-    lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.processor()
 
 
 def _commit() -> str | None:

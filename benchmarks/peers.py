@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import logging
+import platform
 import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -13,6 +14,7 @@ import torch
 from transformers import BertConfig, BertForSequenceClassification
 
 from benchmarks.encoders import Subject
+from service.engine.product_probes import onnx_int8
 
 BATCH_SIZE = 32
 """The library's default."""
@@ -68,14 +70,23 @@ def _quantized(onnx: Any, folder: Path) -> Any:
     from sentence_transformers import CrossEncoder
     from sentence_transformers.backend import export_dynamic_quantized_onnx_model
 
-    export_dynamic_quantized_onnx_model(onnx, "avx512_vnni", str(folder / "onnx-model"))
+    kind = _quantization()
+    export_dynamic_quantized_onnx_model(onnx, kind, str(folder / "onnx-model"))
+    [name] = [path.name for path in (folder / "onnx-model").rglob("model_q*.onnx")]
     return CrossEncoder(
         str(folder / "onnx-model"),
         device="cpu",
         max_length=128,
         backend="onnx",
-        model_kwargs={"provider": "CPUExecutionProvider", "file_name": "model_qint8_avx512_vnni.onnx"},
+        model_kwargs={"provider": "CPUExecutionProvider", "file_name": name},
     )
+
+
+def _quantization() -> str:
+    """The one of the peer's quantizations that its documentation gives for this processor."""
+    if platform.machine().lower() in ("aarch64", "arm64"):
+        return "arm64"
+    return "avx512_vnni" if onnx_int8().weight_bits == 8 else "avx2"
 
 
 def _predict(model: Any) -> ScoreTexts:

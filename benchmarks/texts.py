@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import csv
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,38 +13,37 @@ from tokenizers import Tokenizer
 from transformers import PreTrainedTokenizerBase, PreTrainedTokenizerFast
 
 from model_store.base_encoders import parse_base_encoder
-from model_store.product import Product, QueryProductPair
+from model_store.product import QueryProductPair
+from training.data.sources import DataSource
 
 MARKETPLACE = "market00"
 
 
 @dataclass(frozen=True, slots=True)
 class JudgedPairs:
-    """Pairs with labels: 1 where judged E or S."""
+    """Pairs with labels: 1 where they are relevant (ESCI: judged E or S)."""
 
     pairs: list[QueryProductPair]
     labels: np.ndarray
 
 
-def judged_pairs(path: Path, locale: str | None = None) -> JudgedPairs:
-    """Rows of the flat ESCI sample, of one locale or of all."""
-    with path.open(encoding="utf-8", newline="") as file:
-        rows = [
-            row
-            for row in csv.DictReader(file, delimiter="\t", quoting=csv.QUOTE_NONE)
-            if locale in (None, row["product_locale"])
-        ]
-    pairs = [
-        QueryProductPair(MARKETPLACE, row["query"], Product(row["product_id"], row["product_title"]))
-        for row in rows
-    ]
-    return JudgedPairs(pairs, np.array([int(row["esci_label"] in "ES") for row in rows]))
+def judged_pairs(data: DataSource, marketplace: str | None = None) -> JudgedPairs:
+    """Rows of one of the source's marketplaces or of all."""
+    asked = [marketplace] if marketplace else data.available()
+    rows = [row for found in data.load(asked, seed=0).values() for row in found]
+    pairs = [QueryProductPair(MARKETPLACE, row.query, row.product) for row in rows]
+    return JudgedPairs(pairs, np.array([row.label for row in rows]))
 
 
-def sampled_pairs(path: Path, count: int) -> list[QueryProductPair]:
+def sampled_pairs(data: DataSource, count: int) -> list[QueryProductPair]:
     """Pairs drawn with a fixed seed: the realistic mix of lengths."""
-    pairs = judged_pairs(path).pairs
+    pairs = judged_pairs(data).pairs
     return [pairs[place] for place in np.random.default_rng(0).permutation(len(pairs))[:count]]
+
+
+def name_of(data: DataSource) -> str:
+    """What a result calls its source: `catalogue`, or a file's name without its folders."""
+    return Path(data.name).name
 
 
 def compact_tokenizer(pairs: Sequence[QueryProductPair]) -> PreTrainedTokenizerFast:

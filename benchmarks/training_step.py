@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -13,14 +12,15 @@ from torch import Tensor, nn
 from benchmarks.encoders import FUSION, Size, library_model, network_of, subject_of
 from benchmarks.machine import machine
 from benchmarks.rounds import median_seconds
-from benchmarks.texts import sampled_pairs
+from benchmarks.texts import name_of, sampled_pairs
 from model_store.pair_batch import TextBatch
 from model_store.pair_encoding import PairEncoding
 from model_store.pair_tokens import PairTokenizer
+from training.data.sources import DataSource
 
 
 def training_benchmark(
-    size: Size, adapter_counts: Sequence[int], pairs: int, rounds: int, data: Path
+    size: Size, adapter_counts: Sequence[int], pairs: int, rounds: int, data: DataSource
 ) -> dict[str, Any]:
     """Seconds and bytes kept for the backward pass of a step on `pairs` pairs, in float32."""
     texts = sampled_pairs(data, pairs)
@@ -51,7 +51,7 @@ def training_benchmark(
         "pairs": pairs,
         "tokens": int(batch.mask.sum()),
         "rounds": rounds,
-        "data": data.name,
+        "data": name_of(data),
         "rows": rows,
         "machine": machine(),
     }

@@ -9,9 +9,13 @@ import torch
 
 
 @functools.cache
-def bf16_is_faster() -> bool:
-    """Whether the device multiplies bf16 matrices natively: on a CPU measured, since emulation also exists."""
-    if torch.cuda.is_available():
+def bf16_is_faster(device_type: str | None = None) -> bool:
+    """Whether a device multiplies bf16 matrices natively: on a CPU measured, since emulation also exists.
+
+    Args:
+        device_type: `cpu` or `cuda`; by default a GPU where there is one.
+    """
+    if device_type != "cpu" and torch.cuda.is_available():
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     return _product_seconds(torch.bfloat16) < 0.6 * _product_seconds(torch.float32)
 

@@ -2,8 +2,10 @@
 
     STORE/engines/0003/onnxruntime-int8/engine.json, layers-0-12.onnx
     STORE/engines/0003/torch-int8/engine.json, input-ranges.safetensors
+    STORE/engines/0003/rates.json
 
 Made anew where anything it depends on has changed: the version, this code's format, the packages.
+Rates are of the machines that measured them: a store that is moved or shared is measured by each kind.
 """
 
 from __future__ import annotations
@@ -18,13 +20,16 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from model_store.atomic_files import sync_tree, temporary_folder
+from model_store.atomic_files import sync_tree, temporary_folder, write_text_atomically
 from model_store.manifest import Manifest
 from service.engine.engine_choice import EngineChoice
+from service.engine.form_rates import FormRate, FormRates
+from service.engine.machine_key import machine_key
 
 ENGINES_FOLDER = "engines"
 _FORMAT: Literal[1] = 1
 _RECORD = "engine.json"
+_RATES = "rates.json"
 _log = logging.getLogger(__name__)
 
 
@@ -52,6 +57,16 @@ class EngineRecord(BaseModel):
     packages: dict[str, str]
     files: dict[str, str]
     check: EngineCheck
+
+
+class RatesRecord(BaseModel):
+    """Content of `rates.json`: what was measured, by machine and then by form."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    format: Literal[1] = _FORMAT
+    version: str
+    machines: dict[str, dict[str, FormRate]]
 
 
 class EngineFiles:
@@ -95,6 +110,29 @@ class EngineFiles:
                 folder.replace(target)
         except OSError as error:
             _log.warning("%s cannot be kept (%s): it is made anew at the next start", target, error)
+
+    def read_rates(self) -> FormRates | None:
+        """How fast forms of this version are on this machine, if that was measured."""
+        return self._known_rates().get(machine_key())
+
+    def write_rates(self, rates: FormRates) -> None:
+        """Keep them beside those of other machines."""
+        machines = self._known_rates()
+        machines[machine_key()] = {**machines.get(machine_key(), {}), **rates}
+        record = RatesRecord(version=self._version, machines=machines)
+        path = self._folder / _RATES
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            write_text_atomically(path, record.model_dump_json(indent=2) + "\n")
+        except OSError as error:
+            _log.warning("%s cannot be kept (%s): forms are measured anew at the next start", path, error)
+
+    def _known_rates(self) -> dict[str, FormRates]:
+        try:
+            record = RatesRecord.model_validate_json((self._folder / _RATES).read_bytes())
+        except (OSError, ValidationError):
+            return {}
+        return dict(record.machines) if record.version == self._version else {}
 
 
 def _packages(choice: EngineChoice) -> dict[str, str]:

@@ -28,16 +28,28 @@ class FoldedNetwork(PairNetwork):
         network: holds the route's adapters and fusion; its embeddings and heads are shared, not copied.
         route: what is folded. Every call must name the same.
         dtype: of the layers; embeddings, pooling and heads stay float32.
+        layers: only the first so many, to see how fast they are; all by default.
     """
 
-    def __init__(self, network: RelevanceNetwork, route: Route, dtype: torch.dtype = torch.float32) -> None:
-        super().__init__(network.pair_encoding, network.heads.configuration, network.depth, network.hidden_size)
+    def __init__(
+        self,
+        network: RelevanceNetwork,
+        route: Route,
+        dtype: torch.dtype = torch.float32,
+        *,
+        layers: int | None = None,
+    ) -> None:
+        depth, encoding = network.depth, network.pair_encoding
+        if layers is not None:
+            # Fewer layers than `late(k)` may ask for.
+            depth, encoding = min(layers, depth), encoding.model_copy(update={"interaction": "cross"})
+        super().__init__(encoding, network.heads.configuration, depth, network.hidden_size)
         self.route = route
         self.heads = network.heads
         self.embeddings = TextEmbeddings(network)
         self.layers = nn.ModuleList(
             FoldedEncoderLayer(layer, network.encoder.heads, fold_layer(network, number, route))
-            for number, layer in enumerate(network.encoder.encoder.encoder.layer)
+            for number, layer in enumerate(network.encoder.encoder.encoder.layer[:depth])
         )
         self.encoder_layers = [layer for layer in self.layers if isinstance(layer, FoldedEncoderLayer)]
         self.dtype = dtype

@@ -4,6 +4,8 @@ Inputs are quantized with a scale for each of them that was found once on calibr
 result does not depend on the texts that share its batch. As in SmoothQuant (Xiao et al., 2023), the scale is
 shared out between an input and its column of the weights: layer norms leave a few inputs far larger than the
 others, which one scale for all of them would round to nothing.
+
+Weights have 8 bits, or 7 where the processor would overflow with more (`product_probes`).
 """
 
 from __future__ import annotations
@@ -13,13 +15,17 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-_LARGEST_WEIGHT = 127
 _STEPS = 255
 _HEADROOM = 1.1
 """Other texts go beyond what calibration rows hold, and what is cut off costs far more than coarser steps."""
 _INPUT_SHARE = 0.65
 """How much of the unevenness of inputs the weights take over; measured on the packaged encoder."""
 _PACKED_FOR_TOKENS = 512
+
+
+def largest_weight(bits: int) -> int:
+    """Of signed weights, the same in both directions: 127 for 8 bits, 63 for 7."""
+    return int(2 ** (bits - 1)) - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +71,7 @@ class Quantization:
 
 
 class Int8Linear(nn.Module):
-    """A `FastLinear` in int8, for inference on a CPU where `int8_is_faster`.
+    """A `FastLinear` in int8, for inference on a CPU where `product_probes.torch_int8` has no problem.
 
     Args:
         weight: (outputs, inputs).
@@ -74,6 +80,7 @@ class Int8Linear(nn.Module):
         dtype: of the output.
         even: one scale for all inputs; needed where the product before it quantizes its own output.
         successor: how the layer after the activation quantizes: then `gelu` answers in uint8.
+        weight_bits: with which products are exact on this processor.
     """
 
     def __init__(
@@ -85,15 +92,16 @@ class Int8Linear(nn.Module):
         dtype: torch.dtype = torch.float32,
         even: bool = False,
         successor: Quantization | None = None,
+        weight_bits: int = 8,
     ) -> None:
         super().__init__()
         weight = weight.detach().float()
         shares = None if even else _shares(weight, found)
         self.quantize = Quantization(found, shares)
         shared = weight if shares is None else weight * shares
-        scales = shared.abs().amax(1).clamp_min(1e-12) / _LARGEST_WEIGHT
+        scales = shared.abs().amax(1).clamp_min(1e-12) / largest_weight(weight_bits)
         quantized = (shared / scales[:, None]).round().to(torch.int8)
-        self._packed = torch.ops.onednn.qlinear_prepack(quantized, [_PACKED_FOR_TOKENS, weight.shape[1]])
+        self._packed = packed_weight(quantized)
         self._scales, self._zero_points = scales, torch.zeros(len(scales), dtype=torch.int32)
         self._bias = torch.zeros(len(scales)) if bias is None else bias.detach().float()
         self._dtype = dtype
@@ -130,6 +138,21 @@ class Int8Linear(nn.Module):
         quantized = inputs if inputs.dtype == torch.uint8 else self.quantize(inputs)
         scale, zero_point = self.quantize.scale, self.quantize.zero_point
         return quantized, scale, zero_point, self._packed, self._scales, self._zero_points
+
+
+def packed_weight(quantized: Tensor) -> Tensor:
+    """(outputs, inputs) int8 laid out for oneDNN."""
+    packed: Tensor = torch.ops.onednn.qlinear_prepack(quantized, [_PACKED_FOR_TOKENS, quantized.shape[1]])
+    return packed
+
+
+def int8_product(inputs: Tensor, packed: Tensor, scales: Tensor) -> Tensor:
+    """(rows, inputs) uint8 with packed weights, their sums times the outputs' scales in float32."""
+    product: Tensor = torch.ops.onednn.qlinear_pointwise(
+        *(inputs, 1.0, 0, packed, scales, torch.zeros(len(scales), dtype=torch.int32), None),
+        *(1.0, 0, torch.float32, "none", [], "none"),
+    )
+    return product
 
 
 def _shares(weight: Tensor, found: InputRange) -> Tensor:

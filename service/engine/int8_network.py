@@ -10,6 +10,7 @@ import torch
 from safetensors.torch import load, save
 from torch import Tensor, nn
 
+from model_store.bf16 import bf16_is_faster
 from model_store.network import RelevanceNetwork
 from model_store.pair_network import Route
 from service.engine.fast_linear import FastLinear
@@ -28,12 +29,22 @@ class Int8Network(FoldedNetwork):
 
     Args:
         ranges: what `watched_inputs` found of the folded network in float32 on calibration rows.
+        weight_bits: with which products are exact on this processor.
+        layers: as in `FoldedNetwork`.
     """
 
-    def __init__(self, network: RelevanceNetwork, route: Route, ranges: InputRanges) -> None:
-        super().__init__(network, route)
+    def __init__(
+        self,
+        network: RelevanceNetwork,
+        route: Route,
+        ranges: InputRanges,
+        *,
+        weight_bits: int = 8,
+        layers: int | None = None,
+    ) -> None:
+        super().__init__(network, route, layers=layers)
         for number, layer in enumerate(self.encoder_layers):
-            _quantize(layer, {name: ranges[f"{number}.{name}"] for name in _linears(layer)})
+            _quantize(layer, {name: ranges[f"{number}.{name}"] for name in _linears(layer)}, weight_bits)
         self.pack()
 
 
@@ -76,7 +87,9 @@ class Int8FeedForward(nn.Module):
     Those of pretrained encoders reach 30 times the median; one scale for all would leave the others three bits.
     """
 
-    def __init__(self, plain: FeedForward, wide_range: InputRange, narrow_range: InputRange) -> None:
+    def __init__(
+        self, plain: FeedForward, wide_range: InputRange, narrow_range: InputRange, weight_bits: int
+    ) -> None:
         super().__init__()
         wide, narrow = plain.wide, plain.narrow
         large, others = _by_size(narrow_range)
@@ -85,9 +98,12 @@ class Int8FeedForward(nn.Module):
             narrow.bias,
             InputRange(narrow_range.low[others], narrow_range.high[others]),
             even=True,
+            weight_bits=weight_bits,
         )
         successor = self.narrow.quantize
-        self.wide = Int8Linear(wide.weight[others], wide.bias[others], wide_range, successor=successor)
+        self.wide = Int8Linear(
+            wide.weight[others], wide.bias[others], wide_range, successor=successor, weight_bits=weight_bits
+        )
         self.large_wide = FastLinear.of(wide.weight[large], wide.bias[large])
         self.large_narrow = FastLinear.of(narrow.weight[:, large], None)
         self.activation, self._is_gelu = plain.activation, plain.is_gelu
@@ -113,12 +129,15 @@ def _linears(layer: FoldedEncoderLayer) -> dict[str, FastLinear]:
     return {name: module for name, module in layer.named_modules() if isinstance(module, FastLinear)}
 
 
-def _quantize(layer: FoldedEncoderLayer, ranges: InputRanges) -> None:
+def _quantize(layer: FoldedEncoderLayer, ranges: InputRanges, weight_bits: int) -> None:
     plain = layer.feed_forward
     assert isinstance(plain, FeedForward)
+    # Attention over the tokens is computed in the type that it is given.
+    attention = torch.bfloat16 if bf16_is_faster("cpu") else torch.float32
     for name, linear in layer.named_children():
         if isinstance(linear, FastLinear):
-            # Attention over the tokens is computed in the type that it is given.
-            dtype = torch.bfloat16 if name == "projection" else torch.float32
-            setattr(layer, name, Int8Linear(linear.weight, linear.bias, ranges[name], dtype=dtype))
-    layer.feed_forward = Int8FeedForward(plain, ranges["feed_forward.wide"], ranges["feed_forward.narrow"])
+            dtype = attention if name == "projection" else torch.float32
+            quantized = Int8Linear(linear.weight, linear.bias, ranges[name], dtype=dtype, weight_bits=weight_bits)
+            setattr(layer, name, quantized)
+    wide, narrow = ranges["feed_forward.wide"], ranges["feed_forward.narrow"]
+    layer.feed_forward = Int8FeedForward(plain, wide, narrow, weight_bits)

@@ -12,33 +12,37 @@ from typing import Any, Literal
 
 import numpy as np
 import onnx
+import onnxruntime
 from onnx import TensorProto, helper, numpy_helper
 from torch import Tensor, nn
 
 from model_store.errors import ConfigurationError
 from service.engine.folded_network import FeedForward, FoldedEncoderLayer
+from service.engine.int8_linear import largest_weight
 
 _CONTRIBUTED = "com.microsoft"
 _OPSET = 17
 _IR_VERSION = 10
-_INT8_MAX = 127
-
 
 OnnxPrecision = Literal["float32", "int8"]
 
 
 def layers_as_onnx(
-    layers: Sequence[FoldedEncoderLayer], hidden_size: int, precision: OnnxPrecision = "float32"
+    layers: Sequence[FoldedEncoderLayer],
+    hidden_size: int,
+    precision: OnnxPrecision = "float32",
+    weight_bits: int = 8,
 ) -> onnx.ModelProto:
     """An ONNX model of consecutive layers, weights inside.
 
     With int8, weights are symmetric with a scale per output unit, and the input of every product is quantized
-    when it comes, with one scale per batch; sums, norms, softmax and activations stay float32.
+    when it comes, with one scale per batch; sums, norms, softmax and activations stay float32. Weights have 7
+    bits where the processor's products overflow with 8 (`product_probes`).
 
     Raises:
         ConfigurationError: an activation that is neither GELU nor ReLU.
     """
-    graph = _Graph(precision)
+    graph = _Graph(precision, weight_bits)
     hidden, attentions = "hidden", []
     for layer in layers:
         hidden, attention = _encoder_layer(graph, layer, hidden)
@@ -51,28 +55,43 @@ def layers_as_onnx(
         graph.node("Concat", attentions, output="attention", axis=0)
         shape = [len(layers), "texts", "tokens", layers[0].adapters]
         outputs.append(helper.make_tensor_value_info("attention", TensorProto.FLOAT, shape))
-    return helper.make_model(
-        helper.make_graph(
-            graph.nodes,
-            "folded_layers",
-            [
-                helper.make_tensor_value_info("hidden", TensorProto.FLOAT, ["texts", "tokens", hidden_size]),
-                helper.make_tensor_value_info("mask", TensorProto.INT32, ["texts", "tokens"]),
-            ],
-            outputs,
-            graph.initializers,
-        ),
-        opset_imports=[helper.make_opsetid("", _OPSET), helper.make_opsetid(_CONTRIBUTED, 1)],
-        ir_version=_IR_VERSION,
-        producer_name="continual-relevance",
+    inputs = [
+        helper.make_tensor_value_info("hidden", TensorProto.FLOAT, ["texts", "tokens", hidden_size]),
+        helper.make_tensor_value_info("mask", TensorProto.INT32, ["texts", "tokens"]),
+    ]
+    return graph.as_model("folded_layers", inputs, outputs)
+
+
+def activation_problem(layers: Sequence[FoldedEncoderLayer]) -> str | None:
+    """What keeps layers from having a graph: an activation that is neither GELU nor ReLU."""
+    return next((problem for layer in layers if (problem := _problem_of(layer.feed_forward))), None)
+
+
+def dynamic_product(inputs: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """(rows, inputs) uint8 by (inputs, outputs) int8 in ONNX Runtime, as the graphs in int8 multiply: float32.
+
+    The largest of the inputs must be 255: then the scale that the operator finds is 1.
+    """
+    graph = _Graph("int8", 8)
+    scales = graph.constant("scale", np.ones(weights.shape[1], dtype=np.float32))
+    found = graph.contributed("DynamicQuantizeMatMul", ["inputs", graph.constant("weight", weights), scales])[0]
+    model = graph.as_model(
+        "product",
+        [helper.make_tensor_value_info("inputs", TensorProto.FLOAT, ["rows", weights.shape[0]])],
+        [helper.make_tensor_value_info(found, TensorProto.FLOAT, ["rows", weights.shape[1]])],
     )
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    session = onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+    result: np.ndarray = session.run(None, {"inputs": inputs.astype(np.float32)})[0]
+    return result
 
 
 class _Graph:
     """Nodes and weights, named as they come."""
 
-    def __init__(self, precision: OnnxPrecision) -> None:
-        self._precision = precision
+    def __init__(self, precision: OnnxPrecision, weight_bits: int) -> None:
+        self._precision, self._largest_weight = precision, largest_weight(weight_bits)
         self.nodes: list[onnx.NodeProto] = []
         self.initializers: list[onnx.TensorProto] = []
         self._constants: set[str] = set()
@@ -106,13 +125,23 @@ class _Graph:
         """The linear layer without its bias."""
         if self._precision == "float32":
             return self.node("MatMul", [hidden, self.weight(linear.weight, transposed=True)])
-        weight, scale = _quantized(linear.weight.detach().float().cpu().numpy().T)
+        weight, scale = _quantized(linear.weight.detach().float().cpu().numpy().T, self._largest_weight)
         inputs = [hidden, self.constant(self._new_name("weight"), weight)]
         inputs.append(self.constant(self._new_name("scale"), scale))
         return self.contributed("DynamicQuantizeMatMul", inputs)[0]
 
     def linear(self, hidden: str, linear: nn.Linear) -> str:
         return self.node("Add", [self.product(hidden, linear), self.weight(linear.bias)])
+
+    def as_model(
+        self, name: str, inputs: Sequence[onnx.ValueInfoProto], outputs: Sequence[onnx.ValueInfoProto]
+    ) -> onnx.ModelProto:
+        return helper.make_model(
+            helper.make_graph(self.nodes, name, inputs, outputs, self.initializers),
+            opset_imports=[helper.make_opsetid("", _OPSET), helper.make_opsetid(_CONTRIBUTED, 1)],
+            ir_version=_IR_VERSION,
+            producer_name="continual-relevance",
+        )
 
     def rename(self, old: str, new: str) -> None:
         for node in self.nodes:
@@ -124,9 +153,9 @@ class _Graph:
         return f"{operator}_{self._names}"
 
 
-def _quantized(weight: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _quantized(weight: np.ndarray, largest: int) -> tuple[np.ndarray, np.ndarray]:
     """(inputs, outputs) float32 to int8 with a scale for each output."""
-    scale = np.maximum(np.abs(weight).max(axis=0), 1e-12) / _INT8_MAX
+    scale = np.maximum(np.abs(weight).max(axis=0), 1e-12) / largest
     return np.rint(weight / scale).astype(np.int8), scale.astype(np.float32)
 
 
@@ -181,9 +210,14 @@ def _activated(graph: _Graph, feed_forward: FeedForward, wide: str) -> str:
         return graph.contributed("BiasGelu", [wide, bias])[0]
     if isinstance(activation, nn.ReLU):
         return graph.node("Relu", [graph.node("Add", [wide, bias])])
-    raise ConfigurationError(
-        f"the encoder's activation {type(activation).__name__} has no ONNX form here: set BACKEND to torch"
-    )
+    raise ConfigurationError(f"{_problem_of(feed_forward)}: set BACKEND to torch")
+
+
+def _problem_of(feed_forward: nn.Module) -> str | None:
+    assert isinstance(feed_forward, FeedForward)
+    if feed_forward.is_gelu or isinstance(feed_forward.activation, nn.ReLU):
+        return None
+    return f"the encoder's activation {type(feed_forward.activation).__name__} has no ONNX form here"
 
 
 def _adapters(graph: _Graph, layer: FoldedEncoderLayer, normed: str) -> tuple[str, str | None]:

@@ -39,15 +39,24 @@ def validation_rows(store: Path, manifest: Manifest) -> dict[str, LabelledRows]:
     Raises:
         VersionCorruptError: a marketplace's rows are not there, or not what was published.
     """
+    require_validation_rows(manifest)
     rows = {}
     for name in manifest.names:
-        sets = manifest.evaluation.get(name, {})
-        if "validation" not in sets:
-            raise VersionCorruptError(f"version {manifest.number} names no validation rows of {name}")
-        found = _sampled(read_evaluation_rows(store, sets["validation"]))
+        found = _sampled(read_evaluation_rows(store, manifest.evaluation[name]["validation"]))
         if len(np.unique(found.labels)) == 2:
             rows[name] = found
     return rows
+
+
+def require_validation_rows(manifest: Manifest) -> None:
+    """Whether a version says where its validation rows are; they are not read.
+
+    Raises:
+        VersionCorruptError: a marketplace has none.
+    """
+    for name in manifest.names:
+        if "validation" not in manifest.evaluation.get(name, {}):
+            raise VersionCorruptError(f"version {manifest.number} names no validation rows of {name}")
 
 
 def compared(rows: dict[str, LabelledRows], exact: Score, faster: Score) -> dict[str, AucComparison]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+import time
 from pathlib import Path
 
 import numpy as np
@@ -15,21 +15,15 @@ from model_store.loading import LoadedVersion, load_version
 from model_store.pair_network import PairNetwork
 from model_store.product import Product, QueryProductPair
 from service.engine.devices import checked_device
-from service.engine.engine_choice import (
-    TORCH_FLOAT32,
-    TORCH_INT8,
-    EngineChoice,
-    engine_choices,
-)
+from service.engine.engine_choice import TORCH_FLOAT32, EngineChoice, engine_choices
 from service.engine.engine_files import EngineCheck, EngineFiles
 from service.engine.engine_options import EngineOptions
 from service.engine.folded_network import FoldedNetwork
-from service.engine.int8_linear import InputRange
-from service.engine.int8_network import Int8Network, ranges_as_file, ranges_of_file, watched_inputs
-from service.engine.layer_ranges import layer_ranges
+from service.engine.form_rates import LAYERS, LEAST_GAIN, FormRates, measured_rates, random_hidden, worthwhile
 from service.engine.own_thread import in_own_thread
-from service.engine.quality import AUC_TOLERANCE, compared, validation_rows
+from service.engine.quality import AUC_TOLERANCE, compared, require_validation_rows, validation_rows
 from service.engine.scorer import Scorer
+from service.engine.served_forms import ServedForms
 from service.engine.token_budget import calibrated_token_budget
 
 LARGEST_EXACT_DIFFERENCE = 1e-3
@@ -38,7 +32,6 @@ LARGEST_EXACT_DIFFERENCE = 1e-3
 CALIBRATION_ROWS = 128
 """Validation rows of a marketplace from which an int8 form's scales are found."""
 
-_INPUT_RANGES = "input-ranges.safetensors"
 _log = logging.getLogger(__name__)
 
 
@@ -69,85 +62,107 @@ class _Loading:
     def __init__(self, store: Path, loaded: LoadedVersion, options: EngineOptions) -> None:
         self._store, self._loaded, self._options = store, loaded, options
         self._files = EngineFiles(store, loaded.manifest)
-        self._folded = FoldedNetwork(loaded.network, loaded.route)
+        self._forms = ServedForms(loaded.network, loaded.route)
+        self._refusals: list[str] = []
 
     def scorer(self, choices: list[EngineChoice]) -> Scorer:
-        reasons = []
-        for choice in choices:
+        for choice in self._by_rate(self._possible(choices)):
             try:
                 network = self._network(choice)
             except _RefusedError as error:
-                reasons.append(f"{choice.name}: {error}")
-                _log.info("version %d is not served by %s", self._loaded.manifest.number, reasons[-1])
+                self._refuse(choice, str(error))
                 continue
             budget = self._options.token_budget or calibrated_token_budget(network, self._loaded.route, choice)
             return self._scorer_of(network, choice, budget)
         raise ConfigurationError(
             f"settings BACKEND and PRECISION: version {self._loaded.manifest.number} is not served so "
-            f"({'; '.join(reasons)}); set PRECISION to float32 or auto"
+            f"({'; '.join(self._refusals)}); set PRECISION to float32 or auto"
         )
+
+    def _refuse(self, choice: EngineChoice, reason: str) -> None:
+        self._refusals.append(f"{choice.name}: {reason}")
+        _log.info("version %d is not served by %s: %s", self._loaded.manifest.number, choice.name, reason)
+
+    def _possible(self, choices: list[EngineChoice]) -> list[EngineChoice]:
+        """Those that this version can be put into, and that can be compared with float32 where they round."""
+        kept = []
+        for choice in choices:
+            problem = self._forms.problem(choice) or (None if choice.is_exact else self._unchecked())
+            if problem:
+                self._refuse(choice, problem)
+            else:
+                kept.append(choice)
+        return kept
+
+    def _unchecked(self) -> str | None:
+        try:
+            require_validation_rows(self._loaded.manifest)
+        except VersionCorruptError as error:
+            return f"cannot be checked: {error}"
+        return None
+
+    def _by_rate(self, choices: list[EngineChoice]) -> list[EngineChoice]:
+        """The fastest first, as measured on this machine; a GPU has one fast form."""
+        if len(choices) < 2 or self._forms.folded.device.type != "cpu":
+            return choices
+        names = {choice.name for choice in choices}
+        rates = self._files.read_rates()
+        if rates is None or not names <= set(rates):
+            rates = self._measured(choices)
+            self._files.write_rates(rates)
+        kept = worthwhile(choices, rates)
+        for choice in choices:
+            if choice not in kept:
+                self._refuse(choice, f"it is less than {LEAST_GAIN} times as fast as float32 here")
+        return kept
+
+    def _measured(self, choices: list[EngineChoice]) -> FormRates:
+        started = time.perf_counter()
+        networks = {}
+        for choice in choices:
+            # Each from a folded network of its own: packing uses it up.
+            forms = ServedForms(self._loaded.network, self._loaded.route, LAYERS)
+            networks[choice] = forms.network(choice, forms.files(choice, self._run_random))
+        rates = measured_rates(networks, self._loaded.route)
+        told = ", ".join(f"{name} {rate.alone:,.0f} and {rate.batched:,.0f}" for name, rate in rates.items())
+        _log.info(
+            "tokens a second through %d layers, alone and in a batch: %s (measured in %.1f s)",
+            *(LAYERS, told, time.perf_counter() - started),
+        )
+        return rates
+
+    @torch.inference_mode()
+    def _run_random(self, network: FoldedNetwork) -> None:
+        hidden = random_hidden(network.hidden_size)
+        network.run_layers(hidden, torch.ones(hidden.shape[:2], dtype=torch.bool), False, network.route, None)
 
     def _network(self, choice: EngineChoice) -> PairNetwork:
         if choice == TORCH_FLOAT32:
-            return self._folded.pack()
+            return self._forms.network(choice, {})
         known = self._files.read(choice)
         if known is not None:
             check, files = known
             if not check.accepted:
                 raise _RefusedError(check.reason)
-            return self._built(choice, files)
-        files = self._made(choice)
-        network = self._built(choice, files)
+            return self._forms.network(choice, files)
+        files = self._forms.files(choice, self._run_calibration)
+        network = self._forms.network(choice, files)
         check = self._checked(choice, network)
         self._files.write(choice, check, files if check.accepted else {})
         if not check.accepted:
             raise _RefusedError(check.reason)
         return network
 
-    def _made(self, choice: EngineChoice) -> dict[str, bytes]:
-        """The files that a form needs beside the version's."""
-        if choice == TORCH_INT8:
-            return {_INPUT_RANGES: ranges_as_file(self._input_ranges())}
-        if choice.backend == "torch":
-            return {}
-        from service.engine.onnx_graph import layers_as_onnx
-
-        assert choice.precision != "bf16"
-        folded = self._folded
-        return {
-            _graph_name(first, last): layers_as_onnx(
-                folded.encoder_layers[first:last], folded.hidden_size, choice.precision
-            ).SerializeToString()
-            for first, last in layer_ranges(folded)
-        }
-
-    def _input_ranges(self) -> dict[str, InputRange]:
+    def _run_calibration(self, network: FoldedNetwork) -> None:
         rows = [
             pair
             for found in self._validation_rows().values()
             for pair in found.pairs[:: max(1, len(found.pairs) // CALIBRATION_ROWS)]
         ]
-        with watched_inputs(self._folded) as ranges:
-            self._scorer_of(self._folded, TORCH_FLOAT32).score([*rows, *_probes(self._loaded)])
-        return ranges
-
-    def _built(self, choice: EngineChoice, files: Mapping[str, bytes]) -> PairNetwork:
-        if choice == TORCH_INT8:
-            ranges = ranges_of_file(files[_INPUT_RANGES])
-            return Int8Network(self._loaded.network, self._loaded.route, ranges)
-        if choice.backend == "torch":
-            if self._folded.device.type == "cuda":
-                from service.engine.graphed_network import GraphedNetwork
-
-                return GraphedNetwork(self._loaded.network, self._loaded.route)
-            return FoldedNetwork(self._loaded.network, self._loaded.route, torch.bfloat16).pack()
-        from service.engine.onnx_network import OnnxNetwork
-
-        graphs = {layers: files[_graph_name(*layers)] for layers in layer_ranges(self._folded)}
-        return OnnxNetwork(self._folded, graphs, torch.get_num_threads())
+        self._scorer_of(network, TORCH_FLOAT32).score([*rows, *_probes(self._loaded)])
 
     def _checked(self, choice: EngineChoice, network: PairNetwork) -> EngineCheck:
-        exact, faster = self._scorer_of(self._folded, TORCH_FLOAT32), self._scorer_of(network, choice)
+        exact, faster = self._scorer_of(self._forms.folded, TORCH_FLOAT32), self._scorer_of(network, choice)
         probes = _probes(self._loaded)
         difference = float(np.abs(np.array(exact.score(probes)) - np.array(faster.score(probes))).max())
         if choice.is_exact:
@@ -183,10 +198,6 @@ class _Loading:
             encoded_text_bytes=self._options.encoded_text_bytes,
             **options,
         )
-
-
-def _graph_name(first: int, last: int) -> str:
-    return f"layers-{first}-{last}.onnx"
 
 
 def _probes(loaded: LoadedVersion) -> list[QueryProductPair]:

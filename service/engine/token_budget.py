@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import json
 import logging
-import os
-import platform
 import time
 from pathlib import Path
 
@@ -21,6 +19,7 @@ from model_store.pair_network import PairNetwork, Route
 from model_store.settings import ModelStoreSettings
 from service.engine.engine_choice import EngineChoice
 from service.engine.layer_ranges import layer_ranges
+from service.engine.machine_key import machine_key
 
 CPU_BUDGETS = (256, 512, 1024, 2048, 4096)
 GPU_BUDGETS = (4096, 8192, 16384, 32768)
@@ -82,13 +81,6 @@ def _read(path: Path) -> dict[str, int]:
 
 
 def _key(network: PairNetwork, route: Route, choice: EngineChoice) -> str:
-    device = torch.cuda.get_device_name(network.device) if network.device.type == "cuda" else _processor()
+    device = torch.cuda.get_device_name(network.device) if network.device.type == "cuda" else machine_key()
     shape = f"{network.depth} layers of {network.hidden_size}, {len(route.adapters)} adapters"
-    return f"{choice.name}, {shape}, {device}, {torch.get_num_threads()} threads"
-
-
-def _processor() -> str:
-    path = Path("/proc/cpuinfo")
-    lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return f"{names[0] if names else platform.processor()} x{os.cpu_count()}"
+    return f"{choice.name}, {shape}, {device}"

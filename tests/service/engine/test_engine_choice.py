@@ -4,62 +4,84 @@ import pytest
 import torch
 
 from model_store.errors import ConfigurationError
-from service.engine import engine_choice
+from service.engine import engine_choice, product_probes
 from service.engine.engine_choice import engine_choices
 from service.engine.engine_options import EngineOptions
+from service.engine.product_probes import Int8Products, bf16_problem
 
 CPU, GPU = torch.device("cpu"), torch.device("cuda")
+NO_BF16 = "bf16 path needs the cpu support avx512bw"
 
 
 def names(options: EngineOptions, device: torch.device = CPU) -> list[str]:
     return [choice.name for choice in engine_choices(options, device)]
 
 
-@pytest.fixture(autouse=True, params=[(False, False), (True, False), (True, True)], ids=str)
-def native(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> tuple[bool, bool]:
-    """Whether the processor has bf16 and int8 products."""
-    bf16, int8 = request.param
-    monkeypatch.setattr(engine_choice, "bf16_is_faster", lambda: bf16)
-    monkeypatch.setattr(engine_choice, "int8_is_faster", lambda: int8)
-    monkeypatch.setattr(engine_choice, "int8_is_exact", lambda: int8)
-    return bf16, int8
+def machine(
+    monkeypatch: pytest.MonkeyPatch,
+    bf16: str | None = None,
+    torch_int8: Int8Products | None = None,
+    onnx_int8: Int8Products | None = None,
+) -> None:
+    """A machine on which the probes find this; all works by default."""
+    monkeypatch.setattr(engine_choice, "bf16_problem", lambda _: bf16)
+    monkeypatch.setattr(engine_choice, "torch_int8", lambda: torch_int8 or Int8Products())
+    monkeypatch.setattr(engine_choice, "onnx_int8", lambda: onnx_int8 or Int8Products())
 
 
-def test_auto_prefers_the_fastest_and_then_what_always_works(native: tuple[bool, bool]) -> None:
-    bf16, int8 = native
-    expected = ["torch-int8"] * int8 + ["torch-bf16"] * bf16 + ["onnxruntime-int8", "torch-float32"]
-    assert names(EngineOptions())[: len(expected)] == expected
-    assert names(EngineOptions(), GPU)[:2] == ["torch-bf16", "torch-float32"]
-
-
-def test_a_setting_narrows_the_choice(native: tuple[bool, bool]) -> None:
-    assert set(names(EngineOptions(backend="torch"))) - {"torch-int8"} == {"torch-float32", "torch-bf16"}
-    assert ("torch-int8" in names(EngineOptions(precision="int8"))) == native[1]
-    assert names(EngineOptions(backend="torch", precision="bf16")) == ["torch-bf16"]
-    assert names(EngineOptions(precision="float32")) == ["torch-float32", "onnxruntime-float32"]
-    assert names(EngineOptions(backend="onnxruntime")) == ["onnxruntime-int8", "onnxruntime-float32"]
+def test_a_cpu_may_have_all_forms_and_a_gpu_torchs(monkeypatch: pytest.MonkeyPatch) -> None:
+    machine(monkeypatch)
+    everything = ["torch-int8", "torch-bf16", "onnxruntime-int8", "onnxruntime-float32", "torch-float32"]
+    assert names(EngineOptions()) == everything
+    assert names(EngineOptions(), GPU) == ["torch-bf16", "torch-float32"]
     assert names(EngineOptions(backend="onnxruntime"), GPU) == ["onnxruntime-float32"]
 
 
-def test_int8_that_is_slower_but_exact_can_be_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(engine_choice, "int8_is_faster", lambda: False)
-    monkeypatch.setattr(engine_choice, "int8_is_exact", lambda: True)
-    assert names(EngineOptions(backend="torch", precision="int8")) == ["torch-int8"]
-    assert names(EngineOptions())[0] != "torch-int8"
+def test_a_setting_narrows_the_choice(monkeypatch: pytest.MonkeyPatch) -> None:
+    machine(monkeypatch)
+    assert names(EngineOptions(backend="torch")) == ["torch-int8", "torch-bf16", "torch-float32"]
+    assert names(EngineOptions(precision="int8")) == ["torch-int8", "onnxruntime-int8"]
+    assert names(EngineOptions(backend="torch", precision="bf16")) == ["torch-bf16"]
+    assert names(EngineOptions(precision="float32")) == ["onnxruntime-float32", "torch-float32"]
 
 
-def test_what_does_not_exist_is_refused_with_what_does(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(engine_choice, "int8_is_faster", lambda: False)
-    monkeypatch.setattr(engine_choice, "int8_is_exact", lambda: False)
-    with pytest.raises(ConfigurationError, match=r"no torch int8 on cpu; there are: .*onnxruntime int8"):
+def test_where_products_overflow_int8_has_7_bits_and_a_name_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    machine(monkeypatch, NO_BF16, Int8Products(7), Int8Products(7))
+    expected = ["torch-int8-7bit", "onnxruntime-int8-7bit", "onnxruntime-float32", "torch-float32"]
+    assert names(EngineOptions()) == expected
+
+
+@pytest.mark.parametrize("backend", ["auto", "torch"])
+def test_a_form_that_does_not_work_is_refused_with_what_is_missing_and_what_works(
+    monkeypatch: pytest.MonkeyPatch, backend: str
+) -> None:
+    machine(monkeypatch, NO_BF16, Int8Products(problem="no qlinear"))
+    options = EngineOptions(backend=backend, precision="bf16")  # type: ignore[arg-type]
+    expected = (
+        rf"no {backend} bf16 on cpu here \(torch bf16: {NO_BF16}\); "
+        "there are: onnxruntime int8, onnxruntime float32, torch float32"
+    )
+    with pytest.raises(ConfigurationError, match=expected):
+        engine_choices(options, CPU)
+    assert names(EngineOptions(precision="int8")) == ["onnxruntime-int8"]
+    with pytest.raises(ConfigurationError, match=r"no torch int8 on cpu here \(torch int8: no qlinear\)"):
         engine_choices(EngineOptions(backend="torch", precision="int8"), CPU)
     with pytest.raises(ConfigurationError, match="no auto int8 on cuda"):
         engine_choices(EngineOptions(precision="int8"), GPU)
 
 
+def test_bf16_is_there_by_name_just_where_it_works() -> None:
+    options, problem = EngineOptions(precision="bf16"), bf16_problem("cpu")
+    if problem is None:
+        assert names(options) == ["torch-bf16"]
+        return
+    with pytest.raises(ConfigurationError) as refusal:
+        engine_choices(options, CPU)
+    assert problem in str(refusal.value)
+
+
 def test_without_onnx_runtime_torch_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(engine_choice, "find_spec", lambda _: None)
+    monkeypatch.setattr(product_probes, "find_spec", lambda _: None)
     assert names(EngineOptions(precision="float32")) == ["torch-float32"]
-    assert "onnxruntime-int8" not in names(EngineOptions())
-    with pytest.raises(ConfigurationError, match=r"BACKEND.*pip install"):
+    with pytest.raises(ConfigurationError, match=r"BACKEND.*pip install onnx onnxruntime"):
         engine_choices(EngineOptions(backend="onnxruntime"), CPU)

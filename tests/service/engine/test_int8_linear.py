@@ -4,10 +4,11 @@ import pytest
 import torch
 from torch.nn import functional
 
-from service.engine.int8_linear import InputRange, Int8Linear, Quantization
-from service.engine.int8_products import int8_is_exact
+from service.engine.int8_linear import InputRange, Int8Linear, Quantization, largest_weight
+from service.engine.product_probes import torch_int8
 
-needs_int8 = pytest.mark.skipif(not int8_is_exact(), reason="this processor has no exact int8 products")
+needs_int8 = pytest.mark.skipif(torch_int8().problem is not None, reason=str(torch_int8().problem))
+BITS = torch_int8().weight_bits
 
 
 def uneven(rows: int, inputs: int, seed: int = 0) -> torch.Tensor:
@@ -56,14 +57,20 @@ def test_what_lies_outside_becomes_the_end_of_the_range() -> None:
     assert quantize(torch.tensor([[-1e6], [1e6]])).flatten().tolist() == [0, 255]
 
 
+@pytest.mark.parametrize("bits", [7, 8])
+def test_two_of_the_largest_products_fit_where_they_are_added(bits: int) -> None:
+    assert (2 * 255 * largest_weight(bits) <= 32767) == (bits == 7)
+
+
 @needs_int8
-def test_a_few_large_inputs_do_not_cost_the_others_their_precision() -> None:
+@pytest.mark.parametrize("bits", range(7, BITS + 1))
+def test_a_few_large_inputs_do_not_cost_the_others_their_precision(bits: int) -> None:
     weight, bias = layer()
     hidden = uneven(200, 64)
     expected = functional.linear(hidden, weight, bias)
     found = InputRange.of(hidden)
-    shared = relative_error(Int8Linear(weight, bias, found)(hidden), expected)
-    even = relative_error(Int8Linear(weight, bias, found, even=True)(hidden), expected)
+    shared = relative_error(Int8Linear(weight, bias, found, weight_bits=bits)(hidden), expected)
+    even = relative_error(Int8Linear(weight, bias, found, even=True, weight_bits=bits)(hidden), expected)
     assert shared < 0.03
     assert shared < 0.5 * even
 
@@ -72,7 +79,7 @@ def test_a_few_large_inputs_do_not_cost_the_others_their_precision() -> None:
 def test_activation_and_residual_are_taken_along() -> None:
     weight, bias = layer()
     hidden = uneven(50, 64).view(5, 10, 64)
-    linear = Int8Linear(weight, bias, InputRange.of(hidden))
+    linear = Int8Linear(weight, bias, InputRange.of(hidden), weight_bits=BITS)
     plain = linear(hidden)
     torch.testing.assert_close(linear.gelu(hidden), functional.gelu(plain), atol=1e-4, rtol=1e-4)
     residual = torch.randn(5, 10, 48)
@@ -85,8 +92,8 @@ def test_a_quantized_output_is_what_the_next_layer_reads() -> None:
     hidden = uneven(50, 64)
     widened = functional.gelu(functional.linear(hidden, weight, bias))
     narrow_weight = torch.randn(16, 48) * 0.1
-    narrow = Int8Linear(narrow_weight, None, InputRange.of(widened), even=True)
-    wide = Int8Linear(weight, bias, InputRange.of(hidden), successor=narrow.quantize)
+    narrow = Int8Linear(narrow_weight, None, InputRange.of(widened), even=True, weight_bits=BITS)
+    wide = Int8Linear(weight, bias, InputRange.of(hidden), successor=narrow.quantize, weight_bits=BITS)
     assert wide.gelu(hidden).dtype == torch.uint8
     found = narrow.added_to(torch.zeros(50, 16), wide.gelu(hidden))
     assert relative_error(found, widened @ narrow_weight.T) < 0.05
@@ -96,7 +103,7 @@ def test_a_quantized_output_is_what_the_next_layer_reads() -> None:
 def test_a_row_gives_the_same_in_every_company() -> None:
     weight, bias = layer()
     hidden = uneven(64, 64)
-    linear = Int8Linear(weight, bias, InputRange.of(hidden))
+    linear = Int8Linear(weight, bias, InputRange.of(hidden), weight_bits=BITS)
     together = linear(hidden)
     for row in (0, 5, 63):  # processors with AMX take another kernel for few rows, whose last bit differs
         torch.testing.assert_close(linear(hidden[row : row + 1])[0], together[row], rtol=0, atol=1e-6)

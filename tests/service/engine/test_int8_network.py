@@ -12,10 +12,11 @@ from model_store.product import Product, QueryProductPair
 from model_store.scoring import score_tokenized
 from service.engine.folded_network import FoldedNetwork
 from service.engine.int8_network import Int8Network, ranges_as_file, ranges_of_file, watched_inputs
-from service.engine.int8_products import int8_is_exact
+from service.engine.product_probes import torch_int8
 from tests.model_store.networks import random_network, tokenizer_of
 
-pytestmark = pytest.mark.skipif(not int8_is_exact(), reason="this processor has no exact int8 products")
+pytestmark = pytest.mark.skipif(torch_int8().problem is not None, reason=str(torch_int8().problem))
+BITS = torch_int8().weight_bits
 
 TITLES = ("usb cable", "red sofa for two with a very long name that goes on", "tea", "4k tv 85-inch hdmi")
 PAIRS = [
@@ -32,12 +33,14 @@ def logits(network: PairNetwork, folder: Path, route: Route) -> np.ndarray:
     return score_tokenized(network, tokenizer, tokenizer.tokenize(PAIRS), route, heads, token_budget=64)
 
 
-def in_both_forms(network: RelevanceNetwork, folder: Path, route: Route) -> tuple[np.ndarray, Int8Network]:
+def in_both_forms(
+    network: RelevanceNetwork, folder: Path, route: Route, bits: int = BITS
+) -> tuple[np.ndarray, Int8Network]:
     """Logits in float32, and the network in int8 with the ranges found meanwhile."""
     folded = FoldedNetwork(network, route)
     with watched_inputs(folded) as ranges:
         expected = logits(folded, folder, route)
-    return expected, Int8Network(network, route, ranges_of_file(ranges_as_file(ranges)))
+    return expected, Int8Network(network, route, ranges_of_file(ranges_as_file(ranges)), weight_bits=bits)
 
 
 def route_of(adapters: int) -> Route:
@@ -46,10 +49,11 @@ def route_of(adapters: int) -> Route:
 
 @pytest.mark.parametrize("interaction", INTERACTIONS)
 @pytest.mark.parametrize("adapters", [1, 3])
-def test_logits_stay_near(tiny_encoder_folder: Path, adapters: int, interaction: str) -> None:
+@pytest.mark.parametrize("bits", range(7, BITS + 1))
+def test_logits_stay_near(tiny_encoder_folder: Path, bits: int, adapters: int, interaction: str) -> None:
     route = route_of(adapters)
     network = random_network(tiny_encoder_folder, route.adapters, interaction=interaction)
-    expected, served = in_both_forms(network, tiny_encoder_folder, route)
+    expected, served = in_both_forms(network, tiny_encoder_folder, route, bits)
     found = logits(served, tiny_encoder_folder, route)
     assert 0 < np.abs(found - expected).max() < 0.2 * expected.std()
 

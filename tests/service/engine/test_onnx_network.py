@@ -13,6 +13,7 @@ from service.engine.folded_network import FoldedNetwork
 from service.engine.layer_ranges import layer_ranges
 from service.engine.onnx_graph import OnnxPrecision, layers_as_onnx
 from service.engine.onnx_network import OnnxNetwork
+from service.engine.product_probes import onnx_int8
 from tests.model_store.networks import random_network, tokenizer_of
 
 TITLES = ("usb cable", "red sofa for two with a very long name that goes on", "tea", "4k tv 85-inch hdmi")
@@ -25,13 +26,13 @@ INTERACTIONS = ["two_tower", "cross", "late(1)"]
 
 
 def networks(
-    folder: Path, adapters: int, interaction: str, precision: OnnxPrecision = "float32"
+    folder: Path, adapters: int, interaction: str, precision: OnnxPrecision = "float32", bits: int = 8
 ) -> tuple[FoldedNetwork, OnnxNetwork]:
     route = Route(tuple(f"m{number}" for number in range(adapters)), "step" if adapters > 1 else None)
     folded = FoldedNetwork(random_network(folder, route.adapters, interaction=interaction), route)
     graphs = {
         (first, last): layers_as_onnx(
-            folded.encoder_layers[first:last], folded.hidden_size, precision
+            folded.encoder_layers[first:last], folded.hidden_size, precision, bits
         ).SerializeToString()
         for first, last in layer_ranges(folded)
     }
@@ -55,8 +56,9 @@ def test_the_graph_computes_what_torch_does(tiny_encoder_folder: Path, adapters:
 
 
 @pytest.mark.parametrize("interaction", INTERACTIONS)
-def test_int8_stays_near(tiny_encoder_folder: Path, interaction: str) -> None:
-    folded, served = networks(tiny_encoder_folder, 3, interaction, "int8")
+@pytest.mark.parametrize("bits", range(7, onnx_int8().weight_bits + 1))
+def test_int8_stays_near(tiny_encoder_folder: Path, bits: int, interaction: str) -> None:
+    folded, served = networks(tiny_encoder_folder, 3, interaction, "int8", bits)
     expected = logits(folded, tiny_encoder_folder, folded.route)
     found = logits(served, tiny_encoder_folder, served.route)
     assert 0 < np.abs(found - expected).max() < 0.2 * expected.std()

@@ -1,0 +1,30 @@
+"""Every form of a network that works on this machine."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+
+from model_store.network import RelevanceNetwork
+from model_store.pair_network import PairNetwork, Route
+from service.engine.engine_choice import EngineChoice, engine_choices
+from service.engine.engine_options import EngineOptions
+from service.engine.folded_network import FoldedNetwork
+from service.engine.served_forms import ServedForms
+
+
+def forms_of(
+    network: RelevanceNetwork, route: Route, calibrate: Callable[[FoldedNetwork], object]
+) -> dict[EngineChoice, PairNetwork]:
+    """The network in all forms that a CPU has.
+
+    Args:
+        calibrate: computes the rows from which int8 finds its scales.
+    """
+    found = {}
+    for choice in engine_choices(EngineOptions(), torch.device("cpu")):
+        # Each from a folded network of its own: packing uses it up.
+        forms = ServedForms(network, route)
+        found[choice] = forms.network(choice, forms.files(choice, calibrate))
+    return found
