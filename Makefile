@@ -14,6 +14,8 @@ override DATA := $(if $(DATA),$(DATA),catalogue)
 override SEQUENCE := $(if $(SEQUENCE),$(SEQUENCE),us,es,jp)
 override TRANSLATION := $(if $(TRANSLATION),$(TRANSLATION),catalogue)
 override SEED := $(if $(SEED),$(SEED),0)
+# Not empty: the demo also measures the baseline that forgets, which takes longer than all the rest.
+BASELINE ?=
 # What the demo published and cached; `make serve MODEL_STORE=... CACHE_FOLDER=...` serves another store.
 override MODEL_STORE := $(if $(MODEL_STORE),$(MODEL_STORE),demo/model-store)
 override CACHE_FOLDER := $(if $(CACHE_FOLDER),$(CACHE_FOLDER),demo/cache)
@@ -21,7 +23,7 @@ override CACHE_FOLDER := $(if $(CACHE_FOLDER),$(CACHE_FOLDER),demo/cache)
 BENCH_DATA ?=
 BENCH_TEXTS = $(if $(BENCH_DATA),--data '$(BENCH_DATA)')
 
-.PHONY: setup demo serve test test-long test-transformers5 test-gpu compose-check lint types imports unit bench bench-gpu clean
+.PHONY: setup demo serve test test-long test-transformers5 test-gpu compose-check lint types imports unit unit-avx2 bench bench-gpu clean
 
 setup: $(STAMP)
 
@@ -34,12 +36,12 @@ $(STAMP): pyproject.toml constraints.txt constraints-adapters.txt
 	touch $@
 
 demo: $(STAMP)
-	$(BIN)/python -m scripts.demo --data '$(DATA)' --sequence '$(SEQUENCE)' --translation '$(TRANSLATION)' --seed $(SEED)
+	$(BIN)/python -m scripts.demo --data '$(DATA)' --sequence '$(SEQUENCE)' --translation '$(TRANSLATION)' --seed $(SEED)$(if $(BASELINE), --baseline)
 
 serve: $(STAMP)
 	MODEL_STORE='$(MODEL_STORE)' CACHE_FOLDER='$(CACHE_FOLDER)' $(BIN)/python -m service serve
 
-test: lint types imports unit
+test: lint types imports unit unit-avx2
 
 lint: $(STAMP)
 	$(BIN)/ruff check .
@@ -54,6 +56,12 @@ imports: $(STAMP)
 # A file's tests stay in one process: they share what they trained. Long files come first (tests/conftest.py).
 unit: $(STAMP)
 	$(BIN)/python -m pytest -m 'not long and not gpu' -n logical --maxprocesses 4 --dist loadfile --no-loadscope-reorder
+
+# The engine again as on a processor with AVX2 alone, without bf16 products and with int8 products that overflow.
+unit-avx2: $(STAMP)
+ifneq ($(filter x86_64 amd64,$(shell uname -m)),)
+	ONEDNN_MAX_CPU_ISA=AVX2 ATEN_CPU_CAPABILITY=avx2 $(BIN)/python -m pytest -m 'not long and not gpu' tests/service/engine tests/model_store/test_fast_products.py
+endif
 
 # The page is tested where Debian's chromium is installed.
 test-long: $(STAMP)

@@ -11,7 +11,7 @@ import pytest
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 VARIABLES = (
-    "PYTHON", "DATA", "SEQUENCE", "TRANSLATION", "SEED", "MODEL_STORE", "CACHE_FOLDER", "BENCH_DATA", "COMPOSE",
+    "PYTHON", "DATA", "SEQUENCE", "TRANSLATION", "SEED", "BASELINE", "MODEL_STORE", "CACHE_FOLDER", "BENCH_DATA", "COMPOSE",
     "COMPOSE_ENGINE", "COMPOSE_WORK", "MAKEFLAGS", "MFLAGS", "MAKELEVEL", "RELEVANCE_DATA",
 )  # fmt: skip
 
@@ -35,6 +35,8 @@ def test_the_demo_is_of_the_bundled_catalogue_and_of_what_is_named() -> None:
     assert "--data 'catalogue' --sequence 'us,es,jp' --translation 'catalogue' --seed 0" in recipe("demo")
     named = recipe("demo", "DATA=table:my,own.tsv", "SEQUENCE=de,fr", SEED="7")
     assert "--data 'table:my,own.tsv' --sequence 'de,fr' --translation 'catalogue' --seed 7" in named
+    assert "--baseline" not in named
+    assert recipe("demo", "BASELINE=1").strip().endswith("--seed 0 --baseline")
 
 
 @pytest.mark.parametrize("target", ["demo", "serve", "bench", "bench-gpu", "compose-check", "test-gpu"])
