@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 import torch
 from transformers import BertModel
@@ -13,6 +15,7 @@ from model_store.manifest import (
     BaseEncoderReference,
     ManifestDraft,
     MarketplaceEntry,
+    PlainProbeResult,
     ProbePair,
     ThresholdReport,
 )
@@ -23,6 +26,8 @@ from model_store.pair_network import Route
 from model_store.store import ModelStore, PublishedVersion
 from model_store.version_files import write_network
 from tests.tiny_encoder import write_tiny_encoder
+
+_LANGUAGES = {"us": "en", "jp": "ja"}
 
 
 def build_tiny_store(
@@ -52,12 +57,13 @@ def publish_tiny_version(
     validation_auc: float = 0.9,
     parent: int | None = None,
     probe_pairs: tuple[ProbePair, ...] = (),
+    plain_probes: Mapping[str, PlainProbeResult] = MappingProxyType({}),
 ) -> PublishedVersion:
     """Publish a random network; other seeds give other weights."""
     network = random_relevance_network(encoder, marketplaces, interaction, seed)
     route = Route(marketplaces, "step-fused" if len(marketplaces) > 1 else None)
     draft = tiny_draft(encoder, marketplaces, interaction, validation_auc=validation_auc, parent=parent)
-    draft = draft.model_copy(update={"probe_pairs": probe_pairs})
+    draft = draft.model_copy(update={"probe_pairs": probe_pairs, "plain_probes": dict(plain_probes)})
     return ModelStore(root).publish(draft, lambda folder: write_network(network, route, folder))
 
 
@@ -101,7 +107,7 @@ def tiny_draft(
         marketplaces=tuple(
             MarketplaceEntry(
                 name=name,
-                language="en",
+                language=_LANGUAGES.get(name, name),
                 step=step,
                 adapter_folder=f"adapters/{name}",
                 bottleneck=8,

@@ -14,6 +14,7 @@ _FILES = {
     "index.html": "text/html; charset=utf-8",
     "console.css": "text/css; charset=utf-8",
     "console.js": "text/javascript; charset=utf-8",
+    "examples.json": "application/json; charset=utf-8",
 }
 _HEADERS = {
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
@@ -32,7 +33,7 @@ async def page() -> Response:
 
 @router.get("/console/{name}")
 async def part(name: str) -> Response:
-    """Its style and script."""
+    """Its style, its script and the examples that it begins with."""
     return _file(name)
 
 

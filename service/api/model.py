@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from fastapi import APIRouter
 
-from model_store.manifest import MarketplaceEntry
+from model_store.manifest import Manifest, MarketplaceEntry
 from service.api.error_answers import answers
-from service.api.model_schemas import MarketplaceAnswer, ModelAnswer
+from service.api.model_schemas import MarketplaceAnswer, ModelAnswer, PlainProbesAnswer
 from service.state import State
 
 router = APIRouter(tags=["model"])
@@ -26,13 +26,13 @@ async def model(state: State) -> ModelAnswer:
         base_encoder=manifest.base_encoder.source,
         interaction=manifest.pair_encoding.interaction,
         product_fields=list(manifest.pair_encoding.product_fields),
-        marketplaces=[_marketplace(entry) for entry in manifest.marketplaces],
+        marketplaces=[_marketplace(entry, manifest) for entry in manifest.marketplaces],
         roc_auc=list(manifest.metric_matrix),
         untrained_roc_auc=manifest.zero_shot,
     )
 
 
-def _marketplace(entry: MarketplaceEntry) -> MarketplaceAnswer:
+def _marketplace(entry: MarketplaceEntry, manifest: Manifest) -> MarketplaceAnswer:
     report = entry.threshold
     return MarketplaceAnswer(
         name=entry.name,
@@ -42,4 +42,18 @@ def _marketplace(entry: MarketplaceEntry) -> MarketplaceAnswer:
         precision=report.precision if report else None,
         recall=report.recall if report else None,
         validation_auc=entry.validation_auc,
+        plain_probes=_plain_probes(entry.name, manifest),
+    )
+
+
+def _plain_probes(marketplace: str, manifest: Manifest) -> PlainProbesAnswer | None:
+    found = manifest.plain_probes.get(marketplace)
+    if found is None:
+        return None
+    change = manifest.promotion.plain_probes.get(marketplace)
+    return PlainProbesAnswer(
+        probes=found.probes,
+        share=found.share,
+        parent=change.previous if change is not None and change.against == "parent" else None,
+        untrained=found.untrained,
     )

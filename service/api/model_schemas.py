@@ -49,6 +49,15 @@ class ReadyAnswer(AnswerBody):
     )
 
 
+class PlainProbesAnswer(AnswerBody):
+    """Shares of everyday queries, which nothing trains on, whose relevant product is ranked first."""
+
+    probes: int = Field(description="queries in the marketplace's language", examples=[42])
+    share: float = Field(description="of this version", examples=[0.976])
+    parent: float | None = Field(description="of the version that it was trained on top of", examples=[0.952])
+    untrained: float = Field(description="of the untrained encoder's cosine", examples=[0.976])
+
+
 class MarketplaceAnswer(AnswerBody):
     """A marketplace that the model knows; without a threshold nothing of it is highly relevant or cached."""
 
@@ -59,6 +68,9 @@ class MarketplaceAnswer(AnswerBody):
     precision: float | None = Field(description="on validation data, at the threshold", examples=[0.953])
     recall: float | None = Field(examples=[0.41])
     validation_auc: float | None = Field(examples=[0.82])
+    plain_probes: PlainProbesAnswer | None = Field(
+        description="null for a language without probes, and for a version of before there were any"
+    )
 
 
 class ModelAnswer(AnswerBody):

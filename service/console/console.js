@@ -4,6 +4,8 @@ const find = (id) => document.getElementById(id);
 const LOAD_EVERY_MS = 2000;
 let model = null;
 let examples = [];
+let beginnings = null;
+let typed = null;
 let refusedKey = null;
 
 const givenKey = () => find("key").value.trim();
@@ -56,6 +58,44 @@ async function showModel() {
   find("model").textContent = `Version ${model.model_version} · ${names.join(", ")} · ${model.engine} on ${model.device}`;
   for (const id of ["marketplace", "cache-marketplace"]) choose(find(id), names, find(id).value);
   showQuality();
+  showPlainProbes();
+  await typeExample();
+}
+
+// An example in the marketplace's language, wherever nobody has typed anything: the first click has a result.
+async function typeExample() {
+  const written = { query: find("query").value, products: find("products").value };
+  if ((written.query || written.products) && !isTyped(written)) return;
+  beginnings ??= await ask("console/examples.json");
+  const entry = model.marketplaces.find(({ name }) => name === find("marketplace").value);
+  const example = beginnings[entry.language] ?? await storedExample(entry.name);
+  // Somebody may have typed while the examples came.
+  if (find("query").value !== written.query || find("products").value !== written.products) return;
+  if (typed !== null && isTyped({ query: example.query, products: example.products.join("\n") })) return;
+  typed = { query: example.query, products: example.products.join("\n") };
+  find("query").value = typed.query;
+  find("products").value = typed.products;
+  find("threshold-note").textContent = typed.query ? "An example to begin with: press Score, or type your own." : "";
+  find("scores").replaceChildren();
+}
+
+const isTyped = ({ query, products }) => typed !== null && query === typed.query && products === typed.products;
+
+async function storedExample(marketplace) {
+  const stored = (await ask(`examples/${encodeURIComponent(marketplace)}`)).examples;
+  const query = stored.length ? stored[0].query : "";
+  return { query, products: [...new Set(stored.map((pair) => pair.product_title))] };
+}
+
+function showPlainProbes() {
+  const lines = model.marketplaces.filter((entry) => entry.plain_probes !== null).map(({ name, plain_probes: found }) => {
+    const percent = (share) => `${(100 * share).toFixed(0)} %`;
+    const before = found.parent === null ? "" : `, the version before ${percent(found.parent)}`;
+    return element("li", {}, `${name}: ${percent(found.share)} of ${found.probes} (untrained encoder ${
+      percent(found.untrained)}${before})`);
+  });
+  find("plain-probes-title").hidden = !lines.length;
+  find("plain-probes").replaceChildren(...lines);
 }
 
 function heat(value, low, high) {
@@ -197,7 +237,8 @@ function pickQuery() {
 function pickProducts() {
   const boxes = [...find("example-products").querySelectorAll("input")];
   const offered = new Set(boxes.map((box) => box.value));
-  const written = titles().filter((title) => !offered.has(title));
+  const untouched = typed !== null && find("products").value === typed.products;
+  const written = untouched ? [] : titles().filter((title) => !offered.has(title));
   find("products").value = [...written, ...boxes.filter((box) => box.checked).map((box) => box.value)].join("\n");
 }
 
@@ -241,7 +282,10 @@ for (const [id, work] of [["score-form", score], ["cache-form", lookUp]]) {
 }
 find("compare").addEventListener("change", () => attempt(find("score-form"), offerVersions));
 find("picking").addEventListener("toggle", () => attempt(find("score-form"), offerExamples));
-find("marketplace").addEventListener("change", () => attempt(find("score-form"), offerExamples));
+find("marketplace").addEventListener("change", () => attempt(find("score-form"), async () => {
+  await typeExample();
+  await offerExamples();
+}));
 find("example-query").addEventListener("change", pickQuery);
 find("example-products").addEventListener("change", pickProducts);
 find("key").value = sessionStorage.getItem("key") ?? "";

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import httpx
 import pytest
 
+from model_store.manifest import PlainProbeResult
 from tests.service.command_line import Shop
 from tests.service.engine.probes import with_probes
 from tests.service.running import exact_scorer
@@ -41,7 +42,13 @@ def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     store = build_tiny_store(folder, ("us", "es"))
     publish_tiny_version(folder / "beside", folder / "encoder", ("us", "es"), seed=1)
     probes = with_probes(exact_scorer(folder / "beside")).manifest.probe_pairs
-    publish_tiny_version(store, folder / "encoder", ("us", "es"), seed=1, parent=1, probe_pairs=probes)
+    plain = {
+        name: PlainProbeResult(language="en", probes=40, digest="d", share=share, untrained=0.9)
+        for name, share in (("us", 0.95), ("es", 0.9))
+    }
+    publish_tiny_version(
+        store, folder / "encoder", ("us", "es"), seed=1, parent=1, probe_pairs=probes, plain_probes=plain
+    )
     shop = Shop.in_folder(folder, store)
     shop = Shop(shop.folder, {**shop.settings, "API_KEYS": KEY, "ADMIN_KEYS": ADMIN})
     with shop.serving() as server:
@@ -158,10 +165,35 @@ def test_quality_and_load_are_shown(page: Page) -> None:
     page.locator("#load dt").nth(5).wait_for()
 
 
+def test_an_example_is_typed_in_already_and_one_click_scores_it(page: Page) -> None:
+    query, products = page.locator("#query"), page.get_by_label("Products, one title a line")
+    assert query.input_value() == "travel mug"
+    assert len(products.input_value().splitlines()) == 4
+    page.get_by_role("button", name="Score").click()
+    page.locator("#scores li").nth(3).wait_for()
+
+
+def test_the_example_speaks_the_marketplaces_language_and_gives_way_to_what_is_typed(page: Page) -> None:
+    page.locator("#marketplace").select_option("es")
+    page.wait_for_function("document.getElementById('query').value === 'manta de sofá'")
+    page.locator("#query").fill("luz")
+    page.locator("#marketplace").select_option("us")
+    page.wait_for_function("document.getElementById('score-form').getAttribute('aria-busy') === 'false'")
+    assert page.locator("#query").input_value() == "luz"
+
+
+def test_the_share_of_plain_probes_is_told_by_marketplace(page: Page) -> None:
+    lines = page.locator("#plain-probes li").all_inner_texts()
+    assert [line.split(" %")[0] for line in lines] == ["us: 95", "es: 90"]
+    assert "the version before" not in lines[0]
+
+
 def test_everything_can_be_done_by_keyboard(page: Page) -> None:
     page.locator("#query").focus()
+    page.keyboard.press("Control+A")
     page.keyboard.type("usb c cable")
     page.keyboard.press("Tab")
+    page.keyboard.press("Control+A")
     page.keyboard.type("red sofa")
     for _ in range(10):
         page.keyboard.press("Tab")
