@@ -28,7 +28,10 @@ def roc_auc(labels: np.ndarray, scores: np.ndarray) -> float:
 
 @dataclass(frozen=True, slots=True)
 class MarketplaceMetrics:
-    """Quality on one marketplace; the interval is a 95 % bootstrap over pairs."""
+    """Quality on one marketplace; the interval is a 95 % bootstrap over pairs.
+
+    `untrained_roc_auc` is that of the untrained encoder's cosine on the same pairs: what training must not lose.
+    """
 
     pairs: int
     positives: int
@@ -36,14 +39,21 @@ class MarketplaceMetrics:
     roc_auc_low: float
     roc_auc_high: float
     average_precision: float
+    untrained_roc_auc: float
 
     def as_dict(self) -> dict[str, float]:
         """For JSON."""
         return asdict(self)
 
 
-def marketplace_metrics(labels: np.ndarray, scores: np.ndarray, seed: int = 0) -> MarketplaceMetrics:
-    """ROC-AUC with its bootstrap interval, average precision, counts."""
+def marketplace_metrics(
+    labels: np.ndarray, scores: np.ndarray, untrained: np.ndarray, seed: int = 0
+) -> MarketplaceMetrics:
+    """ROC-AUC with its bootstrap interval, average precision, counts.
+
+    Args:
+        untrained: (pairs) the untrained encoder's cosine.
+    """
     low, high = bootstrap_interval(labels, scores, seed)
     return MarketplaceMetrics(
         pairs=len(labels),
@@ -52,6 +62,7 @@ def marketplace_metrics(labels: np.ndarray, scores: np.ndarray, seed: int = 0) -
         roc_auc_low=low,
         roc_auc_high=high,
         average_precision=float(average_precision_score(labels, scores)),
+        untrained_roc_auc=roc_auc(labels, untrained),
     )
 
 

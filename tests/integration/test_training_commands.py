@@ -73,6 +73,16 @@ def test_a_version_is_published_after_every_step(trained: Path) -> None:
     assert (trained / "translations").is_dir()
 
 
+def test_every_step_is_asked_the_plain_probes_and_held_against_its_parent(trained: Path) -> None:
+    first, second = (ModelStore(trained).manifest(number) for number in (1, 2))
+    assert {name: found.language for name, found in second.plain_probes.items()} == {"us": "en", "es": "es"}
+    changes = second.promotion.plain_probes
+    assert changes["us"].against == "parent"
+    assert changes["us"].previous == first.plain_probes["us"].share
+    assert changes["es"].against == "untrained"
+    assert changes["es"].previous == second.plain_probes["es"].untrained
+
+
 def test_a_loaded_version_gives_the_scores_it_was_published_with(trained: Path) -> None:
     import numpy as np
 
@@ -134,6 +144,8 @@ def test_evaluate_prints_json_with_intervals(trained: Path) -> None:
     assert set(content["marketplaces"]) == {"us", "es"}
     found = content["marketplaces"]["us"]
     assert found["roc_auc_low"] <= found["roc_auc"] <= found["roc_auc_high"]
+    untrained = ModelStore(trained).manifest(2).zero_shot_test["us"]
+    assert found["untrained_roc_auc"] == pytest.approx(untrained, abs=0.01)
 
 
 def test_predict_writes_a_score_for_every_row(trained: Path, table: Path, tmp_path: Path) -> None:

@@ -21,7 +21,9 @@ def test_the_interval_holds_the_value_and_narrows_with_data() -> None:
 
     def width(rows: int) -> float:
         labels = generator.integers(0, 2, rows)
-        found = marketplace_metrics(labels, labels + generator.normal(0, 1, rows))
+        scores = labels + generator.normal(0, 1, rows)
+        found = marketplace_metrics(labels, scores, labels.astype(float))
+        assert found.untrained_roc_auc == 1.0
         assert found.roc_auc_low < found.roc_auc < found.roc_auc_high
         return found.roc_auc_high - found.roc_auc_low
 

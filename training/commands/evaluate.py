@@ -12,7 +12,7 @@ from rich.table import Table
 from model_store.errors import InputError
 from model_store.loading import LoadedVersion, load_version
 from model_store.manifest import Manifest
-from model_store.scoring import score_pairs
+from model_store.scoring import score_pairs, untrained_cosine
 from training.commands.console import notes, results
 from training.commands.run_names import store_folder
 from training.data.pairs import RelevancePair
@@ -20,6 +20,16 @@ from training.data.sources import parse_source
 from training.environment import run_folder_of
 from training.evaluation import MarketplaceMetrics, marketplace_metrics
 from training.run_files import RunFiles
+
+_COLUMNS = (
+    "marketplace",
+    "pairs",
+    "relevant",
+    "ROC-AUC",
+    "95 % interval",
+    "untrained cosine",
+    "average precision",
+)
 
 
 def evaluate_version(data: str | None, version: str, store: Path | None, as_json: bool) -> None:
@@ -43,8 +53,11 @@ def test_rows(root: Path, manifest: Manifest) -> Mapping[str, Sequence[Relevance
 
 def metrics_of(loaded: LoadedVersion, pairs: Sequence[RelevancePair]) -> MarketplaceMetrics:
     """Metrics of a version on labelled pairs of one marketplace."""
-    scores = score_pairs(loaded, [pair.unlabelled() for pair in pairs])
-    return marketplace_metrics(np.array([pair.label for pair in pairs]), scores)
+    unlabelled = [pair.unlabelled() for pair in pairs]
+    untrained = untrained_cosine(loaded.network, loaded.tokenizer, loaded.tokenizer.tokenize(unlabelled))
+    return marketplace_metrics(
+        np.array([pair.label for pair in pairs]), score_pairs(loaded, unlabelled), untrained
+    )
 
 
 def _rows_of(data: str, manifest: Manifest) -> Mapping[str, Sequence[RelevancePair]]:
@@ -63,7 +76,15 @@ def _rows_of(data: str, manifest: Manifest) -> Mapping[str, Sequence[RelevancePa
 
 def _table(metrics: Mapping[str, MarketplaceMetrics], title: str) -> Table:
     table = Table(title=title)
-    for column in ("marketplace", "pairs", "relevant", "ROC-AUC", "95 % interval", "average precision"):
+    for column in (
+        "marketplace",
+        "pairs",
+        "relevant",
+        "ROC-AUC",
+        "95 % interval",
+        "untrained cosine",
+        "average precision",
+    ):
         table.add_column(column, justify="left" if column == "marketplace" else "right")
     for name, found in metrics.items():
         table.add_row(
@@ -72,6 +93,7 @@ def _table(metrics: Mapping[str, MarketplaceMetrics], title: str) -> Table:
             str(found.positives),
             f"{found.roc_auc:.4f}",
             f"{found.roc_auc_low:.4f} - {found.roc_auc_high:.4f}",
+            f"{found.untrained_roc_auc:.4f}",
             f"{found.average_precision:.4f}",
         )
     return table
