@@ -22,6 +22,7 @@ from service.engine.folded_network import FoldedNetwork
 from service.engine.joint_pairs import CrossPairs, LatePairs
 from service.engine.row_work import Interaction, RowWork, compute_parts
 from service.engine.tight_batches import tight_batches
+from service.engine.torch_threads import threads_beside, torch_threads
 from service.engine.two_towers import TwoTowers
 
 if TYPE_CHECKING:
@@ -85,6 +86,7 @@ class Scorer:
         self._longest = manifest.pair_encoding.max_query_tokens + manifest.pair_encoding.max_product_tokens
         self._encoded_texts = EncodedTexts(encoded_text_bytes)
         self.choice = choice
+        self._threads = threads_beside(choice.backend)
         self._network = network or FoldedNetwork(loaded.network, loaded.route).pack()
         self._interaction = self._chosen_interaction()
         self._heads = dict(zip(manifest.names, loaded.head_numbers(manifest.names).tolist(), strict=True))
@@ -158,14 +160,16 @@ class Scorer:
     @torch.inference_mode()
     def compute(self, parts: Sequence[tuple[RowWork[Any, Any], np.ndarray]]) -> None:
         """Compute rows of one or several works, of similar length, as one batch."""
-        compute_parts(self._interaction, parts)
+        with torch_threads(self._threads):
+            compute_parts(self._interaction, parts)
 
     @torch.inference_mode()
     def finish(self, prepared: PreparedPairs, work: RowWork[Any, Any]) -> np.ndarray:
         """(pairs) float64 logits in the order of the pairs, once all rows are computed."""
         if not prepared.index:
             return np.zeros(0)
-        return work.logits().astype(np.float64)[prepared.index]
+        with torch_threads(self._threads):
+            return work.logits().astype(np.float64)[prepared.index]
 
     def estimated_tokens(self, pairs: Sequence[QueryProductPair]) -> int:
         """About how many tokens the pairs have, from the number of their characters."""
@@ -197,5 +201,7 @@ class Scorer:
     def explain(self, pairs: Sequence[QueryProductPair]) -> list[PairExplanation]:
         """The weight that each marketplace's adapter got in each pair's score."""
         prepared = self.prepare(pairs)
-        explanations = explain(self._network, self._tokenizer, self._route, prepared.tokenized, self.token_budget)
+        budget = self.token_budget
+        with torch_threads(self._threads):
+            explanations = explain(self._network, self._tokenizer, self._route, prepared.tokenized, budget)
         return [explanations[place] for place in prepared.index]

@@ -25,6 +25,7 @@ from service.engine.quality import AUC_TOLERANCE, compared, require_validation_r
 from service.engine.scorer import Scorer
 from service.engine.served_forms import ServedForms
 from service.engine.token_budget import calibrated_token_budget
+from service.engine.torch_threads import ALL_THREADS, torch_threads
 
 LARGEST_EXACT_DIFFERENCE = 1e-3
 """Of scores between two float32 forms of one network: they add in another order."""
@@ -52,10 +53,11 @@ def load_scorer(store: Path, version: str = "latest", options: EngineOptions | N
 
 def _load(store: Path, version: str, options: EngineOptions) -> Scorer:
     device = checked_device(options.device)
-    choices = engine_choices(options, device)
-    loaded = load_version(store, version)
-    loaded.network.to(device)
-    return _Loading(store, loaded, options).scorer(choices)
+    with torch_threads(ALL_THREADS):
+        choices = engine_choices(options, device)
+        loaded = load_version(store, version)
+        loaded.network.to(device)
+        return _Loading(store, loaded, options).scorer(choices)
 
 
 class _Loading:

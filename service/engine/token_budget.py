@@ -20,6 +20,7 @@ from model_store.settings import ModelStoreSettings
 from service.engine.engine_choice import EngineChoice
 from service.engine.layer_ranges import layer_ranges
 from service.engine.machine_key import machine_key
+from service.engine.torch_threads import threads_beside, torch_threads
 
 CPU_BUDGETS = (256, 512, 1024, 2048, 4096)
 GPU_BUDGETS = (4096, 8192, 16384, 32768)
@@ -36,7 +37,8 @@ def calibrated_token_budget(network: PairNetwork, route: Route, choice: EngineCh
     known = _read(path)
     if key not in known:
         started = time.perf_counter()
-        known[key] = _measured(network, route)
+        with torch_threads(threads_beside(choice.backend)):
+            known[key] = _measured(network, route)
         _log.info("token budget %d, measured in %.1f s", known[key], time.perf_counter() - started)
         try:
             write_text_atomically(path, json.dumps(known, indent=2, sort_keys=True) + "\n")
