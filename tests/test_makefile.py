@@ -11,8 +11,8 @@ import pytest
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 VARIABLES = (
-    "PYTHON", "DATA", "SEQUENCE", "TRANSLATION", "SEED", "BASELINE", "MODEL_STORE", "CACHE_FOLDER", "BENCH_DATA", "COMPOSE",
-    "COMPOSE_ENGINE", "COMPOSE_WORK", "MAKEFLAGS", "MFLAGS", "MAKELEVEL", "RELEVANCE_DATA",
+    "PYTHON", "DATA", "SEQUENCE", "TRANSLATION", "SEED", "BASELINE", "MODEL_STORE", "CACHE_FOLDER", "BENCH_DATA",
+    "COMPOSE", "COMPOSE_ENGINE", "COMPOSE_WORK", "MAKEFLAGS", "MFLAGS", "MAKELEVEL", "RELEVANCE_DATA",
 )  # fmt: skip
 
 pytestmark = pytest.mark.skipif(shutil.which("make") is None, reason="make is not installed")
