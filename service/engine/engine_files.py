@@ -2,7 +2,7 @@
 
     STORE/engines/0003/onnxruntime-int8/engine.json, layers-0-12.onnx
     STORE/engines/0003/torch-int8/engine.json, input-ranges.safetensors
-    STORE/engines/0003/rates.json
+    STORE/engines/0003/rates.json (where it cannot be written, form-rates/VERSION.json in RELEVANCE_CACHE)
 
 Made anew where anything it depends on has changed: the version, this code's format, the packages.
 Rates are of the machines that measured them: a store that is moved or shared is measured by each kind.
@@ -22,6 +22,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from model_store.atomic_files import sync_tree, temporary_folder, write_text_atomically
 from model_store.manifest import Manifest
+from model_store.settings import ModelStoreSettings
 from service.engine.engine_choice import EngineChoice
 from service.engine.form_rates import FormRate, FormRates
 from service.engine.machine_key import machine_key
@@ -120,19 +121,30 @@ class EngineFiles:
         machines = self._known_rates()
         machines[machine_key()] = {**machines.get(machine_key(), {}), **rates}
         record = RatesRecord(version=self._version, machines=machines)
-        path = self._folder / _RATES
-        try:
-            self._folder.mkdir(parents=True, exist_ok=True)
-            write_text_atomically(path, record.model_dump_json(indent=2) + "\n")
-        except OSError as error:
-            _log.warning("%s cannot be kept (%s): forms are measured anew at the next start", path, error)
+        problems = []
+        for path in self._rates_paths():
+            try:
+                write_text_atomically(path, record.model_dump_json(indent=2) + "\n")
+            except OSError as error:
+                problems.append(f"{path} cannot be written ({error})")
+            else:
+                return
+        _log.warning("%s: forms are measured anew at the next start", "; ".join(problems))
 
     def _known_rates(self) -> dict[str, FormRates]:
-        try:
-            record = RatesRecord.model_validate_json((self._folder / _RATES).read_bytes())
-        except (OSError, ValidationError):
-            return {}
-        return dict(record.machines) if record.version == self._version else {}
+        for path in self._rates_paths():
+            try:
+                record = RatesRecord.model_validate_json(path.read_bytes())
+            except (OSError, ValidationError):
+                continue
+            if record.version == self._version:
+                return dict(record.machines)
+        return {}
+
+    def _rates_paths(self) -> list[Path]:
+        """Beside the version; for a store that cannot be written, on this machine."""
+        cache = ModelStoreSettings().relevance_cache
+        return [self._folder / _RATES, cache / "form-rates" / f"{self._version}.json"]
 
 
 def _packages(choice: EngineChoice) -> dict[str, str]:

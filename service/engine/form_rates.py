@@ -26,7 +26,9 @@ _TEXTS = 8
 _ROUNDS = 3
 _CALLS_ALONE = 4
 _HOPELESS = 10.0
-"""Libraries without a fast product have one that is a thousand times slower; no batch of it is waited for."""
+"""Libraries without a fast product have one that is a thousand times slower; no batch of it is waited for, and no
+second call where one takes `_PATIENCE_SECONDS`."""
+_PATIENCE_SECONDS = 1.0
 
 
 class FormRate(BaseModel):
@@ -61,7 +63,7 @@ def measured_rates(networks: Mapping[EngineChoice, PairNetwork], route: Route) -
     reference = min((call.alone() for choice, call in calls.items() if choice.is_exact), default=math.inf)
     times: dict[EngineChoice, tuple[float, float]] = {}
     for choice, call in calls.items():
-        alone = call.alone()
+        alone = call.alone(_HOPELESS * reference)
         times[choice] = alone, _TEXTS * alone if alone > _HOPELESS * reference else call.batched()
     for _ in range(_ROUNDS):
         for choice, call in calls.items():
@@ -81,9 +83,15 @@ class _Calls:
         self._network, self._route = network, route
         self._hidden = random_hidden(network.hidden_size)
 
-    def alone(self) -> float:
-        """Seconds; not counting the first call, for which threads of another form may still be spinning."""
-        return min(self._seconds(1) for _ in range(1 + _CALLS_ALONE))
+    def alone(self, hopeless: float = math.inf) -> float:
+        """Seconds, of several calls, unless the first takes longer than anything worth waiting for.
+
+        It makes code for new shapes, and threads of another form may still be spinning.
+        """
+        first = self._seconds(1)
+        if first > max(hopeless, _PATIENCE_SECONDS):
+            return first
+        return min(first, *(self._seconds(1) for _ in range(_CALLS_ALONE)))
 
     def batched(self) -> float:
         self._seconds(1)

@@ -159,13 +159,22 @@ def test_rates_that_cannot_be_read_are_measured_anew(
     assert json.loads(path.read_text())["machines"]
 
 
-def test_in_a_store_that_cannot_be_written_auto_is_measured_at_every_start(
-    store: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+def test_rates_of_a_store_that_cannot_be_written_are_kept_on_the_machine(
+    store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     copy = fresh(store, tmp_path)
     (copy / "engines").touch()
-    load_scorer(copy, options=EngineOptions("cpu", precision="float32", token_budget=512))
-    assert "rates.json cannot be kept" in caplog.text
+    options = EngineOptions("cpu", precision="float32", token_budget=512)
+    caplog.set_level(logging.INFO)
+    monkeypatch.setenv("RELEVANCE_CACHE", str(tmp_path / "cache"))
+    first = load_scorer(copy, options=options)
+    assert load_scorer(copy, options=options).choice == first.choice
+    assert caplog.text.count("tokens a second through 2 layers") == 1
+    shutil.rmtree(tmp_path / "cache" / "form-rates")
+    (tmp_path / "cache" / "form-rates").touch()
+    load_scorer(copy, options=options)
+    assert "rates.json cannot be written" in caplog.text
+    assert "forms are measured anew at the next start" in caplog.text
 
 
 @needs_onnx_int8
