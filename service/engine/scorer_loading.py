@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ import torch
 
 from model_store.errors import ConfigurationError, VersionCorruptError
 from model_store.evaluation_rows import LabelledRows
+from model_store.fast_products import FastProducts
 from model_store.loading import LoadedVersion, load_version
 from model_store.pair_network import PairNetwork
 from model_store.product import Product, QueryProductPair
@@ -161,12 +163,18 @@ class _Loading:
             for found in self._validation_rows().values()
             for pair in found.pairs[:: max(1, len(found.pairs) // CALIBRATION_ROWS)]
         ]
-        self._scorer_of(network, TORCH_FLOAT32).score([*rows, *_probes(self._loaded)])
+        with FastProducts():
+            self._scorer_of(network, TORCH_FLOAT32).score([*rows, *_probes(self._loaded)])
 
     def _checked(self, choice: EngineChoice, network: PairNetwork) -> EngineCheck:
-        exact, faster = self._scorer_of(self._forms.folded, TORCH_FLOAT32), self._scorer_of(network, choice)
+        folded, faster = self._scorer_of(self._forms.folded, TORCH_FLOAT32), self._scorer_of(network, choice)
+
+        def exact(pairs: Sequence[QueryProductPair]) -> list[float]:
+            with FastProducts():
+                return folded.score(pairs)
+
         probes = _probes(self._loaded)
-        difference = float(np.abs(np.array(exact.score(probes)) - np.array(faster.score(probes))).max())
+        difference = float(np.abs(np.array(exact(probes)) - np.array(faster.score(probes))).max())
         if choice.is_exact:
             accepted = difference <= LARGEST_EXACT_DIFFERENCE
             return EngineCheck(
@@ -175,7 +183,7 @@ class _Loading:
                 largest_difference=difference,
                 auc={},
             )
-        found = compared(self._validation_rows(), exact.score, faster.score)
+        found = compared(self._validation_rows(), exact, faster.score)
         worse = [name for name, item in found.items() if not item.holds]
         figures = ", ".join(f"{name} {item.exact:.4f} -> {item.faster:.4f}" for name, item in found.items())
         return EngineCheck(
