@@ -16,7 +16,7 @@ class Part:
 
     Args:
         name: for a stage of training the name that it reports.
-        label: what stands before its count.
+        label: its kind, which stands before its count.
         seconds: what it is expected to take.
         counted: whether it is told how much of it is done; its time alone says nothing of the pace if not.
         scales: whether other data than those of the expected seconds make it longer.
@@ -53,25 +53,29 @@ class _Count:
 
 @dataclass(slots=True)
 class _Pace:
-    """Real seconds for each expected one, from what was done so far."""
+    """Real and expected seconds of what was done."""
 
-    real: float = _PRIOR_SECONDS
-    expected: float = _PRIOR_SECONDS
+    real: float = 0.0
+    expected: float = 0.0
 
-    @property
-    def is_seen(self) -> bool:
-        return self.expected > _PRIOR_SECONDS
+    def factor(self, prior: float, more: _Pace | None = None) -> float:
+        """Real seconds for each expected one, where so much was to be expected before anything was seen.
 
-    def factor(self, real: float = 0.0, expected: float = 0.0) -> float:
-        """With more that is not noted yet."""
-        return (self.real + real) / (self.expected + expected)
+        Args:
+            more: what is not noted yet.
+        """
+        real, expected = (
+            (self.real + more.real, self.expected + more.expected) if more else (self.real, self.expected)
+        )
+        return (_PRIOR_SECONDS * prior + real) / (_PRIOR_SECONDS + expected)
 
 
 class Journey:
     """Parts of steps, one after another. A part is entered, perhaps counted, and over; some are passed by.
 
-    The time left is that of the parts' expected seconds, times the pace seen in the parts that were done. Parts
-    of training have a pace of their own: data that are not those of the expected seconds make only them longer.
+    The time left is that of the parts' expected seconds, times the pace that was seen in parts of the same kind,
+    and in all parts before there are any. Parts of training have a pace of their own: data that are not those of
+    the expected seconds make only them longer.
 
     Args:
         clock: seconds of any beginning.
@@ -85,6 +89,7 @@ class Journey:
         self._began = self._entered = clock()
         self._count: _Count | None = None
         self._training, self._serving = _Pace(), _Pace()
+        self._kinds: dict[str, _Pace] = {}
         self.seconds: dict[str, float] = {}
         """What each part took that was done whole, by name."""
 
@@ -159,26 +164,33 @@ class Journey:
         return self._parts[min(self._place, len(self._parts) - 1)]
 
     def _expected(self, part: Part) -> float:
-        training = self._training.factor(*self._seen_of_this_part())
-        if part.scales:
-            return part.seconds * training
-        # More data than expected slow only training down; a faster machine is faster at everything.
-        return part.seconds * (self._serving.factor() if self._serving.is_seen else min(1.0, training))
+        """Seconds of the whole part, by what was seen so far."""
+        seen = self._seen_of_this_part()
+        training = self._training.factor(1.0, seen if self._present[1].scales else None)
+        if not part.scales:
+            # More data than expected slow only training down; a faster machine is faster at everything.
+            return part.seconds * self._serving.factor(min(1.0, training))
+        more = seen if part.label == self._present[1].label else None
+        return part.seconds * self._kinds.get(part.label, _Pace()).factor(training, more)
 
-    def _seen_of_this_part(self) -> tuple[float, float]:
-        """Real and expected seconds of what is done of the present part, if it is a counted one of training."""
+    def _seen_of_this_part(self) -> _Pace:
+        """What is done of the present part, if it is counted."""
         (_, part), count = self._present, self._count
-        if count is None or not part.scales or not count.share:
-            return 0.0, 0.0
-        return self._clock() - count.since, part.seconds * count.share
+        if count is None or not count.share:
+            return _Pace()
+        return _Pace(self._clock() - count.since, part.seconds * count.share)
 
     def _move(self, place: int) -> None:
         if place == self._place:
             return
         (_, part), count, seconds = self._present, self._count, self._clock() - self._entered
         if place == self._place + 1 and (count is not None or not part.counted):
-            pace = self._training if part.scales else self._serving
-            pace.real += seconds
-            pace.expected += part.seconds * (count.share if count else 1.0)
+            expected = part.seconds * (count.share if count else 1.0)
+            for pace in (
+                self._training if part.scales else self._serving,
+                self._kinds.setdefault(part.label, _Pace()),
+            ):
+                pace.real += seconds
+                pace.expected += expected
             self.seconds[part.name] = round(seconds, 2)
         self._place, self._entered, self._count = place, self._clock(), None

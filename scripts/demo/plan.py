@@ -61,7 +61,7 @@ def _learning(marketplace: str, seconds: Mapping[str, float], first: bool) -> tu
     kinds = [kind for kind in _COUNTED if not (first and kind == "fusion")]
     return (
         *(_counted(marketplace, kind, seconds) for kind in kinds),
-        Part(f"{marketplace} {PUBLISHING}", seconds[PUBLISHING]),
+        Part(f"{marketplace} {PUBLISHING}", seconds[PUBLISHING], label=PUBLISHING),
     )
 
 

@@ -22,8 +22,10 @@ from scripts.demo.plan import FILLING, LOOKING_UP, SCORING
 from scripts.demo.progress_line import ProgressLine
 from scripts.demo.request import DemoRequest
 
-CANDIDATE_QUERIES = 20
-CANDIDATES_PER_QUERY = 12
+CANDIDATE_QUERIES = 16
+CANDIDATES_PER_QUERY = 8
+RESCORED_PAIRS = 16
+"""With so few candidates, fewer of them than by default are scored again to verify what was written."""
 QUERIES_SHOWN = 3
 NEVER_SCORED = "a query that was never scored"
 _READY, _NOT_READY = "ready: ", "not ready: "
@@ -51,6 +53,7 @@ def running_service(request: DemoRequest) -> Iterator[httpx.Client]:
         "CACHE_FOLDER": str(request.folder / "cache"),
         "FILL_FOLDER": str(request.folder / "fills"),
         "JOBS_FOLDER": str(_candidates(request)),
+        "FILL_RESCORED_PAIRS": str(RESCORED_PAIRS),
         "PORT": "0",
         "LOG_LEVEL": "warning",
     }

@@ -16,8 +16,14 @@ class Clock:
 
 STEPS = [
     Step("preparing", (Part("reading", 10.0),)),
-    Step("learning us", (Part("us adapter", 20.0, "adapter", counted=True), Part("us publishing", 5.0))),
-    Step("learning es", (Part("es adapter", 20.0, "adapter", counted=True), Part("es publishing", 5.0))),
+    Step(
+        "learning us",
+        (Part("us adapter", 20.0, "adapter", counted=True), Part("us publishing", 5.0, "publishing")),
+    ),
+    Step(
+        "learning es",
+        (Part("es adapter", 20.0, "adapter", counted=True), Part("es publishing", 5.0, "publishing")),
+    ),
     Step("starting the service", (Part("starting", 40.0, scales=False),)),
 ]
 
@@ -53,17 +59,21 @@ def test_the_line_tells_the_count_and_the_rate(journey: Journey, clock: Clock) -
 
 
 def test_a_slower_machine_or_more_data_lengthen_training_only(journey: Journey, clock: Clock) -> None:
-    """Ten seconds as expected are the beginning, ten more are read."""
+    """Ten seconds as expected are the beginning, and ten more are read before the first adapter."""
     clock.now += 10
     journey.enter("us adapter")
     journey.count(0, 100, "steps")
     clock.now += 30
     journey.advance(50)
-    assert journey.seconds_left() == pytest.approx((10 + 5 + 25) * (20 + 30) / (20 + 10) + 40)
+    training = (20 + 30) / (20 + 10)
+    adapter = (10 * training + 30) / (10 + 10)
+    assert journey.seconds_left() == pytest.approx(30 * adapter + 10 * training + 40)
     clock.now += 30
     journey.advance(50)
     journey.over()
-    assert journey.seconds_left() == pytest.approx((5 + 25) * (20 + 60) / (20 + 20) + 40)
+    training = (20 + 60) / (20 + 20)
+    adapter = (10 * training + 60) / (10 + 20)
+    assert journey.seconds_left() == pytest.approx(20 * adapter + 10 * training + 40)
     assert journey.seconds == {"reading": 10.0, "us adapter": 60.0}
 
 
@@ -74,7 +84,9 @@ def test_a_faster_machine_is_faster_at_everything(journey: Journey, clock: Clock
     clock.now += 5
     journey.advance(100)
     journey.over()
-    assert journey.seconds_left() == pytest.approx((5 + 25 + 40) * (20 + 5) / (20 + 20))
+    training = (20 + 5) / (20 + 20)
+    adapter = (10 * training + 5) / (10 + 20)
+    assert journey.seconds_left() == pytest.approx(20 * adapter + (10 + 40) * training)
 
 
 def test_what_was_done_before_an_interruption_says_nothing_of_the_pace(journey: Journey, clock: Clock) -> None:

@@ -36,8 +36,10 @@ def test_a_log_gets_a_line_a_step_and_one_every_ten_seconds() -> None:
         "step 2 of 2: serving",
     ]
     assert lines[0].endswith("2:00 left for all")
-    # 40 expected seconds took 10, beside 10 that weigh as expected: 0.4 times 60 + 20 are left.
-    assert lines[1].endswith("4.0 steps/s, 0:32 left for all")
+    # 40 expected seconds took 10, beside 10 that weigh as expected.
+    pace = (10 + 10) / (10 + 40)
+    left = 60 * (10 * pace + 10) / (10 + 40) + 20 * pace
+    assert lines[1].endswith(f"4.0 steps/s, 0:{left:.0f} left for all")
 
 
 def test_a_terminal_gets_one_live_line_and_what_is_to_be_read() -> None:
