@@ -91,6 +91,16 @@ class PairTokenizer:
         ]
 
     @property
+    def vocabulary(self) -> TokenIds:
+        """Tokens that are not special, in the order of their numbers: the frequent ones first, more or less."""
+        special = set(self._tokenizer.all_special_ids) | set(self._tokenizer.added_tokens_decoder)
+        return sorted(set(self._tokenizer.get_vocab().values()) - special)
+
+    def token_ids(self, text: str) -> TokenIds:
+        """A text's tokens, without special ones and without any limit."""
+        return list(self._tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"])
+
+    @property
     def single_specials(self) -> int:
         """Number of special tokens around a text on its own."""
         return len(self._single_template[0]) + len(self._single_template[-1])

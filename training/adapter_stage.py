@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from model_store.pair_batch import PairBatch
 from model_store.pair_network import AttentionMaps, PairNetwork, Route
+from training.anchors import Anchors
 from training.batches import Batch, epoch_batches
 from training.environment import TrainingEnvironment
 from training.evaluation import roc_auc
@@ -29,6 +30,7 @@ class AdapterStage:
         train: LabelledTokens,
         validation: LabelledTokens,
         seed: int,
+        anchors: Anchors | None = None,
     ) -> None:
         self.name = f"{marketplace} adapter"
         self.configuration = environment.configuration.adapter_stage
@@ -37,7 +39,7 @@ class AdapterStage:
         self._head_name = head
         self._head = environment.network.heads.names.index(head)
         self._train, self._validation = train, validation
-        self._seed = seed
+        self._seed, self._anchors = seed, anchors
 
     def parameters(self) -> dict[str, tuple[list[nn.Parameter], float]]:
         """The new adapter and the head; everything else is frozen."""
@@ -67,6 +69,8 @@ class AdapterStage:
             self._head,
             untrained_pull=self._environment.configuration.untrained_pull,
         )
+        if self._anchors and rank == 0:  # gradients are summed over the processes
+            yield from self._anchors.losses(self._environment, batch, self._route, self._head, self._seed)
 
     def validate(self) -> float:
         """ROC-AUC on the marketplace's validation rows."""

@@ -44,6 +44,18 @@ class DistillationConfiguration(_Frozen):
     own_adapter: float = Field(default=0.0, ge=0)
 
 
+class AnchorConfiguration(_Frozen):
+    """Texts drawn from the vocabulary on which the untrained encoder's ranking is kept (training/anchors.py).
+
+    `weight` scales their loss against the cross-entropy; 0 is none. `drawn` queries are drawn for a marketplace,
+    and an optimiser step sees `queries` of them.
+    """
+
+    weight: float = Field(default=0.0, ge=0)
+    drawn: int = Field(default=300, ge=4, le=100_000)
+    queries: int = Field(default=8, ge=4, le=1024)
+
+
 class TrainingConfiguration(_Frozen):
     """A continual training run."""
 
@@ -65,6 +77,7 @@ class TrainingConfiguration(_Frozen):
     untrained_pull: float = Field(
         default=0.0, ge=0, description="weight of the texts' distance from what they are without adapters"
     )
+    anchors: AnchorConfiguration = AnchorConfiguration()
     value_regularisation: float = Field(default=0.0, ge=0, description="weight of |V - I|^2 in the fusion stage")
     translation: str = "none"
     languages: dict[str, str] = Field(default_factory=dict, description="ISO 639-1 code by marketplace")

@@ -12,6 +12,7 @@ from model_store.network import parameter_count
 from model_store.pair_network import Route
 from model_store.relevance_head import SHARED_HEAD
 from training.adapter_stage import AdapterStage, calibrate_cosine
+from training.anchors import Anchors
 from training.environment import TrainingEnvironment, seed_stage
 from training.finished_stage import finished_stage, is_finished
 from training.frozen_rows import frozen_rows
@@ -74,6 +75,7 @@ class ContinualLearner:
         teacher, older = self.route, {name: self.head_number(name) for name in self.marketplaces}
         previous = self.marketplaces[-1] if self.marketplaces else None
         self._add_adapter(marketplace, previous)
+        anchors = None  # nor are there stages to read them
         if not (is_finished(folder / "adapter") and (is_finished(folder / "fusion") or not previous)):
             names = list(translated)
             stages = (self.environment.configuration.adapter_stage, self.environment.configuration.fusion_stage)
@@ -82,14 +84,15 @@ class ContinualLearner:
                 self.environment, marketplace, train, validation, *translated.values(), dropout=dropout
             )
             train, validation, translated = sets[0], sets[1], dict(zip(names, sets[2:], strict=True))
+            anchors = Anchors.of(self.environment, marketplace, train, dropout)
         head = self._add_head(marketplace, previous, train)
         self.marketplaces.append(marketplace)
-        adapter = self._adapter_stage(marketplace, head, train, validation, folder / "adapter")
+        adapter = self._adapter_stage(marketplace, head, train, validation, anchors, folder / "adapter")
         self.route = Route((*teacher.adapters, marketplace))
         fusion = None
         if teacher.adapters:
             fusion = self._fusion_stage(
-                marketplace, head, teacher, train, validation, translated, older, folder / "fusion"
+                marketplace, head, teacher, train, validation, translated, older, anchors, folder / "fusion"
             )
         return StepResult(adapter, fusion, self._trainable_parameters(marketplace, head))
 
@@ -110,10 +113,17 @@ class ContinualLearner:
         return head
 
     def _adapter_stage(
-        self, marketplace: str, head: str, train: LabelledTokens, validation: LabelledTokens, folder: Path
+        self,
+        marketplace: str,
+        head: str,
+        train: LabelledTokens,
+        validation: LabelledTokens,
+        anchors: Anchors | None,
+        folder: Path,
     ) -> StageResult:
         seed = seed_stage(self.environment.configuration.seed, marketplace, "adapter")
-        return self._run(AdapterStage(self.environment, marketplace, head, train, validation, seed), folder)
+        stage = AdapterStage(self.environment, marketplace, head, train, validation, seed, anchors)
+        return self._run(stage, folder)
 
     def _fusion_stage(
         self,
@@ -124,6 +134,7 @@ class ContinualLearner:
         validation: LabelledTokens,
         translated: Mapping[str, LabelledTokens],
         older: Mapping[str, int],
+        anchors: Anchors | None,
         folder: Path,
     ) -> StageResult:
         configuration, network = self.environment.configuration, self.environment.network
@@ -133,7 +144,17 @@ class ContinualLearner:
         network.add_fusion(name, start)
         self.route = Route(self.route.adapters, name)
         stage = FusionStage(
-            self.environment, marketplace, head, self.route, teacher, train, validation, translated, older, seed
+            self.environment,
+            marketplace,
+            head,
+            self.route,
+            teacher,
+            train,
+            validation,
+            translated,
+            older,
+            seed,
+            anchors,
         )
         result = self._run(stage, folder)
         if teacher.fusion:

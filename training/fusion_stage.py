@@ -12,6 +12,7 @@ from model_store.network import RelevanceNetwork
 from model_store.pair_batch import PairBatch
 from model_store.pair_network import AttentionMaps, Route
 from training.adapter_stage import task_losses, validation_auc
+from training.anchors import Anchors
 from training.batches import Batch, epoch_batches
 from training.distillation import attention_distillation_loss, own_adapter_loss
 from training.environment import TrainingEnvironment
@@ -47,6 +48,7 @@ class FusionStage:
         translated: Mapping[str, LabelledTokens],
         older_heads: Mapping[str, int],
         seed: int,
+        anchors: Anchors | None = None,
     ) -> None:
         self.name = f"{marketplace} fusion"
         self.configuration = environment.configuration.fusion_stage
@@ -59,7 +61,7 @@ class FusionStage:
         self._sets = {_NEW: train, **translated}
         self._heads = {_NEW: self._head, **older_heads}
         self._validation = validation
-        self._seed = seed
+        self._seed, self._anchors = seed, anchors
 
     def parameters(self) -> dict[str, tuple[list[nn.Parameter], float]]:
         """The new fusion layer and the head; everything else is frozen."""
@@ -88,6 +90,8 @@ class FusionStage:
             yield from task_losses(
                 self._environment, data, rows, len(batch.rows), self._student, head, own, untrained_pull=pull
             )
+            if new and self._anchors and rank == 0:
+                yield from self._anchors.losses(self._environment, batch, self._student, head, self._seed)
             if self._value_regularisation > 0 and rank == 0:  # gradients are summed over the processes
                 assert self._student.fusion is not None
                 yield self._value_regularisation * value_distance(network, self._student.fusion), {}

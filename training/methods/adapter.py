@@ -8,6 +8,7 @@ from model_store.network import parameter_count
 from model_store.pair_network import Route
 from model_store.pair_tokens import TokenizedPairs
 from training.adapter_stage import AdapterStage
+from training.anchors import Anchors
 from training.environment import TrainingEnvironment, seed_stage
 from training.finetuning_stage import add_calibrated_head
 from training.finished_stage import finished_stage, is_finished
@@ -64,12 +65,12 @@ def train_adapter(environment: TrainingEnvironment, rows: MarketplaceRows, conte
     environment.network.add_adapter(name)
     environment.network.skip_idle_layers()
     train, validation = rows.train, rows.validation
-    folder = context.folder / "adapters" / name
+    folder, anchors = context.folder / "adapters" / name, None
     if not is_finished(folder):
-        train, validation = frozen_rows(
-            environment, name, train, validation, dropout=configuration.adapter_stage.dropout
-        )
+        dropout = configuration.adapter_stage.dropout
+        train, validation = frozen_rows(environment, name, train, validation, dropout=dropout)
+        anchors = Anchors.of(environment, name, train, dropout)
     add_calibrated_head(environment, name, train)
     seed = seed_stage(configuration.seed, name, "adapter")
-    stage = AdapterStage(environment, name, name, train, validation, seed)
+    stage = AdapterStage(environment, name, name, train, validation, seed, anchors)
     finished_stage(stage, environment.network, environment.accelerator, folder, configuration.checkpoint_seconds)

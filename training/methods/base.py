@@ -88,7 +88,9 @@ FUSION_SETTINGS = frozenset(
     {"fusion_stage", "fusion_start", "distillation", "value_regularisation", "translated_share"}
 )
 """What only methods that train a fusion layer read."""
-ADAPTER_SETTINGS = frozenset({"adapter_stage", "adapter_start", "frozen_states_megabytes", "untrained_pull"})
+ADAPTER_SETTINGS = frozenset(
+    {"adapter_stage", "adapter_start", "frozen_states_megabytes", "untrained_pull", "anchors"}
+)
 """What only methods that train the model's own adapters read."""
 
 
