@@ -25,6 +25,7 @@ from scripts.demo.learning import learn
 from scripts.demo.plan import STARTING, demo_steps, seconds_by_kind
 from scripts.demo.progress_line import ProgressLine
 from scripts.demo.request import DEFAULT_FOLDER, DemoRequest
+from training.configuration import load_configuration
 from training.run_files import write_json
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
@@ -70,7 +71,8 @@ def run_demo(request: DemoRequest, console: Console) -> None:
     # What needs torch is imported where it is used: the line of progress appears first.
     request.folder.mkdir(parents=True, exist_ok=True)
     findings = Findings(data=request.data, sequence=list(request.sequence))
-    journey = Journey(demo_steps(request.sequence, request.baseline))
+    anchors = load_configuration(request.preset, request.overrides()).anchors.weight > 0
+    journey = Journey(demo_steps(request.sequence, request.baseline, anchors))
     with ProgressLine(journey) as line:
         with _timed(findings, "training"):
             learn(request, findings, line)

@@ -16,15 +16,24 @@ READING, STARTING, SCORING, FILLING, LOOKING_UP = "reading", "starting", "scorin
 EVALUATION = "evaluation frozen layers"
 PUBLISHING = "publishing"
 PREPARING_STEP = "preparing data and encoder"
-_COUNTED = ("frozen layers", "adapter", "fusion")
+_ANCHORS = "anchors frozen layers"
+_COUNTED = (_ANCHORS, "frozen layers", "adapter", "fusion")
 
 
-def demo_steps(sequence: Sequence[str], baseline: bool) -> list[Step]:
-    """All steps of a demo that learns the marketplaces of a sequence."""
+def demo_steps(sequence: Sequence[str], baseline: bool, anchors: bool) -> list[Step]:
+    """All steps of a demo that learns the marketplaces of a sequence.
+
+    Args:
+        baseline: whether it also measures the baseline.
+        anchors: whether the configuration has any.
+    """
     seconds: Mapping[str, float] = json.loads(EXPECTED_SECONDS.read_text(encoding="utf-8"))["seconds"]
     steps = [
         Step(PREPARING_STEP, (Part(READING, seconds[READING]), _counted("evaluation", "frozen layers", seconds))),
-        *(Step(learning(name), _learning(name, seconds, first=not place)) for place, name in enumerate(sequence)),
+        *(
+            Step(learning(name), _learning(name, seconds, first=not place, anchors=anchors))
+            for place, name in enumerate(sequence)
+        ),
     ]
     if baseline:
         parts = tuple(_counted(name, "fine-tuning", seconds) for name in sequence)
@@ -57,8 +66,8 @@ def seconds_by_kind(seconds: Mapping[str, float]) -> dict[str, float]:
     return {kind: round(statistics.mean(values), 1) for kind, values in kinds.items()}
 
 
-def _learning(marketplace: str, seconds: Mapping[str, float], first: bool) -> tuple[Part, ...]:
-    kinds = [kind for kind in _COUNTED if not (first and kind == "fusion")]
+def _learning(marketplace: str, seconds: Mapping[str, float], first: bool, anchors: bool) -> tuple[Part, ...]:
+    kinds = ["frozen layers", *([_ANCHORS] if anchors else []), "adapter", *([] if first else ["fusion"])]
     return (
         *(_counted(marketplace, kind, seconds) for kind in kinds),
         Part(f"{marketplace} {PUBLISHING}", seconds[PUBLISHING], label=PUBLISHING),

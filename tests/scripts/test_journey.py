@@ -113,17 +113,30 @@ def test_a_step_is_finished_though_its_parts_were_passed_by(journey: Journey) ->
 
 
 def test_the_demo_has_a_step_for_each_marketplace_and_for_each_part_of_serving() -> None:
-    steps = demo_steps(["us", "es", "jp"], baseline=False)
+    steps = demo_steps(["us", "es", "jp"], baseline=False, anchors=False)
     assert [step.title for step in steps[:4]] == [
         "preparing data and encoder", "learning us", "learning es", "learning jp",
     ]  # fmt: skip
     assert len(steps) == 8
     assert [part.name for part in steps[1].parts] == ["us frozen layers", "us adapter", "us publishing"]
     assert "es fusion" in [part.name for part in steps[2].parts]
-    assert len(demo_steps(["us"], baseline=True)) == 7
+    with_anchors = demo_steps(["us"], baseline=False, anchors=True)[1].parts
+    assert [part.name for part in with_anchors][:2] == ["us frozen layers", "us anchors frozen layers"]
+    assert len(demo_steps(["us"], baseline=True, anchors=True)) == 7
     assert all(part.seconds > 0 for step in steps for part in step.parts)
 
 
 def test_measured_seconds_are_kept_as_the_expected_ones_are() -> None:
-    parts = {"reading": 3.0, EVALUATION: 2.0, "us adapter": 4.0, "es adapter": 6.0, "us publishing": 1.0}
-    assert seconds_by_kind(parts) == {"reading": 3.0, EVALUATION: 2.0, "adapter": 5.0, "publishing": 1.0}
+    parts = {
+        "reading": 3.0,
+        EVALUATION: 2.0,
+        "us adapter": 4.0,
+        "es adapter": 6.0,
+        "us anchors frozen layers": 7.0,
+    }
+    assert seconds_by_kind(parts) == {
+        "reading": 3.0,
+        EVALUATION: 2.0,
+        "adapter": 5.0,
+        "anchors frozen layers": 7.0,
+    }
