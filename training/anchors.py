@@ -82,7 +82,8 @@ class Anchors:
         """The loss of one optimiser step, on anchors that follow from the seed and the step's rows."""
         generator = np.random.default_rng([seed, *batch.rows.tolist()])
         known = len(self.rows) // PRODUCTS_PER_QUERY
-        chosen = generator.choice(known, min(self.queries, known), replace=False)
+        # Neighbours share their products: ten texts for eight queries, where any eight would have twenty-four.
+        chosen = (generator.integers(known) + np.arange(min(self.queries, known))) % known
         rows = (chosen[:, None] * PRODUCTS_PER_QUERY + np.arange(PRODUCTS_PER_QUERY)).ravel()
         device, budget = environment.device, environment.configuration.token_budget
         logits, cosine = [], []
