@@ -91,10 +91,14 @@ class PairTokenizer:
         ]
 
     @property
-    def vocabulary(self) -> TokenIds:
-        """Tokens that are not special, in the order of their numbers: the frequent ones first, more or less."""
+    def vocabulary(self) -> dict[int, str]:
+        """Tokens that are not special, as the tokenizer writes them, by their numbers in order.
+
+        The frequent ones come first, more or less.
+        """
         special = set(self._tokenizer.all_special_ids) | set(self._tokenizer.added_tokens_decoder)
-        return sorted(set(self._tokenizer.get_vocab().values()) - special)
+        numbers = sorted((number, token) for token, number in self._tokenizer.get_vocab().items())
+        return {number: token for number, token in numbers if number not in special}
 
     def token_ids(self, text: str) -> TokenIds:
         """A text's tokens, without special ones and without any limit."""

@@ -9,6 +9,8 @@ pretrained encoder as the older task.
 
 from __future__ import annotations
 
+import unicodedata
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -34,6 +36,7 @@ _OTHER_TOKEN_IN_QUERY = 0.3
 # Vocabularies are in the order of frequency, more or less; real texts are more uneven than this.
 _ZIPF = 0.6
 _ZIPF_OFFSET = 10
+_NO_SCRIPT = "NONE"
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,9 +117,7 @@ def draw_anchors(train: TokenizedPairs, tokenizer: PairTokenizer, queries: int, 
     """
     generator = np.random.default_rng([seed, queries])
     own = np.array([token for ids in train.products for token in ids], dtype=np.int64)
-    vocabulary = np.array(tokenizer.vocabulary, dtype=np.int64)
-    weights = 1.0 / (np.arange(len(vocabulary)) + _ZIPF_OFFSET) ** _ZIPF
-    cumulated = np.cumsum(weights / weights.sum())
+    vocabulary, cumulated = _weighed_vocabulary(tokenizer, own)
 
     def common(count: int) -> np.ndarray:
         places = np.searchsorted(cumulated, generator.random(count))
@@ -142,3 +143,28 @@ def draw_anchors(train: TokenizedPairs, tokenizer: PairTokenizer, queries: int, 
     product_index = (query_index + np.tile(np.arange(PRODUCTS_PER_QUERY), queries)) % queries
     uncut = np.zeros(len(query_index), dtype=bool)
     return TokenizedPairs(drawn_queries, drawn_products, query_index, product_index, uncut, uncut)
+
+
+def _weighed_vocabulary(tokenizer: PairTokenizer, own: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """All tokens (vocabulary) and their cumulated probabilities.
+
+    Frequent ones are more likely, and each writing system is as likely as among the marketplace's own tokens:
+    a Japanese marketplace would seldom see a Japanese anchor otherwise.
+    """
+    texts = tokenizer.vocabulary
+    vocabulary = np.array(list(texts), dtype=np.int64)
+    scripts = {number: _script(text) for number, text in texts.items()}
+    counts = Counter(scripts.get(int(token), _NO_SCRIPT) for token in own)
+    shares = np.array([counts[scripts[number]] / len(own) for number in texts])
+    frequency = 1.0 / (np.arange(len(vocabulary)) + _ZIPF_OFFSET) ** _ZIPF
+    totals: defaultdict[str, float] = defaultdict(float)
+    for number, weight in zip(texts, frequency.tolist(), strict=True):
+        totals[scripts[number]] += weight
+    weights = shares * frequency / np.array([totals[scripts[number]] for number in texts])
+    return vocabulary, np.cumsum(weights / weights.sum())
+
+
+def _script(text: str) -> str:
+    """The writing system of a token's first letter, by the first word of its Unicode name."""
+    letter = next((character for character in text if character.isalpha()), "")
+    return unicodedata.name(letter, _NO_SCRIPT).split()[0] if letter else _NO_SCRIPT

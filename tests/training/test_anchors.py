@@ -8,7 +8,7 @@ import torch
 
 from model_store.pair_network import Route
 from tests.training.learners import toy_configuration, toy_environment, toy_learner, toy_pairs
-from training.anchors import PRODUCTS_PER_QUERY, Anchors, distance_from_affine, draw_anchors
+from training.anchors import PRODUCTS_PER_QUERY, Anchors, _script, distance_from_affine, draw_anchors
 from training.batches import Batch
 from training.continual_learner import ContinualLearner
 from training.labelled_tokens import LabelledTokens
@@ -26,7 +26,7 @@ def test_a_logit_that_is_any_line_of_the_cosine_costs_nothing() -> None:
 def test_the_slope_has_no_gradient_of_its_own() -> None:
     cosine = torch.tensor([0.1, 0.5, 0.9])
     logits = torch.tensor([1.0, 5.0, 9.0], requires_grad=True)
-    distance_from_affine(logits, cosine).backward()
+    distance_from_affine(logits, cosine).backward()  # type: ignore[no-untyped-call]
     assert logits.grad is not None
     torch.testing.assert_close(logits.grad, torch.zeros(3), atol=1e-5, rtol=0)
 
@@ -109,3 +109,16 @@ def test_pairs_that_meet_inside_the_encoder_have_anchors_too(tiny_encoder_folder
     [(loss, measured)] = anchors.losses(environment, Batch("new", np.arange(4)), Route(("us",)), 0, seed=1)
     assert loss.requires_grad
     assert measured["anchors"] >= 0
+
+
+def test_a_marketplace_s_anchors_are_in_the_scripts_that_it_writes(tiny_encoder_folder: Path) -> None:
+    environment = toy_environment(tiny_encoder_folder, toy_configuration())
+    tokenizer = environment.tokenizer
+    scripts = {number: _script(text) for number, text in tokenizer.vocabulary.items()}
+    assert [_script(text) for text in ("▁cable", "##ная", "の", "冷蔵庫", "▁42", "▁")] == [
+        "LATIN", "CYRILLIC", "HIRAGANA", "CJK", "NONE", "NONE",
+    ]  # fmt: skip
+    train = LabelledTokens.of(toy_pairs("us", 40), tokenizer).tokenized
+    written = {scripts[token] for ids in train.products for token in ids}
+    drawn = draw_anchors(train, tokenizer, 100, seed=0)
+    assert {scripts[token] for ids in drawn.products for token in ids} == written
