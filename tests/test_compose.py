@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import re
 import shutil
@@ -16,6 +17,7 @@ import pytest
 import yaml
 
 from model_store.errors import ConfigurationError
+from scripts.demo.command import demo as demo_command
 from service.api.keys import check_keys
 from service.settings import ServiceSettings, load_settings
 from training.configuration import load_configuration
@@ -138,6 +140,21 @@ def test_no_process_of_the_image_runs_as_root_and_the_last_stage_installs_nothin
 def test_the_encoder_of_the_quick_start_comes_with_the_image() -> None:
     assert "*extra['packaged-encoder']" in DOCKERFILE
     assert load_configuration("quickstart").base_encoder == "packaged"
+
+
+def test_the_quick_start_publishes_the_version_that_the_demo_does() -> None:
+    script = (REPOSITORY / "deploy" / "quickstart.sh").read_text(encoding="utf-8")
+    [command] = re.findall(r"^python -m training continual (.*) &$", script, re.MULTILINE)
+    words = command.split()
+    started = dict(zip(words[::2], words[1::2], strict=True))
+    demo = {name: parameter.default for name, parameter in inspect.signature(demo_command).parameters.items()}
+    assert (started["--data"], started["--sequence"]) == (demo["data"], demo["sequence"])
+    published = load_configuration(started["--preset"])
+    assert (published.translation, published.seed) == (demo["translation"], demo["seed"])
+    assert (started["--preset"], demo["preset"]) == (
+        "quickstart",
+        None,
+    )  # its choice for the catalogue
 
 
 def test_nothing_reaches_the_engine_but_what_the_image_copies() -> None:
