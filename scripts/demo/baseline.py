@@ -10,11 +10,12 @@ from __future__ import annotations
 
 import json
 import statistics
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
+
+import typer
 
 from scripts.demo.request import DemoRequest
 from training.configuration import load_configuration
@@ -133,5 +134,13 @@ def _in_silence(text: str) -> None:
     """The demo's own line tells how it gets on."""
 
 
+def main(files: Annotated[list[Path], typer.Argument(exists=True, dir_okay=False)]) -> None:
+    """Keep the means of what these files hold, as figures for later reports."""
+    try:
+        typer.echo(f"{KEPT}: {keep(files).source}")
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from error
+
+
 if __name__ == "__main__":
-    sys.stdout.write(f"{KEPT}: {keep([Path(name) for name in sys.argv[1:]]).source}\n")
+    typer.run(main)

@@ -10,7 +10,7 @@ from pathlib import Path
 from scripts.demo.journey import Part, Step
 
 EXPECTED_SECONDS = Path(__file__).with_name("expected_seconds.json")
-"""Seconds by kind of part, measured on the bundled catalogue; only their relations matter, the pace is seen."""
+"""Seconds by kind of part on the bundled catalogue, as the report's `part_seconds`; the real pace is seen."""
 
 READING, STARTING, SCORING, FILLING, LOOKING_UP = "reading", "starting", "scoring", "filling", "looking up"
 EVALUATION = "evaluation frozen layers"
