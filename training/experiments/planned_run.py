@@ -169,9 +169,13 @@ def _run(
 
 
 def decisive_configuration(method: str, configuration: Mapping[str, object]) -> dict[str, object]:
-    """A configuration without what the method does not read: other methods' own sections among it."""
+    """A configuration without what the method does not read: other methods' own sections among it.
+
+    A run of before a field was added had its default: a new field's default is what there was without it.
+    """
     unread = (METHODS.keys() - {method}) | METHODS[method].unread_settings
-    return {key: value for key, value in configuration.items() if key not in unread}
+    whole = TrainingConfiguration().model_dump(mode="json") | dict(configuration)
+    return {key: value for key, value in whole.items() if key not in unread}
 
 
 def first_difference(mine: object, others: object, place: str = "") -> str | None:

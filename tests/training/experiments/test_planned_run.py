@@ -7,7 +7,13 @@ import pytest
 from model_store.errors import ConfigurationError, TranslationError
 from tests.training.experiments.plans import small_plan
 from training.experiments.plan import load_plan, shipped_plans
-from training.experiments.planned_run import check_translation, first_difference, planned_runs, shard_of
+from training.experiments.planned_run import (
+    check_translation,
+    decisive_configuration,
+    first_difference,
+    planned_runs,
+    shard_of,
+)
 from training.methods.registry import METHODS
 from training.translation.glossary import GlossaryTranslator
 
@@ -145,3 +151,13 @@ def test_the_methods_and_settings_of_shipped_plans_exist_whatever_data_there_are
     plan = load_plan(name)
     runs = planned_runs(plan)
     assert {run.label for run in runs} == {method.label for method in plan.methods}
+
+
+def test_a_run_of_before_a_field_was_added_had_its_default(tmp_path: Path) -> None:
+    [run, *_] = planned_runs(small_plan(tmp_path, methods=["adapter"]))
+    now = run.configuration.model_dump(mode="json")
+    before = {key: value for key, value in now.items() if key not in ("anchors", "untrained_pull")}
+    same = decisive_configuration("adapter", before)
+    assert first_difference(decisive_configuration("adapter", now), same) is None
+    other = decisive_configuration("adapter", {**now, "untrained_pull": 0.5})
+    assert first_difference(other, same) == "untrained_pull was 0.0 and is now 0.5"
