@@ -92,7 +92,7 @@ class Int8FeedForward(nn.Module):
     ) -> None:
         super().__init__()
         wide, narrow = plain.wide, plain.narrow
-        large, others = _by_size(narrow_range)
+        large, others = units_by_size(narrow_range)
         self.narrow = Int8Linear(
             narrow.weight[:, others],
             narrow.bias,
@@ -117,8 +117,8 @@ class Int8FeedForward(nn.Module):
         return self.narrow.added_to(self.large_narrow.added_to(attended, large), widened)
 
 
-def _by_size(found: InputRange) -> tuple[Tensor, Tensor]:
-    """Places of the inputs that get largest, and of all others."""
+def units_by_size(found: InputRange) -> tuple[Tensor, Tensor]:
+    """Places of the hidden units that get largest, by the ranges of `narrow`'s inputs, and of all others."""
     sizes = torch.maximum(found.high, -found.low)
     count = min(LARGE_UNITS, len(sizes) // 8)
     places = sizes.argsort(descending=True, stable=True)

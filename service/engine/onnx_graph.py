@@ -13,6 +13,7 @@ from typing import Any, Literal
 import numpy as np
 import onnx
 import onnxruntime
+import torch
 from onnx import TensorProto, helper, numpy_helper
 from torch import Tensor, nn
 
@@ -32,6 +33,7 @@ def layers_as_onnx(
     hidden_size: int,
     precision: OnnxPrecision = "float32",
     weight_bits: int = 8,
+    large_units: Sequence[Tensor] | None = None,
 ) -> onnx.ModelProto:
     """An ONNX model of consecutive layers, weights inside.
 
@@ -39,13 +41,16 @@ def layers_as_onnx(
     when it comes, with one scale per batch; sums, norms, softmax and activations stay float32. Weights have 7
     bits where the processor's products overflow with 8 (`product_probes`).
 
+    Args:
+        large_units: places of each layer's hidden units that stay in float32 with int8, as in `Int8FeedForward`.
+
     Raises:
         ConfigurationError: an activation that is neither GELU nor ReLU.
     """
     graph = _Graph(precision, weight_bits)
     hidden, attentions = "hidden", []
-    for layer in layers:
-        hidden, attention = _encoder_layer(graph, layer, hidden)
+    for number, layer in enumerate(layers):
+        hidden, attention = _encoder_layer(graph, layer, hidden, large_units[number] if large_units else None)
         if attention is not None:
             attentions.append(graph.node("Unsqueeze", [attention, graph.constant("zero", np.array([0]))]))
     graph.rename(hidden, "output")
@@ -121,17 +126,17 @@ class _Graph:
         names = [self._new_name(operator) for _ in range(outputs)]
         return self.nodes_of(operator, inputs, names, _CONTRIBUTED, **attributes)
 
-    def product(self, hidden: str, linear: nn.Linear) -> str:
-        """The linear layer without its bias."""
-        if self._precision == "float32":
-            return self.node("MatMul", [hidden, self.weight(linear.weight, transposed=True)])
-        weight, scale = _quantized(linear.weight.detach().float().cpu().numpy().T, self._largest_weight)
+    def product(self, hidden: str, weight_of: Tensor, *, exact: bool = False) -> str:
+        """With a weight (outputs, inputs), in float32 where that is the graph's precision or asked for."""
+        if self._precision == "float32" or exact:
+            return self.node("MatMul", [hidden, self.weight(weight_of, transposed=True)])
+        weight, scale = _quantized(weight_of.detach().float().cpu().numpy().T, self._largest_weight)
         inputs = [hidden, self.constant(self._new_name("weight"), weight)]
         inputs.append(self.constant(self._new_name("scale"), scale))
         return self.contributed("DynamicQuantizeMatMul", inputs)[0]
 
     def linear(self, hidden: str, linear: nn.Linear) -> str:
-        return self.node("Add", [self.product(hidden, linear), self.weight(linear.bias)])
+        return self.node("Add", [self.product(hidden, linear.weight), self.weight(linear.bias)])
 
     def as_model(
         self, name: str, inputs: Sequence[onnx.ValueInfoProto], outputs: Sequence[onnx.ValueInfoProto]
@@ -159,14 +164,15 @@ def _quantized(weight: np.ndarray, largest: int) -> tuple[np.ndarray, np.ndarray
     return np.rint(weight / scale).astype(np.int8), scale.astype(np.float32)
 
 
-def _encoder_layer(graph: _Graph, layer: FoldedEncoderLayer, hidden: str) -> tuple[str, str | None]:
-    context = _attention(graph, layer, hidden)
-    attended, _ = _residual_norm(graph, context, hidden, layer.attended_norm, layer.attended.bias, layer.attended)
+def _encoder_layer(
+    graph: _Graph, layer: FoldedEncoderLayer, hidden: str, large: Tensor | None
+) -> tuple[str, str | None]:
+    context = graph.product(_attention(graph, layer, hidden), layer.attended.weight)
+    attended, _ = _residual_norm(graph, context, hidden, layer.attended_norm, layer.attended.bias)
     feed_forward = layer.feed_forward
     assert isinstance(feed_forward, FeedForward)
-    activated = _activated(graph, feed_forward, graph.product(attended, feed_forward.wide))
-    narrow = feed_forward.narrow
-    normed, total = _residual_norm(graph, activated, attended, layer.norm, narrow.bias, narrow)
+    narrowed = _feed_forward(graph, feed_forward, attended, large)
+    normed, total = _residual_norm(graph, narrowed, attended, layer.norm, feed_forward.narrow.bias)
     if not layer.adapters:
         return normed, None
     mixed, attention = _adapters(graph, layer, normed)
@@ -186,11 +192,11 @@ def _attention(graph: _Graph, layer: FoldedEncoderLayer, hidden: str) -> str:
 
 
 def _residual_norm(
-    graph: _Graph, hidden: str, residual: str, norm: nn.LayerNorm, bias: Tensor, linear: nn.Linear
+    graph: _Graph, product: str, residual: str, norm: nn.LayerNorm, bias: Tensor
 ) -> tuple[str, str]:
-    """LayerNorm(linear(hidden) + residual), and what it normalised."""
+    """LayerNorm(product + bias + residual), and what it normalised."""
     inputs = [
-        graph.product(hidden, linear),
+        product,
         residual,
         graph.weight(norm.weight),
         graph.weight(norm.bias),
@@ -203,9 +209,27 @@ def _residual_norm(
     return names[0], names[1]
 
 
-def _activated(graph: _Graph, feed_forward: FeedForward, wide: str) -> str:
+def _feed_forward(graph: _Graph, layer: FeedForward, attended: str, large: Tensor | None) -> str:
+    """narrow(activation(wide(attended))) without the last bias; the large hidden units in float32."""
+    if large is None or len(large) == 0:
+        return _hidden_units(graph, layer, attended, torch.arange(layer.wide.out_features), exact=False)
+    others = torch.ones(layer.wide.out_features, dtype=torch.bool)
+    others[large] = False
+    most = _hidden_units(graph, layer, attended, others.nonzero().squeeze(1), exact=False)
+    return graph.node("Add", [most, _hidden_units(graph, layer, attended, large, exact=True)])
+
+
+def _hidden_units(graph: _Graph, layer: FeedForward, attended: str, places: Tensor, *, exact: bool) -> str:
+    """What some of the hidden units contribute."""
+    places = places.to(layer.wide.weight.device)
+    wide = graph.product(attended, layer.wide.weight[places], exact=exact)
+    activated = _activated(graph, layer, wide, layer.wide.bias[places])
+    return graph.product(activated, layer.narrow.weight[:, places], exact=exact)
+
+
+def _activated(graph: _Graph, feed_forward: FeedForward, wide: str, of_units: Tensor) -> str:
     activation = feed_forward.activation
-    bias = graph.weight(feed_forward.wide.bias)
+    bias = graph.weight(of_units)
     if feed_forward.is_gelu:
         return graph.contributed("BiasGelu", [wide, bias])[0]
     if isinstance(activation, nn.ReLU):
@@ -238,4 +262,4 @@ def _adapters(graph: _Graph, layer: FoldedEncoderLayer, normed: str) -> tuple[st
     attention = graph.node("Softmax", [scores], axis=-1)
     weighted = graph.node("Mul", [active, graph.node("Unsqueeze", [attention, last])])
     both = graph.node("Concat", [graph.node("Reshape", [weighted, flat]), attention], axis=-1)
-    return graph.product(both, layer.outer), attention
+    return graph.product(both, layer.outer.weight), attention

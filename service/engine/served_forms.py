@@ -10,7 +10,15 @@ from model_store.network import RelevanceNetwork
 from model_store.pair_network import PairNetwork, Route
 from service.engine.engine_choice import TORCH_FLOAT32, EngineChoice
 from service.engine.folded_network import FoldedNetwork
-from service.engine.int8_network import InputRanges, Int8Network, ranges_as_file, ranges_of_file, watched_inputs
+from service.engine.int8_linear import InputRange
+from service.engine.int8_network import (
+    InputRanges,
+    Int8Network,
+    ranges_as_file,
+    ranges_of_file,
+    units_by_size,
+    watched_inputs,
+)
 from service.engine.layer_ranges import layer_ranges
 
 _INPUT_RANGES = "input-ranges.safetensors"
@@ -41,19 +49,23 @@ class ServedForms:
         Args:
             run: computes calibration rows with the network that it is given.
         """
-        if choice.precision == "int8" and choice.backend == "torch":
-            with watched_inputs(self.folded) as ranges:
-                run(self.folded)
-            return {_INPUT_RANGES: ranges_as_file(ranges)}
+        ranges: InputRanges = self._input_ranges(run) if choice.precision == "int8" else {}
         if choice.backend == "torch":
-            return {}
+            return {_INPUT_RANGES: ranges_as_file(ranges)} if ranges else {}
         from service.engine.onnx_graph import layers_as_onnx
 
         assert choice.precision != "bf16"
         folded = self.folded
+        large = [
+            units_by_size(ranges[f"{number}.feed_forward.narrow"])[0] for number in range(folded.depth) if ranges
+        ]
         return {
             _graph_name(first, last): layers_as_onnx(
-                folded.encoder_layers[first:last], folded.hidden_size, choice.precision, choice.weight_bits
+                folded.encoder_layers[first:last],
+                folded.hidden_size,
+                choice.precision,
+                choice.weight_bits,
+                large[first:last],
             ).SerializeToString()
             for first, last in layer_ranges(folded)
         }
@@ -74,6 +86,11 @@ class ServedForms:
 
             return GraphedNetwork(self._network, self._route)
         return FoldedNetwork(self._network, self._route, torch.bfloat16, layers=self._layers).pack()
+
+    def _input_ranges(self, run: Callable[[FoldedNetwork], object]) -> dict[str, InputRange]:
+        with watched_inputs(self.folded) as ranges:
+            run(self.folded)
+        return ranges
 
     def _int8(self, choice: EngineChoice, ranges: InputRanges) -> Int8Network:
         return Int8Network(

@@ -9,11 +9,13 @@ import torch
 from model_store.pair_network import AttentionMaps, PairNetwork, Route
 from model_store.product import Product, QueryProductPair
 from model_store.scoring import score_tokenized
+from service.engine.engine_choice import EngineChoice
 from service.engine.folded_network import FoldedNetwork
 from service.engine.layer_ranges import layer_ranges
 from service.engine.onnx_graph import OnnxPrecision, layers_as_onnx
 from service.engine.onnx_network import OnnxNetwork
-from service.engine.product_probes import onnx_int8
+from service.engine.product_probes import WeightBits, onnx_int8
+from service.engine.served_forms import ServedForms
 from tests.model_store.networks import random_network, tokenizer_of
 
 TITLES = ("usb cable", "red sofa for two with a very long name that goes on", "tea", "4k tv 85-inch hdmi")
@@ -62,6 +64,26 @@ def test_int8_stays_near(tiny_encoder_folder: Path, bits: int, interaction: str)
     expected = logits(folded, tiny_encoder_folder, folded.route)
     found = logits(served, tiny_encoder_folder, served.route)
     assert 0 < np.abs(found - expected).max() < 0.2 * expected.std()
+
+
+@pytest.mark.parametrize("bits", range(7, onnx_int8().weight_bits + 1))
+def test_a_hidden_unit_far_larger_than_the_others_does_no_harm(
+    tiny_encoder_folder: Path, bits: WeightBits
+) -> None:
+    # As in pretrained encoders; one scale for it and all others leaves these nothing.
+    route = Route(("m0", "m1"), "step")
+    network = random_network(tiny_encoder_folder, route.adapters, interaction="cross")
+    with torch.no_grad():
+        for layer in network.encoder.encoder.encoder.layer:
+            layer.intermediate.dense.bias[5] += 1000
+            layer.output.dense.weight[:, 5] /= 1000
+            layer.output.dense.weight *= 10
+    forms = ServedForms(network, route)
+    expected = logits(forms.folded, tiny_encoder_folder, route)
+    choice = EngineChoice("onnxruntime", "int8", bits)
+    files = forms.files(choice, lambda folded: logits(folded, tiny_encoder_folder, route))
+    found = logits(forms.network(choice, files), tiny_encoder_folder, route)
+    assert np.abs(found - expected).max() < 0.2 * expected.std()
 
 
 @pytest.mark.parametrize("adapters", [1, 3])
