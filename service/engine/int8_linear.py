@@ -96,7 +96,7 @@ class Int8Linear(nn.Module):
     ) -> None:
         super().__init__()
         weight = weight.detach().float()
-        shares = None if even else _shares(weight, found)
+        shares = None if even else input_shares(weight, found)
         self.quantize = Quantization(found, shares)
         shared = weight if shares is None else weight * shares
         scales = shared.abs().amax(1).clamp_min(1e-12) / largest_weight(weight_bits)
@@ -155,7 +155,8 @@ def int8_product(inputs: Tensor, packed: Tensor, scales: Tensor) -> Tensor:
     return product
 
 
-def _shares(weight: Tensor, found: InputRange) -> Tensor:
+def input_shares(weight: Tensor, found: InputRange) -> Tensor:
+    """(inputs): what each input is divided by, and its column of the weights multiplied by."""
     inputs = torch.maximum(found.high, -found.low).clamp_min(1e-5)
     weights = weight.abs().amax(0).clamp_min(1e-5)
     shares: Tensor = inputs**_INPUT_SHARE / weights ** (1 - _INPUT_SHARE)

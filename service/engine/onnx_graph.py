@@ -7,7 +7,7 @@ fusion: the weight of each adapter.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 import numpy as np
@@ -19,13 +19,16 @@ from torch import Tensor, nn
 
 from model_store.errors import ConfigurationError
 from service.engine.folded_network import FeedForward, FoldedEncoderLayer
-from service.engine.int8_linear import largest_weight
+from service.engine.int8_linear import InputRange, input_shares, largest_weight
+from service.engine.int8_network import units_by_size
 
 _CONTRIBUTED = "com.microsoft"
 _OPSET = 17
 _IR_VERSION = 10
 
 OnnxPrecision = Literal["float32", "int8"]
+LayerRanges = Mapping[str, InputRange]
+"""By the name of the linear layer in its encoder layer, as `feed_forward.narrow`."""
 
 
 def layers_as_onnx(
@@ -33,7 +36,7 @@ def layers_as_onnx(
     hidden_size: int,
     precision: OnnxPrecision = "float32",
     weight_bits: int = 8,
-    large_units: Sequence[Tensor] | None = None,
+    ranges: Sequence[LayerRanges] | None = None,
 ) -> onnx.ModelProto:
     """An ONNX model of consecutive layers, weights inside.
 
@@ -42,7 +45,8 @@ def layers_as_onnx(
     bits where the processor's products overflow with 8 (`product_probes`).
 
     Args:
-        large_units: places of each layer's hidden units that stay in float32 with int8, as in `Int8FeedForward`.
+        ranges: of the inputs of each layer's products, for int8: the unevenness of inputs is shared out between
+            them and the weights, and the hidden units that get largest stay in float32, as in `Int8Network`.
 
     Raises:
         ConfigurationError: an activation that is neither GELU nor ReLU.
@@ -50,7 +54,7 @@ def layers_as_onnx(
     graph = _Graph(precision, weight_bits)
     hidden, attentions = "hidden", []
     for number, layer in enumerate(layers):
-        hidden, attention = _encoder_layer(graph, layer, hidden, large_units[number] if large_units else None)
+        hidden, attention = _encoder_layer(graph, layer, hidden, ranges[number] if ranges else {})
         if attention is not None:
             attentions.append(graph.node("Unsqueeze", [attention, graph.constant("zero", np.array([0]))]))
     graph.rename(hidden, "output")
@@ -126,17 +130,20 @@ class _Graph:
         names = [self._new_name(operator) for _ in range(outputs)]
         return self.nodes_of(operator, inputs, names, _CONTRIBUTED, **attributes)
 
-    def product(self, hidden: str, weight_of: Tensor, *, exact: bool = False) -> str:
+    def product(self, hidden: str, weight_of: Tensor, found: InputRange | None, *, exact: bool = False) -> str:
         """With a weight (outputs, inputs), in float32 where that is the graph's precision or asked for."""
         if self._precision == "float32" or exact:
             return self.node("MatMul", [hidden, self.weight(weight_of, transposed=True)])
+        if found is not None:
+            shares = input_shares(weight_of.detach().float(), found)
+            hidden, weight_of = self.node("Mul", [hidden, self.weight(1 / shares)]), weight_of * shares
         weight, scale = _quantized(weight_of.detach().float().cpu().numpy().T, self._largest_weight)
         inputs = [hidden, self.constant(self._new_name("weight"), weight)]
         inputs.append(self.constant(self._new_name("scale"), scale))
         return self.contributed("DynamicQuantizeMatMul", inputs)[0]
 
-    def linear(self, hidden: str, linear: nn.Linear) -> str:
-        return self.node("Add", [self.product(hidden, linear.weight), self.weight(linear.bias)])
+    def linear(self, hidden: str, linear: nn.Linear, found: InputRange | None) -> str:
+        return self.node("Add", [self.product(hidden, linear.weight, found), self.weight(linear.bias)])
 
     def as_model(
         self, name: str, inputs: Sequence[onnx.ValueInfoProto], outputs: Sequence[onnx.ValueInfoProto]
@@ -165,17 +172,18 @@ def _quantized(weight: np.ndarray, largest: int) -> tuple[np.ndarray, np.ndarray
 
 
 def _encoder_layer(
-    graph: _Graph, layer: FoldedEncoderLayer, hidden: str, large: Tensor | None
+    graph: _Graph, layer: FoldedEncoderLayer, hidden: str, ranges: LayerRanges
 ) -> tuple[str, str | None]:
-    context = graph.product(_attention(graph, layer, hidden), layer.attended.weight)
+    context = _attention(graph, layer, hidden, ranges.get("projection"))
+    context = graph.product(context, layer.attended.weight, ranges.get("attended"))
     attended, _ = _residual_norm(graph, context, hidden, layer.attended_norm, layer.attended.bias)
     feed_forward = layer.feed_forward
     assert isinstance(feed_forward, FeedForward)
-    narrowed = _feed_forward(graph, feed_forward, attended, large)
+    narrowed = _feed_forward(graph, feed_forward, attended, ranges)
     normed, total = _residual_norm(graph, narrowed, attended, layer.norm, feed_forward.narrow.bias)
     if not layer.adapters:
         return normed, None
-    mixed, attention = _adapters(graph, layer, normed)
+    mixed, attention = _adapters(graph, layer, normed, ranges)
     output = graph.contributed(
         "SkipLayerNormalization",
         [mixed, total, graph.weight(layer.norm.weight), graph.weight(layer.norm.bias)],
@@ -184,8 +192,8 @@ def _encoder_layer(
     return output, attention
 
 
-def _attention(graph: _Graph, layer: FoldedEncoderLayer, hidden: str) -> str:
-    projected = graph.linear(hidden, layer.projection)
+def _attention(graph: _Graph, layer: FoldedEncoderLayer, hidden: str, found: InputRange | None) -> str:
+    projected = graph.linear(hidden, layer.projection, found)
     names = [f"{projected}_{part}" for part in ("query", "key", "value")]
     graph.nodes_of("Split", [projected], names, axis=-1)
     return graph.contributed("MultiHeadAttention", [*names, "", "mask"], num_heads=layer.heads)[0]
@@ -209,22 +217,26 @@ def _residual_norm(
     return names[0], names[1]
 
 
-def _feed_forward(graph: _Graph, layer: FeedForward, attended: str, large: Tensor | None) -> str:
+def _feed_forward(graph: _Graph, layer: FeedForward, attended: str, ranges: LayerRanges) -> str:
     """narrow(activation(wide(attended))) without the last bias; the large hidden units in float32."""
-    if large is None or len(large) == 0:
-        return _hidden_units(graph, layer, attended, torch.arange(layer.wide.out_features), exact=False)
-    others = torch.ones(layer.wide.out_features, dtype=torch.bool)
-    others[large] = False
-    most = _hidden_units(graph, layer, attended, others.nonzero().squeeze(1), exact=False)
-    return graph.node("Add", [most, _hidden_units(graph, layer, attended, large, exact=True)])
+    if not ranges:
+        return _hidden_units(graph, layer, attended, torch.arange(layer.wide.out_features), ranges)
+    large, others = units_by_size(ranges["feed_forward.narrow"])
+    most = _hidden_units(graph, layer, attended, others, ranges)
+    if len(large) == 0:
+        return most
+    return graph.node("Add", [most, _hidden_units(graph, layer, attended, large, ranges, exact=True)])
 
 
-def _hidden_units(graph: _Graph, layer: FeedForward, attended: str, places: Tensor, *, exact: bool) -> str:
+def _hidden_units(
+    graph: _Graph, layer: FeedForward, attended: str, places: Tensor, ranges: LayerRanges, *, exact: bool = False
+) -> str:
     """What some of the hidden units contribute."""
-    places = places.to(layer.wide.weight.device)
-    wide = graph.product(attended, layer.wide.weight[places], exact=exact)
+    inputs, found = ranges.get("feed_forward.wide"), ranges.get("feed_forward.narrow")
+    wide = graph.product(attended, layer.wide.weight[places], inputs, exact=exact)
     activated = _activated(graph, layer, wide, layer.wide.bias[places])
-    return graph.product(activated, layer.narrow.weight[:, places], exact=exact)
+    some = InputRange(found.low[places], found.high[places]) if found else None
+    return graph.product(activated, layer.narrow.weight[:, places], some, exact=exact)
 
 
 def _activated(graph: _Graph, feed_forward: FeedForward, wide: str, of_units: Tensor) -> str:
@@ -244,10 +256,12 @@ def _problem_of(feed_forward: nn.Module) -> str | None:
     return f"the encoder's activation {type(feed_forward.activation).__name__} has no ONNX form here"
 
 
-def _adapters(graph: _Graph, layer: FoldedEncoderLayer, normed: str) -> tuple[str, str | None]:
-    inner = graph.linear(normed, layer.inner)
+def _adapters(
+    graph: _Graph, layer: FoldedEncoderLayer, normed: str, ranges: LayerRanges
+) -> tuple[str, str | None]:
+    inner = graph.linear(normed, layer.inner, ranges.get("inner"))
     if not layer.fused:
-        return graph.linear(graph.node("Relu", [inner]), layer.outer), None
+        return graph.linear(graph.node("Relu", [inner]), layer.outer, ranges.get("outer")), None
     adapters = layer.adapters
     units = (layer.inner.out_features - adapters) // 2
     activations, gates, offsets = (f"{inner}_{part}" for part in ("activations", "gates", "offsets"))
@@ -262,4 +276,4 @@ def _adapters(graph: _Graph, layer: FoldedEncoderLayer, normed: str) -> tuple[st
     attention = graph.node("Softmax", [scores], axis=-1)
     weighted = graph.node("Mul", [active, graph.node("Unsqueeze", [attention, last])])
     both = graph.node("Concat", [graph.node("Reshape", [weighted, flat]), attention], axis=-1)
-    return graph.product(both, layer.outer.weight), attention
+    return graph.product(both, layer.outer.weight, ranges.get("outer")), attention

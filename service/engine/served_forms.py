@@ -16,7 +16,6 @@ from service.engine.int8_network import (
     Int8Network,
     ranges_as_file,
     ranges_of_file,
-    units_by_size,
     watched_inputs,
 )
 from service.engine.layer_ranges import layer_ranges
@@ -56,16 +55,14 @@ class ServedForms:
 
         assert choice.precision != "bf16"
         folded = self.folded
-        large = [
-            units_by_size(ranges[f"{number}.feed_forward.narrow"])[0] for number in range(folded.depth) if ranges
-        ]
+        by_layer = [_of_layer(ranges, number) for number in range(folded.depth)]
         return {
             _graph_name(first, last): layers_as_onnx(
                 folded.encoder_layers[first:last],
                 folded.hidden_size,
                 choice.precision,
                 choice.weight_bits,
-                large[first:last],
+                by_layer[first:last],
             ).SerializeToString()
             for first, last in layer_ranges(folded)
         }
@@ -96,6 +93,11 @@ class ServedForms:
         return Int8Network(
             self._network, self._route, ranges, weight_bits=choice.weight_bits, layers=self._layers
         )
+
+
+def _of_layer(ranges: InputRanges, number: int) -> InputRanges:
+    start = f"{number}."
+    return {name.removeprefix(start): found for name, found in ranges.items() if name.startswith(start)}
 
 
 def _graph_name(first: int, last: int) -> str:
