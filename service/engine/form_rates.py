@@ -6,6 +6,7 @@ Which one is fastest depends on the processor, the threads and the libraries, so
 from __future__ import annotations
 
 import math
+import os
 import time
 from collections.abc import Mapping
 
@@ -21,6 +22,9 @@ LAYERS = 2
 LEAST_GAIN = 1.5
 """What a form that rounds must be faster by than the fastest that does not."""
 
+CALM_SHARE = 0.7
+"""Of the cores' time, what forms get where no other work is in their way: threads that wait for others spin."""
+
 _TOKENS = 32
 _TEXTS = 8
 _ROUNDS = 3
@@ -29,6 +33,19 @@ _HOPELESS = 10.0
 """Libraries without a fast product have one that is a thousand times slower; no batch of it is waited for, and no
 second call where one takes `_PATIENCE_SECONDS`."""
 _PATIENCE_SECONDS = 1.0
+
+
+class Calm:
+    """Whether this process had its cores for itself meanwhile: torch's threads and ONNX Runtime's never sleep."""
+
+    def __init__(self) -> None:
+        self._started, self._used = time.perf_counter(), time.process_time()
+
+    @property
+    def share(self) -> float:
+        """Processor time so far, as a share of what the threads could have had."""
+        cores = min(torch.get_num_threads(), os.cpu_count() or 1)
+        return (time.process_time() - self._used) / ((time.perf_counter() - self._started) * cores)
 
 
 class FormRate(BaseModel):

@@ -16,12 +16,21 @@ from model_store.fast_products import FastProducts
 from model_store.loading import LoadedVersion, load_version
 from model_store.pair_network import PairNetwork
 from model_store.product import Product, QueryProductPair
+from service.engine import form_rates
 from service.engine.devices import checked_device
 from service.engine.engine_choice import TORCH_FLOAT32, EngineChoice, engine_choices
 from service.engine.engine_files import EngineCheck, EngineFiles
 from service.engine.engine_options import EngineOptions
 from service.engine.folded_network import FoldedNetwork
-from service.engine.form_rates import LAYERS, LEAST_GAIN, FormRates, measured_rates, random_hidden, worthwhile
+from service.engine.form_rates import (
+    LAYERS,
+    LEAST_GAIN,
+    Calm,
+    FormRates,
+    measured_rates,
+    random_hidden,
+    worthwhile,
+)
 from service.engine.own_thread import in_own_thread
 from service.engine.quality import AUC_TOLERANCE, compared, require_validation_rows, validation_rows
 from service.engine.scorer import Scorer
@@ -113,7 +122,6 @@ class _Loading:
         rates = self._files.read_rates()
         if rates is None or not names <= set(rates):
             rates = self._measured(choices)
-            self._files.write_rates(rates)
         kept = worthwhile(choices, rates)
         for choice in choices:
             if choice not in kept:
@@ -127,12 +135,21 @@ class _Loading:
             # Each from a folded network of its own: packing uses it up.
             forms = ServedForms(self._loaded.network, self._loaded.route, LAYERS)
             networks[choice] = forms.network(choice, forms.files(choice, self._run_random))
+        calm = Calm()
         rates = measured_rates(networks, self._loaded.route)
+        share = calm.share
         told = ", ".join(f"{name} {rate.alone:,.0f} and {rate.batched:,.0f}" for name, rate in rates.items())
         _log.info(
             "tokens a second through %d layers, alone and in a batch: %s (measured in %.1f s)",
             *(LAYERS, told, time.perf_counter() - started),
         )
+        if share >= form_rates.CALM_SHARE:
+            self._files.write_rates(rates)
+        else:
+            _log.info(
+                "other work had %.0f %% of the cores: forms are measured anew at the next start",
+                100 - 100 * share,
+            )
         return rates
 
     @torch.inference_mode()

@@ -19,7 +19,7 @@ from model_store.pair_network import Route
 from model_store.product import Product, QueryProductPair
 from model_store.store import ModelStore
 from model_store.version_files import write_network
-from service.engine import engine_files, scorer_loading
+from service.engine import engine_files, form_rates, scorer_loading
 from service.engine.engine_choice import engine_choices
 from service.engine.engine_files import EngineFiles
 from service.engine.engine_options import EngineOptions
@@ -94,6 +94,12 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
+@pytest.fixture(autouse=True)
+def undisturbed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever else the machine does, rates are kept."""
+    monkeypatch.setattr(form_rates, "CALM_SHARE", 0.0)
+
+
 def fresh(store: Path, folder: Path) -> Path:
     """The store without its engines."""
     return Path(shutil.copytree(store, folder / "store", ignore=shutil.ignore_patterns("engines")))
@@ -143,6 +149,18 @@ def test_auto_is_the_fastest_of_all_forms_measured_once_and_kept(
     assert caplog.text.count("tokens a second through 2 layers") == 2
     kept = json.loads((copy / "engines" / "0002" / "rates.json").read_text())
     assert set(kept["machines"]) == {machine, "another machine"}
+
+
+def test_rates_measured_beside_other_work_serve_once(
+    store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    copy = fresh(store, tmp_path)
+    caplog.set_level(logging.INFO)
+    # More than there is: as if other work had some of it.
+    monkeypatch.setattr(form_rates, "CALM_SHARE", 1e9)
+    load_scorer(copy, options=EngineOptions("cpu", precision="float32", token_budget=512))
+    assert "of the cores: forms are measured anew at the next start" in caplog.text
+    assert not (copy / "engines" / "0002" / "rates.json").exists()
 
 
 @pytest.mark.parametrize("content", ["", "[]", '{"format": 1, "version": "another", "machines": {}}'])
