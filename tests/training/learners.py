@@ -15,6 +15,7 @@ from training.configuration import TrainingConfiguration
 from training.continual_learner import ContinualLearner
 from training.data.pairs import RelevancePair
 from training.environment import TrainingEnvironment
+from training.labelled_tokens import LabelledTokens
 
 WORDS = {
     "us": ("shoe", "hat", "lamp", "chair", "phone"),
@@ -51,6 +52,20 @@ def toy_environment(folder: Path, configuration: TrainingConfiguration) -> Train
     )
     tokenizer = PairTokenizer(PreTrainedTokenizerFast.from_pretrained(folder), configuration.pair_encoding)
     return TrainingEnvironment(configuration, network, tokenizer, Accelerator(cpu=True))
+
+
+def learn_us_and_es(learner: ContinualLearner, folder: Path) -> None:
+    """Both steps, the second with translations into the first one's language."""
+    tokenizer = learner.environment.tokenizer
+    for name in ("us", "es"):
+        older = {"us": LabelledTokens.of(toy_pairs("us", 32, seed=2), tokenizer)} if name == "es" else {}
+        learner.learn(
+            name,
+            LabelledTokens.of(toy_pairs(name, 64), tokenizer),
+            LabelledTokens.of(toy_pairs(name, 48, seed=1), tokenizer),
+            older,
+            folder / name,
+        )
 
 
 def toy_pairs(marketplace: str, rows: int, seed: int = 0) -> list[RelevancePair]:

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from model_store.pair_network import Route
-from tests.training.learners import toy_configuration, toy_environment, toy_learner, toy_pairs
+from tests.training.learners import learn_us_and_es, toy_configuration, toy_environment, toy_learner, toy_pairs
 from training.anchors import PRODUCTS_PER_QUERY, Anchors, _script, distance_from_affine, draw_anchors
 from training.batches import Batch
 from training.continual_learner import ContinualLearner
@@ -57,16 +57,7 @@ def learnt(folder: Path, run: Path, weight: float) -> ContinualLearner:
         fusion_stage={**stage, "epochs": 3},
     )
     learner = toy_learner(folder, configuration)
-    tokenizer = learner.environment.tokenizer
-    for name in ("us", "es"):
-        older = {"us": LabelledTokens.of(toy_pairs("us", 32, seed=2), tokenizer)} if name == "es" else {}
-        learner.learn(
-            name,
-            LabelledTokens.of(toy_pairs(name, 64), tokenizer),
-            LabelledTokens.of(toy_pairs(name, 48, seed=1), tokenizer),
-            older,
-            run / name,
-        )
+    learn_us_and_es(learner, run)
     return learner
 
 

@@ -9,23 +9,14 @@ from pydantic import ValidationError
 from model_store.pair_batch import PRODUCT_SEGMENT
 from model_store.pair_network import Route
 from model_store.scoring import encoded_texts
-from tests.training.learners import toy_configuration, toy_learner, toy_pairs
+from tests.training.learners import learn_us_and_es, toy_configuration, toy_learner, toy_pairs
 from training.continual_learner import ContinualLearner
 from training.labelled_tokens import LabelledTokens
 
 
 def learnt(folder: Path, run: Path, pull: float) -> ContinualLearner:
     learner = toy_learner(folder, toy_configuration(untrained_pull=pull, adapter_start="previous"))
-    tokenizer = learner.environment.tokenizer
-    for name in ("us", "es"):
-        older = {"us": LabelledTokens.of(toy_pairs("us", 32, seed=2), tokenizer)} if name == "es" else {}
-        learner.learn(
-            name,
-            LabelledTokens.of(toy_pairs(name, 64), tokenizer),
-            LabelledTokens.of(toy_pairs(name, 48, seed=1), tokenizer),
-            older,
-            run / name,
-        )
+    learn_us_and_es(learner, run)
     return learner
 
 

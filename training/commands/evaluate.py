@@ -76,15 +76,7 @@ def _rows_of(data: str, manifest: Manifest) -> Mapping[str, Sequence[RelevancePa
 
 def _table(metrics: Mapping[str, MarketplaceMetrics], title: str) -> Table:
     table = Table(title=title)
-    for column in (
-        "marketplace",
-        "pairs",
-        "relevant",
-        "ROC-AUC",
-        "95 % interval",
-        "untrained cosine",
-        "average precision",
-    ):
+    for column in _COLUMNS:
         table.add_column(column, justify="left" if column == "marketplace" else "right")
     for name, found in metrics.items():
         table.add_row(
