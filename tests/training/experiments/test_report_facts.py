@@ -64,7 +64,8 @@ def test_mixed_hardware_commits_and_settings_are_told(tmp_path: Path) -> None:
     assert "a processor, 2 cores, 2 threads (4 runs)" in text
     assert "Mixed commits" in text
     assert "2 runs were made with code that differs from the commit named (-dirty)." in text
-    assert "Runs of single_marketplace differ in their configuration: finetuning_stage.epochs was 5 and is now 9" in text
+    differ = "Runs of single_marketplace differ in their configuration"
+    assert f"{differ}: finetuning_stage.epochs was 5 and is now 9" in text
     assert "Runs of hat differ" not in text  # it reads no stage of fine-tuning
 
 
