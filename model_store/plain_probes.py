@@ -10,7 +10,7 @@ Nothing may train on these rows, nor on rows made from them: they tell a version
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
@@ -104,24 +104,33 @@ def plain_probe_shares(
     Returns:
         Shares by marketplace, in the order of `languages`.
     """
-    shares = {}
-    for marketplace, language in languages.items():
-        tokenized = _tokenized(language, marketplace, tokenizer)
-        if tokenized is not None:
-            head = np.full(len(tokenized), network.heads.names.index(heads[marketplace]), dtype=np.int64)
-            shares[marketplace] = share_ranked_right(score_tokenized(network, tokenizer, tokenized, route, head))
-    return shares
+
+    def logits(marketplace: str, tokenized: TokenizedPairs) -> np.ndarray:
+        head = np.full(len(tokenized), network.heads.names.index(heads[marketplace]), dtype=np.int64)
+        return score_tokenized(network, tokenizer, tokenized, route, head)
+
+    return _shares(tokenizer, languages, logits)
 
 
 def untrained_probe_shares(
     network: RelevanceNetwork, tokenizer: PairTokenizer, languages: Mapping[str, str]
 ) -> dict[str, float]:
     """What the encoder's cosine ranks right without any adapter; arguments and answer as above."""
+    return _shares(
+        tokenizer, languages, lambda _marketplace, tokenized: untrained_cosine(network, tokenizer, tokenized)
+    )
+
+
+def _shares(
+    tokenizer: PairTokenizer,
+    languages: Mapping[str, str],
+    score: Callable[[str, TokenizedPairs], np.ndarray],
+) -> dict[str, float]:
     shares = {}
     for marketplace, language in languages.items():
         tokenized = _tokenized(language, marketplace, tokenizer)
         if tokenized is not None:
-            shares[marketplace] = share_ranked_right(untrained_cosine(network, tokenizer, tokenized))
+            shares[marketplace] = share_ranked_right(score(marketplace, tokenized))
     return shares
 
 
