@@ -100,12 +100,12 @@ class Anchors:
 
 
 def distance_from_affine(logits: Tensor, cosine: Tensor) -> Tensor:
-    """Mean squared distance of logits (pairs) from their best fit scale * cosine + bias.
+    """Mean squared distance of logits (pairs) from their best fit scale * cosine + bias, scale at least 0.
 
     Scale and bias are free, since what a score means is the judgements' matter; the order of the pairs is not.
     """
     centred, reference = logits - logits.mean(), cosine - cosine.mean()
-    scale = (centred @ reference / (reference @ reference).clamp_min(1e-9)).detach()
+    scale = (centred @ reference / (reference @ reference).clamp_min(1e-9)).clamp_min(0.0).detach()
     return (centred - scale * reference).square().mean()
 
 

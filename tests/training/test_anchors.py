@@ -19,6 +19,7 @@ def test_a_logit_that_is_any_line_of_the_cosine_costs_nothing() -> None:
     cosine = torch.linspace(0.5, 0.9, 12)
     assert float(distance_from_affine(20 * cosine - 15, cosine)) < 1e-8
     assert float(distance_from_affine(3 * cosine + 1, cosine)) < 1e-8
+    assert float(distance_from_affine(-20 * cosine, cosine)) > 0.1  # the order is reversed
     shuffled = cosine[torch.tensor([1, 0, 3, 2, 5, 4, 7, 6, 9, 8, 11, 10])]
     assert float(distance_from_affine(20 * shuffled, cosine)) > 0.1
 
