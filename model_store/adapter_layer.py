@@ -42,6 +42,12 @@ class BottleneckAdapter(nn.Module):
         nn.init.zeros_(self.adapter_up.weight)
         nn.init.zeros_(self.adapter_up.bias)
 
+    def scale(self, share: float) -> None:
+        """Add `share` of what is added now."""
+        with torch.no_grad():
+            self.adapter_up.weight.mul_(share)
+            self.adapter_up.bias.mul_(share)
+
     def adds_something(self) -> bool:
         """Whether u can be anything but 0."""
         return bool(self.adapter_up.weight.any()) or bool(self.adapter_up.bias.any())

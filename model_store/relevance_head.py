@@ -54,6 +54,12 @@ class RelevanceHeads(nn.Module):
             self.weights[name][-1] = scale
             self.biases[name].fill_(bias)
 
+    def rescale(self, name: str, slope: float, intercept: float) -> None:
+        """Give slope * logit + intercept from now on."""
+        with torch.no_grad():
+            self.weights[name].mul_(slope)
+            self.biases[name].mul_(slope).add_(intercept)
+
     def parameters_of(self, name: str) -> Iterable[nn.Parameter]:
         """Weight and bias of one head."""
         return (self.weights[name], self.biases[name])

@@ -8,7 +8,6 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from model_store.pair_batch import PairBatch
 from model_store.pair_network import AttentionMaps, PairNetwork, Route
 from training.anchors import Anchors
 from training.batches import Batch, epoch_batches
@@ -67,7 +66,6 @@ class AdapterStage:
             len(batch.rows),
             self._route,
             self._head,
-            untrained_pull=self._environment.configuration.untrained_pull,
         )
         if self._anchors and rank == 0:  # gradients are summed over the processes
             yield from self._anchors.losses(self._environment, batch, self._route, self._head, self._seed)
@@ -75,6 +73,22 @@ class AdapterStage:
     def validate(self) -> float:
         """ROC-AUC on the marketplace's validation rows."""
         return validation_auc(self._environment, self._validation, self._route, self._head)
+
+    def after_training(self) -> None:
+        """Go back a part of the way to the untrained encoder, and make the head's scores mean the same again.
+
+        What an adapter adds is linear in its up-projection, so this is the line between the two networks. In
+        its middle nearly all that was learnt is there, and much more of what the encoder knows of other texts
+        than at its end (Wortsman et al. 2022, "Robust fine-tuning of zero-shot models").
+        """
+        share = self._environment.configuration.adapter_interpolation
+        if share == 1.0:
+            return
+        network = self._environment.network
+        with torch.no_grad():
+            for module in network.trained_adapter_modules(self._route.adapters[0]):
+                module.scale(share)
+        rescale_head(self._environment, self._head_name, self._route, self._train)
 
 
 def task_losses(
@@ -85,45 +99,23 @@ def task_losses(
     route: Route,
     head: int,
     attention_loss: Callable[[AttentionMaps], Tensor] | None = None,
-    untrained_pull: float = 0.0,
 ) -> Iterator[tuple[Tensor, dict[str, float]]]:
     """Binary cross-entropy of the rows by micro-batch, each divided by the batch's number of pairs.
 
     Args:
         attention_loss: what is added for the fusion's attention over the same rows: a mean over them.
-        untrained_pull: weight of `untrained_distance`.
     """
-    budget, network = environment.configuration.token_budget, environment.network
+    budget = environment.configuration.token_budget
     for tokens, labels in data.micro_batches(rows, environment.tokenizer, head, budget, environment.device):
         maps = AttentionMaps() if attention_loss else None
         with environment.accelerator.autocast():
-            features = network.pair_features(tokens, route, maps)
-            logits = network.heads(features, tokens.head_index)
+            logits = environment.network(tokens, route, maps)
         loss = nn.functional.binary_cross_entropy_with_logits(logits.float(), labels, reduction="sum")
         loss = loss / batch_size
         measured = {"cross-entropy": float(loss.detach())}
-        if untrained_pull > 0:
-            distance = untrained_distance(environment, tokens, features) / batch_size
-            measured["untrained"] = float(distance.detach())
-            loss = loss + untrained_pull * distance
         if attention_loss and maps:
             loss = loss + attention_loss(maps) * (len(labels) / batch_size)
         yield loss, measured
-
-
-def untrained_distance(
-    environment: TrainingEnvironment[PairNetwork], tokens: PairBatch, features: Tensor
-) -> Tensor:
-    """Sum over the pairs of |q - q0|^2 + |p - p0|^2.
-
-    q and p are the normalised token means of query and product that the similarity features (pairs, 4 * hidden
-    + 1) begin with, q0 and p0 those of the encoder without adapters: the nearer, the more of what the encoder
-    knows of other texts is kept (a penalty on function space; Benjamin et al. 2019).
-    """
-    means = 2 * environment.network.hidden_size
-    with torch.no_grad(), environment.accelerator.autocast():
-        untrained = environment.network.pair_features(tokens, Route())
-    return (features[:, :means].float() - untrained[:, :means].float()).square().sum()
 
 
 def validation_auc(
@@ -156,6 +148,19 @@ def calibrate_cosine(
     cosine = labelled_logits(environment, train, Route(), number)
     scale, bias = _logistic_regression(cosine[:sample].astype(np.float64), train.labels[:sample])
     network.heads.set_cosine(head, max(scale, 1.0), bias if scale >= 1.0 else -float(cosine.mean()))
+
+
+def rescale_head(
+    environment: TrainingEnvironment[PairNetwork], head: str, route: Route, train: LabelledTokens
+) -> None:
+    """Stretch and shift a head's logits to the logistic regression of the rows' labels on them.
+
+    The order of no marketplace's products changes.
+    """
+    logits = labelled_logits(environment, train, route, environment.network.heads.names.index(head))
+    slope, intercept = _logistic_regression(logits.astype(np.float64), train.labels)
+    if slope > 0:  # else the rows' labels are no guide to what the logits mean
+        environment.network.heads.rescale(head, slope, intercept)
 
 
 def _logistic_regression(values: np.ndarray, labels: np.ndarray) -> tuple[float, float]:

@@ -74,8 +74,8 @@ class TrainingConfiguration(_Frozen):
     adapter_start: Literal["random", "previous"] = "random"
     fusion_start: Literal["random", "previous"] = "random"
     distillation: DistillationConfiguration = DistillationConfiguration()
-    untrained_pull: float = Field(
-        default=0.0, ge=0, description="weight of the texts' distance from what they are without adapters"
+    adapter_interpolation: float = Field(
+        default=1.0, gt=0, le=1, description="between the untrained encoder, 0, and the learnt adapter, 1"
     )
     anchors: AnchorConfiguration = AnchorConfiguration()
     value_regularisation: float = Field(default=0.0, ge=0, description="weight of |V - I|^2 in the fusion stage")
@@ -109,8 +109,6 @@ class TrainingConfiguration(_Frozen):
             )
         if self.head.kind == "linear" and self.pair_encoding.kind == "two_tower":
             raise ValueError("head.kind 'linear' needs pair_encoding.interaction 'cross' or 'late(k)'")
-        if self.untrained_pull > 0 and self.head.kind != "similarity":
-            raise ValueError("untrained_pull compares token means, which only head.kind 'similarity' reads")
         return self
 
 

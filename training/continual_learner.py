@@ -11,7 +11,7 @@ import numpy as np
 from model_store.network import parameter_count
 from model_store.pair_network import Route
 from model_store.relevance_head import SHARED_HEAD
-from training.adapter_stage import AdapterStage, calibrate_cosine
+from training.adapter_stage import AdapterStage, calibrate_cosine, rescale_head
 from training.anchors import Anchors
 from training.environment import TrainingEnvironment, seed_stage
 from training.finished_stage import finished_stage, is_finished
@@ -121,7 +121,11 @@ class ContinualLearner:
         anchors: Anchors | None,
         folder: Path,
     ) -> StageResult:
-        seed = seed_stage(self.environment.configuration.seed, marketplace, "adapter")
+        configuration = self.environment.configuration
+        if configuration.adapter_interpolation < 1 and len(self.marketplaces) > 1 and not is_finished(folder):
+            # A shared head is as steep as an older adapter needs, and this one begins with next to no effect.
+            rescale_head(self.environment, head, Route((marketplace,)), train)
+        seed = seed_stage(configuration.seed, marketplace, "adapter")
         stage = AdapterStage(self.environment, marketplace, head, train, validation, seed, anchors)
         return self._run(stage, folder)
 

@@ -86,10 +86,7 @@ class FusionStage:
         new = batch.data_set == _NEW
         if new or self._distillation.task_loss_on_translations:
             own = self._own_adapter_loss if new and self._distillation.own_adapter > 0 else None
-            pull = self._environment.configuration.untrained_pull
-            yield from task_losses(
-                self._environment, data, rows, len(batch.rows), self._student, head, own, untrained_pull=pull
-            )
+            yield from task_losses(self._environment, data, rows, len(batch.rows), self._student, head, own)
             if new and self._anchors and rank == 0:
                 yield from self._anchors.losses(self._environment, batch, self._student, head, self._seed)
             if self._value_regularisation > 0 and rank == 0:  # gradients are summed over the processes

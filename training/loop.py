@@ -50,9 +50,20 @@ class UpdateGuard(Protocol):
         """Bring weights back to where they may be."""
 
 
+@runtime_checkable
+class LastChange(Protocol):
+    """What a stage may have beside `Stage`: a change to its best weights, once, at its end."""
+
+    def after_training(self) -> None:
+        """Change the weights; the same on every process."""
+
+
 @dataclass(frozen=True, slots=True)
 class StageResult:
-    """How a stage ended. The kept weights, those of `best_epoch`, are in the network."""
+    """How a stage ended. The kept weights, those of `best_epoch`, are in the network.
+
+    `best_auc` is that epoch's, before a stage's last change to its weights.
+    """
 
     best_auc: float
     best_epoch: int
@@ -118,6 +129,8 @@ class _Loop:
             while self.state.epoch < self.epochs and not self._out_of_patience():
                 self._epoch(progress)
         self._restore_best()
+        if isinstance(self.stage, LastChange):
+            self.stage.after_training()
         if self.writer:
             self.writer.close()
         return StageResult(

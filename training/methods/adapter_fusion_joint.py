@@ -67,8 +67,7 @@ class JointFusionStage:
         """Cross-entropy of each micro-batch, and the value matrices' regularisation."""
         environment, head = self._environment, self._heads[batch.data_set]
         train, rows = self._rows[batch.data_set].train, batch.rows[rank::processes]
-        pull = environment.configuration.untrained_pull
-        yield from task_losses(environment, train, rows, len(batch.rows), self._route, head, untrained_pull=pull)
+        yield from task_losses(environment, train, rows, len(batch.rows), self._route, head)
         weight = environment.configuration.value_regularisation
         if weight > 0 and rank == 0:  # gradients are summed over the processes
             yield weight * value_distance(environment.network, FUSION), {}

@@ -89,7 +89,7 @@ FUSION_SETTINGS = frozenset(
 )
 """What only methods that train a fusion layer read."""
 ADAPTER_SETTINGS = frozenset(
-    {"adapter_stage", "adapter_start", "frozen_states_megabytes", "untrained_pull", "anchors"}
+    {"adapter_stage", "adapter_start", "adapter_interpolation", "frozen_states_megabytes", "anchors"}
 )
 """What only methods that train the model's own adapters read."""
 

@@ -156,8 +156,8 @@ def test_the_methods_and_settings_of_shipped_plans_exist_whatever_data_there_are
 def test_a_run_of_before_a_field_was_added_had_its_default(tmp_path: Path) -> None:
     [run, *_] = planned_runs(small_plan(tmp_path, methods=["adapter"]))
     now = run.configuration.model_dump(mode="json")
-    before = {key: value for key, value in now.items() if key not in ("anchors", "untrained_pull")}
+    before = {key: value for key, value in now.items() if key not in ("anchors", "adapter_interpolation")}
     same = decisive_configuration("adapter", before)
     assert first_difference(decisive_configuration("adapter", now), same) is None
-    other = decisive_configuration("adapter", {**now, "untrained_pull": 0.5})
-    assert first_difference(other, same) == "untrained_pull was 0.0 and is now 0.5"
+    other = decisive_configuration("adapter", {**now, "adapter_interpolation": 0.5})
+    assert first_difference(other, same) == "adapter_interpolation was 1.0 and is now 0.5"

@@ -24,10 +24,10 @@ def test_the_fusion_sees_the_rows_of_all_and_an_adapter_only_its_own(
     name_of = {id(one.train.labels): name for name, one in rows.items()}
     seen: dict[str, set[int]] = {name: set() for name in SEQUENCE}
 
-    def watched(environment, data: LabelledTokens, batch, size, route, head, *, untrained_pull):  # type: ignore[no-untyped-def]
+    def watched(environment, data: LabelledTokens, batch, size, route, head):  # type: ignore[no-untyped-def]
         assert route == Route(SEQUENCE, "joint")
         seen[name_of[id(data.labels)]].update(batch.tolist())
-        yield from task_losses(environment, data, batch, size, route, head, untrained_pull=untrained_pull)
+        yield from task_losses(environment, data, batch, size, route, head)
 
     monkeypatch.setattr(adapter_fusion_joint, "task_losses", watched)
     method.learn_together(rows)
