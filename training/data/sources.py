@@ -1,7 +1,7 @@
 """Where pairs come from, as one text on the command line.
 
-catalogue            catalogue:2500              generated, rows per marketplace
-taxonomy:FOLDER      taxonomy:FOLDER:2500        generated from a localised product taxonomy
+catalogue            catalogue:3000              generated, rows per marketplace
+taxonomy:FOLDER      taxonomy:FOLDER:3000        generated from a localised product taxonomy
 table:FILE           table:FILE:MAPPING.yaml     a user's CSV, TSV, JSON lines or Parquet file
 esci:PATH                                        a flat ESCI file or the official ESCI folder
 PATH                                             recognised by its header or its file names
@@ -25,7 +25,7 @@ from training.data.table import ColumnMapping, read_labelled
 from training.data.taxonomy import generate_taxonomy_pairs, taxonomy_locales
 from training.settings import with_data_folder
 
-DEFAULT_ROWS = 2500
+DEFAULT_ROWS = 3000
 """Rows per marketplace of a generated source."""
 
 PairsByMarketplace = dict[str, list[RelevancePair]]

@@ -54,7 +54,7 @@ def test_any_other_file_is_a_table(table: Path) -> None:
     assert isinstance(parse_source(f"table:{table}"), TableSource)
 
 
-@pytest.mark.parametrize(("form", "rows"), [("taxonomy:{}", 2500), ("taxonomy:{}:40", 40), ("{}", 2500)])
+@pytest.mark.parametrize(("form", "rows"), [("taxonomy:{}", 3000), ("taxonomy:{}:40", 40), ("{}", 3000)])
 def test_a_taxonomy(tmp_path: Path, form: str, rows: int) -> None:
     source = parse_source(form.format(write_tiny_taxonomy(tmp_path)))
     assert isinstance(source, TaxonomySource)
@@ -70,8 +70,8 @@ def test_a_taxonomy_generates_what_is_asked_for(tmp_path: Path) -> None:
     assert source.load(["en"], 8)["en"] != pairs["en"]
 
 
-def test_the_catalogue_has_2500_rows_a_marketplace_unless_told() -> None:
-    assert parse_source("catalogue") == CatalogueSource(2500)
+def test_the_catalogue_has_3000_rows_a_marketplace_unless_told() -> None:
+    assert parse_source("catalogue") == CatalogueSource(3000)
     assert parse_source("catalogue:300") == CatalogueSource(300)
 
 
