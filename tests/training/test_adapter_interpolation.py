@@ -27,8 +27,9 @@ def learnt(folder: Path, run: Path, share: float, *, steps: int = 2) -> Continua
 
 
 def learn_us(learner: ContinualLearner, run: Path) -> StageResult:
-    sets = (LabelledTokens.of(toy_pairs("us", 64, seed), learner.environment.tokenizer) for seed in (0, 1))
-    return learner.learn("us", *sets, {}, run / "us").adapter
+    tokenizer = learner.environment.tokenizer
+    train, validation = (LabelledTokens.of(toy_pairs("us", 64, seed), tokenizer) for seed in (0, 1))
+    return learner.learn("us", train, validation, {}, run / "us").adapter
 
 
 def moved(learner: ContinualLearner) -> float:
