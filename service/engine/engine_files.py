@@ -28,7 +28,7 @@ from service.engine.form_rates import FormRate, FormRates
 from service.engine.machine_key import machine_key
 
 ENGINES_FOLDER = "engines"
-_FORMAT: Literal[2] = 2
+_FORMAT: Literal[3] = 3
 _RECORD = "engine.json"
 _RATES = "rates.json"
 _log = logging.getLogger(__name__)
@@ -53,7 +53,7 @@ class EngineRecord(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    format: Literal[2] = _FORMAT
+    format: Literal[3] = _FORMAT
     version: str
     packages: dict[str, str]
     files: dict[str, str]

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from model_store.errors import ConfigurationError
 from service.engine.folded_network import FeedForward, FoldedEncoderLayer
-from service.engine.int8_linear import InputRange, input_shares, largest_weight
+from service.engine.int8_linear import InputRange, Quantization, input_shares, largest_weight
 from service.engine.int8_network import units_by_size
 
 _CONTRIBUTED = "com.microsoft"
@@ -41,16 +41,21 @@ def layers_as_onnx(
     """An ONNX model of consecutive layers, weights inside.
 
     With int8, weights are symmetric with a scale per output unit, and the input of every product is quantized
-    when it comes, with one scale per batch; sums, norms, softmax and activations stay float32. Weights have 7
-    bits where the processor's products overflow with 8 (`product_probes`).
+    with a scale that was found on calibration rows: ONNX Runtime's own dynamic one is that of the batch, and a
+    text's result would depend on the texts beside it. Sums, norms, softmax and activations stay float32. Weights
+    have 7 bits where the processor's products overflow with 8 (`product_probes`).
 
     Args:
-        ranges: of the inputs of each layer's products, for int8: the unevenness of inputs is shared out between
-            them and the weights, and the hidden units that get largest stay in float32, as in `Int8Network`.
+        ranges: of the inputs of each layer's products; int8 needs them. The unevenness of inputs is shared out
+            between them and the weights, and the hidden units that get largest stay in float32, as in
+            `Int8Network`.
 
     Raises:
         ConfigurationError: an activation that is neither GELU nor ReLU.
+        ValueError: int8 without ranges.
     """
+    if precision == "int8" and ranges is None:
+        raise ValueError("int8 needs the ranges of the products' inputs")
     graph = _Graph(precision, weight_bits)
     hidden, attentions = "hidden", []
     for number, layer in enumerate(layers):
@@ -76,23 +81,19 @@ def activation_problem(layers: Sequence[FoldedEncoderLayer]) -> str | None:
     return next((problem for layer in layers if (problem := _problem_of(layer.feed_forward))), None)
 
 
-def dynamic_product(inputs: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """(rows, inputs) uint8 by (inputs, outputs) int8 in ONNX Runtime, as the graphs in int8 multiply: float32.
-
-    The largest of the inputs must be 255: then the scale that the operator finds is 1.
-    """
+def integer_product(inputs: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """(rows, inputs) uint8 by (inputs, outputs) int8 in ONNX Runtime, as the graphs in int8 multiply: float32."""
     graph = _Graph("int8", 8)
-    scales = graph.constant("scale", np.ones(weights.shape[1], dtype=np.float32))
-    found = graph.contributed("DynamicQuantizeMatMul", ["inputs", graph.constant("weight", weights), scales])[0]
+    found = graph.integer_product("inputs", weights, np.ones(weights.shape[1], dtype=np.float32), 1.0, 0)
     model = graph.as_model(
         "product",
-        [helper.make_tensor_value_info("inputs", TensorProto.FLOAT, ["rows", weights.shape[0]])],
+        [helper.make_tensor_value_info("inputs", TensorProto.UINT8, ["rows", weights.shape[0]])],
         [helper.make_tensor_value_info(found, TensorProto.FLOAT, ["rows", weights.shape[1]])],
     )
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
     session = onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
-    result: np.ndarray = session.run(None, {"inputs": inputs.astype(np.float32)})[0]
+    result: np.ndarray = session.run(None, {"inputs": inputs})[0]
     return result
 
 
@@ -134,13 +135,32 @@ class _Graph:
         """With a weight (outputs, inputs), in float32 where that is the graph's precision or asked for."""
         if self._precision == "float32" or exact:
             return self.node("MatMul", [hidden, self.weight(weight_of, transposed=True)])
-        if found is not None:
-            shares = input_shares(weight_of.detach().float(), found)
-            hidden, weight_of = self.node("Mul", [hidden, self.weight(1 / shares)]), weight_of * shares
-        weight, scale = _quantized(weight_of.detach().float().cpu().numpy().T, self._largest_weight)
-        inputs = [hidden, self.constant(self._new_name("weight"), weight)]
-        inputs.append(self.constant(self._new_name("scale"), scale))
-        return self.contributed("DynamicQuantizeMatMul", inputs)[0]
+        assert found is not None
+        shares = input_shares(weight_of.detach().float(), found)
+        quantization = Quantization(found, shares)
+        even = self.node("Mul", [hidden, self.weight(1 / shares)])
+        quantized = self.node(
+            "QuantizeLinear", [even, *self._meaning(quantization.scale, quantization.zero_point)]
+        )
+        weight, scales = _quantized((weight_of * shares).detach().float().cpu().numpy().T, self._largest_weight)
+        return self.integer_product(quantized, weight, scales, quantization.scale, quantization.zero_point)
+
+    def integer_product(
+        self, quantized: str, weight: np.ndarray, scales: np.ndarray, scale: float, zero_point: int
+    ) -> str:
+        """Of uint8 inputs, each (uint8 - zero_point) * scale, by int8 weights with a scale an output: float32."""
+        weights = [
+            self.constant(self._new_name(name), one) for name, one in (("weight", weight), ("scale", scales))
+        ]
+        of_inputs = self._meaning(scale, zero_point)
+        inputs = [quantized, weights[0], of_inputs[0], weights[1], of_inputs[1]]
+        return self.contributed("MatMulIntegerToFloat", inputs)[0]
+
+    def _meaning(self, scale: float, zero_point: int) -> tuple[str, str]:
+        return (
+            self.constant(f"scale_{scale!r}", np.array(scale, dtype=np.float32)),
+            self.constant(f"zero_point_{zero_point}", np.array(zero_point, dtype=np.uint8)),
+        )
 
     def linear(self, hidden: str, linear: nn.Linear, found: InputRange | None) -> str:
         return self.node("Add", [self.product(hidden, linear.weight, found), self.weight(linear.bias)])

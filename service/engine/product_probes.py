@@ -72,10 +72,10 @@ def onnx_int8() -> Int8Products:
     """Of ONNX Runtime, in the operator that its graphs have; `onnx_problem` is asked before."""
     from onnxruntime.capi import onnxruntime_pybind11_state as runtime
 
-    from service.engine.onnx_graph import dynamic_product
+    from service.engine.onnx_graph import integer_product
 
     try:
-        bits = _exact_bits(dynamic_product)
+        bits = _exact_bits(integer_product)
     except (runtime.Fail, runtime.InvalidGraph, runtime.NotImplemented, runtime.RuntimeException) as error:
         return Int8Products(problem=f"ONNX Runtime has no int8 products here ({_first_line(error)})")
     if bits is None:

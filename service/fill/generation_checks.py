@@ -50,7 +50,7 @@ class GenerationChecks:
         check_counts(found, counts.queries, counts.kept)
         counts.cached, counts.nothing_relevant = found.members, found.markers
         sample, threshold = self._state.record.newest.sample, self._target.threshold()
-        check_rescored(sample, await self._rescored(sample), self._target.scorer.choice.precision)
+        check_rescored(sample, await self._rescored(sample))
         await patience.run(lambda: check_stored(cache, generation, sample, threshold))
 
     async def compare_shares(self, counts: FillCounts) -> None:

@@ -18,11 +18,9 @@ from service.fill.report import FillCounts
 from service.fill.scored_sample import SampledPair
 from service.settings import ServiceSettings
 
-RESCORING_TOLERANCE = {"float32": 0.02, "bf16": 0.02, "int8": 0.1}
-"""Of scores in [0, 1], by the engine's precision: in another batch sums are rounded otherwise, and ONNX Runtime's
-int8 has another scale, since it takes that from the largest number of all texts of the batch."""
-MEAN_RESCORING_TOLERANCE = 0.02
-"""Of the sample's mean difference, in every precision: what rounding does to a pair is not done to all."""
+RESCORING_TOLERANCE = 0.02
+"""Of scores in [0, 1]: in another batch sums are rounded otherwise, in bf16 visibly."""
+
 
 _FEWEST_QUERIES = 100
 """Shares of fewer move by chance."""
@@ -49,28 +47,22 @@ def check_counts(found: SetCounts, queries: int, kept: int) -> None:
         )
 
 
-def check_rescored(sample: Sequence[SampledPair], rescored: np.ndarray, precision: str) -> None:
+def check_rescored(sample: Sequence[SampledPair], rescored: np.ndarray) -> None:
     """Compare a sample's scores with those of a second scoring.
 
     Args:
         rescored: (sample) scores in [0, 1].
-        precision: of the engine: float32, bf16 or int8.
 
     Raises:
         RescoringError: a score is another one now.
     """
-    differences = np.abs(rescored - np.array([pair.score for pair in sample]))
-    # A score that is no number is within nothing.
-    outside = ~(differences <= RESCORING_TOLERANCE[precision])
-    if not outside.any() and differences.sum() <= MEAN_RESCORING_TOLERANCE * len(sample):
-        return
-    worst = int(np.argmax(np.where(np.isnan(differences), np.inf, differences)))
-    pair = sample[worst]
-    raise RescoringError(
-        f"query {pair.query!r}, product {pair.product_id!r}: the score was {pair.score:.4f}, and "
-        f"{rescored[worst]:.4f} when it was computed again; the old generation stays. Run the fill again, and "
-        "check the machine if it happens again"
-    )
+    for pair, score in zip(sample, rescored.tolist(), strict=True):
+        if not abs(score - pair.score) <= RESCORING_TOLERANCE:
+            raise RescoringError(
+                f"query {pair.query!r}, product {pair.product_id!r}: the score was {pair.score:.4f}, and "
+                f"{score:.4f} when it was computed again; the old generation stays. Run the fill again, and "
+                "check the machine if it happens again"
+            )
 
 
 async def check_stored(

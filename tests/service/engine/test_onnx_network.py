@@ -11,8 +11,9 @@ from model_store.product import Product, QueryProductPair
 from model_store.scoring import score_tokenized
 from service.engine.engine_choice import EngineChoice
 from service.engine.folded_network import FoldedNetwork
+from service.engine.int8_network import watched_inputs
 from service.engine.layer_ranges import layer_ranges
-from service.engine.onnx_graph import OnnxPrecision, layers_as_onnx
+from service.engine.onnx_graph import LayerRanges, OnnxPrecision, layers_as_onnx
 from service.engine.onnx_network import OnnxNetwork
 from service.engine.product_probes import WeightBits, onnx_int8
 from service.engine.served_forms import ServedForms
@@ -32,20 +33,39 @@ def networks(
 ) -> tuple[FoldedNetwork, OnnxNetwork]:
     route = Route(tuple(f"m{number}" for number in range(adapters)), "step" if adapters > 1 else None)
     folded = FoldedNetwork(random_network(folder, route.adapters, interaction=interaction), route)
+    ranges = ranges_of(folded, folder) if precision == "int8" else None
     graphs = {
         (first, last): layers_as_onnx(
-            folded.encoder_layers[first:last], folded.hidden_size, precision, bits
+            folded.encoder_layers[first:last],
+            folded.hidden_size,
+            precision,
+            bits,
+            ranges[first:last] if ranges else None,
         ).SerializeToString()
         for first, last in layer_ranges(folded)
     }
     return folded, OnnxNetwork(folded, graphs, threads=1)
 
 
-def logits(network: PairNetwork, folder: Path, route: Route) -> np.ndarray:
+def ranges_of(folded: FoldedNetwork, folder: Path) -> list[LayerRanges]:
+    with watched_inputs(folded) as found:
+        logits(folded, folder, folded.route)
+    return [
+        {name.partition(".")[2]: one for name, one in found.items() if name.startswith(f"{number}.")}
+        for number in range(folded.depth)
+    ]
+
+
+def logits(
+    network: PairNetwork,
+    folder: Path,
+    route: Route,
+    pairs: list[QueryProductPair] = PAIRS,
+    token_budget: int = 64,
+) -> np.ndarray:
     tokenizer = tokenizer_of(folder, network.pair_encoding)
-    return score_tokenized(
-        network, tokenizer, tokenizer.tokenize(PAIRS), route, [0] * len(PAIRS), token_budget=64
-    )
+    tokenized = tokenizer.tokenize(pairs)
+    return score_tokenized(network, tokenizer, tokenized, route, [0] * len(pairs), token_budget=token_budget)
 
 
 @pytest.mark.parametrize("interaction", INTERACTIONS)
@@ -64,6 +84,16 @@ def test_int8_stays_near(tiny_encoder_folder: Path, bits: int, interaction: str)
     expected = logits(folded, tiny_encoder_folder, folded.route)
     found = logits(served, tiny_encoder_folder, served.route)
     assert 0 < np.abs(found - expected).max() < 0.2 * expected.std()
+
+
+@pytest.mark.parametrize("interaction", INTERACTIONS)
+def test_in_int8_a_score_does_not_depend_on_the_other_texts_of_its_batch(
+    tiny_encoder_folder: Path, interaction: str
+) -> None:
+    _, served = networks(tiny_encoder_folder, 3, interaction, "int8", onnx_int8().weight_bits)
+    together = logits(served, tiny_encoder_folder, served.route, token_budget=4096)
+    alone = [logits(served, tiny_encoder_folder, served.route, [pair])[0] for pair in PAIRS]
+    np.testing.assert_allclose(alone, together, atol=1e-3 * together.std())
 
 
 @pytest.mark.parametrize("bits", range(7, onnx_int8().weight_bits + 1))
@@ -106,7 +136,9 @@ def test_the_attention_over_the_adapters_can_be_asked_for(
 def test_a_graph_holds_the_weights_and_int8_makes_it_smaller(tiny_encoder_folder: Path) -> None:
     folded, _ = networks(tiny_encoder_folder, 3, "cross")
     sizes = {
-        precision: layers_as_onnx(folded.encoder_layers, folded.hidden_size, precision).ByteSize()
+        precision: layers_as_onnx(
+            folded.encoder_layers, folded.hidden_size, precision, ranges=ranges_of(folded, tiny_encoder_folder)
+        ).ByteSize()
         for precision in ("float32", "int8")
     }
     weights = sum(parameter.numel() for parameter in folded.layers.parameters())

@@ -9,7 +9,7 @@ import torch
 from service.engine import onnx_graph, product_probes
 from service.engine.fast_linear import onednn_problem
 from service.engine.int8_linear import largest_weight
-from service.engine.onnx_graph import dynamic_product
+from service.engine.onnx_graph import integer_product
 from service.engine.product_probes import Int8Products, bf16_problem, onnx_int8, onnx_problem, torch_int8
 
 SHORT = np.iinfo(np.int16)
@@ -45,11 +45,11 @@ def test_the_products_that_were_found_exact_are_exact_on_other_numbers() -> None
     inputs[:, :100] = 255
     weights = generator.integers(-largest, largest + 1, (130, 17), dtype=np.int8)
     expected = inputs.astype(np.int64) @ weights.astype(np.int64)
-    np.testing.assert_allclose(dynamic_product(inputs, weights), expected, rtol=1e-6, atol=0.5)
+    np.testing.assert_allclose(integer_product(inputs, weights), expected, rtol=1e-6, atol=0.5)
 
 
 @pytest.mark.parametrize(
-    ("module", "name"), [(product_probes, "_torch_product"), (onnx_graph, "dynamic_product")]
+    ("module", "name"), [(product_probes, "_torch_product"), (onnx_graph, "integer_product")]
 )
 def test_where_pairs_of_products_overflow_weights_have_7_bits(
     monkeypatch: pytest.MonkeyPatch, module: object, name: str
@@ -64,7 +64,7 @@ def test_products_that_are_wrong_in_7_bits_too_are_not_used(monkeypatch: pytest.
         return np.zeros((len(inputs), weights.shape[1]), dtype=np.float32)
 
     monkeypatch.setattr(product_probes, "_torch_product", wrong)
-    monkeypatch.setattr(onnx_graph, "dynamic_product", wrong)
+    monkeypatch.setattr(onnx_graph, "integer_product", wrong)
     assert torch_int8().problem == "torch's int8 products are wrong on this processor"
     assert onnx_int8().problem == "ONNX Runtime's int8 products are wrong on this processor"
 
