@@ -11,6 +11,7 @@ from model_store.pair_batch import PRODUCT_SEGMENT
 from model_store.pair_network import Route
 from model_store.scoring import encoded_texts
 from tests.training.learners import learn_us_and_es, toy_configuration, toy_learner, toy_pairs
+from training import continual_learner
 from training.adapter_stage import labelled_logits, rescale_head
 from training.continual_learner import ContinualLearner
 from training.labelled_tokens import LabelledTokens
@@ -102,3 +103,19 @@ def test_rescaling_keeps_the_order_and_refuses_to_turn_it_round(
     wrong = LabelledTokens(train.tokenized, 1 - train.labels, train.lengths)
     rescale_head(environment, "shared", learner.route, wrong)
     np.testing.assert_array_equal(labelled_logits(environment, train, learner.route, 0), rescaled)
+
+
+def test_the_head_is_fitted_before_a_later_adapter_learns_and_not_when_it_is_read_back(
+    tiny_encoder_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fitted: list[Route] = []
+
+    def watched(environment, head, route, train):  # type: ignore[no-untyped-def]
+        fitted.append(route)
+        rescale_head(environment, head, route, train)
+
+    monkeypatch.setattr(continual_learner, "rescale_head", watched)
+    learnt(tiny_encoder_folder, tmp_path, 0.5)
+    assert fitted == [Route(("es",))]
+    learnt(tiny_encoder_folder, tmp_path, 0.5)
+    assert fitted == [Route(("es",))]
