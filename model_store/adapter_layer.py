@@ -43,7 +43,7 @@ class BottleneckAdapter(nn.Module):
         nn.init.zeros_(self.adapter_up.bias)
 
     def scale(self, share: float) -> None:
-        """Add `share` of what is added now."""
+        """Multiply u by `share`."""
         with torch.no_grad():
             self.adapter_up.weight.mul_(share)
             self.adapter_up.bias.mul_(share)

@@ -55,7 +55,7 @@ class RelevanceHeads(nn.Module):
             self.biases[name].fill_(bias)
 
     def rescale(self, name: str, slope: float, intercept: float) -> None:
-        """Give slope * logit + intercept from now on."""
+        """Turn the head's logits into slope * logit + intercept."""
         with torch.no_grad():
             self.weights[name].mul_(slope)
             self.biases[name].mul_(slope).add_(intercept)

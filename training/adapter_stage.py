@@ -74,20 +74,19 @@ class AdapterStage:
         """ROC-AUC on the marketplace's validation rows."""
         return validation_auc(self._environment, self._validation, self._route, self._head)
 
-    def after_training(self) -> None:
-        """Go back a part of the way to the untrained encoder, and make the head's scores mean the same again.
+    def adjust_best_weights(self) -> None:
+        """Take the adapter a part of the way back to the untrained encoder, and fit the head to it.
 
-        What an adapter adds is linear in its up-projection, so this is the line between the two networks. In
-        its middle nearly all that was learnt is there, and much more of what the encoder knows of other texts
-        than at its end (Wortsman et al. 2022, "Robust fine-tuning of zero-shot models").
+        What an adapter adds is linear in its up-projection: scaled, the weights lie between those of the
+        untrained encoder, 0, and those that were learnt, 1. In the middle nearly all that was learnt is there,
+        and much more of what the encoder knows of other texts than at 1 (Wortsman et al. 2022, "Robust
+        fine-tuning of zero-shot models").
         """
         share = self._environment.configuration.adapter_interpolation
         if share == 1.0:
             return
-        network = self._environment.network
-        with torch.no_grad():
-            for module in network.trained_adapter_modules(self._route.adapters[0]):
-                module.scale(share)
+        for module in self._environment.network.trained_adapter_modules(self._route.adapters[0]):
+            module.scale(share)
         rescale_head(self._environment, self._head_name, self._route, self._train)
 
 
@@ -153,13 +152,13 @@ def calibrate_cosine(
 def rescale_head(
     environment: TrainingEnvironment[PairNetwork], head: str, route: Route, train: LabelledTokens
 ) -> None:
-    """Stretch and shift a head's logits to the logistic regression of the rows' labels on them.
+    """Make a head's logits slope * logit + intercept, the logistic regression of the rows' labels on them.
 
-    The order of no marketplace's products changes.
+    Scores are probabilities again, and no two products change places.
     """
     logits = labelled_logits(environment, train, route, environment.network.heads.names.index(head))
     slope, intercept = _logistic_regression(logits.astype(np.float64), train.labels)
-    if slope > 0:  # else the rows' labels are no guide to what the logits mean
+    if slope > 0:  # a falling line would turn the order round: then the labels say nothing of the logits
         environment.network.heads.rescale(head, slope, intercept)
 
 

@@ -75,7 +75,7 @@ class TrainingConfiguration(_Frozen):
     fusion_start: Literal["random", "previous"] = "random"
     distillation: DistillationConfiguration = DistillationConfiguration()
     adapter_interpolation: float = Field(
-        default=1.0, gt=0, le=1, description="between the untrained encoder, 0, and the learnt adapter, 1"
+        default=1.0, gt=0, le=1, description="how far from the untrained encoder, 0, to the learnt adapter, 1"
     )
     anchors: AnchorConfiguration = AnchorConfiguration()
     value_regularisation: float = Field(default=0.0, ge=0, description="weight of |V - I|^2 in the fusion stage")

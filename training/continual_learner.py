@@ -123,7 +123,7 @@ class ContinualLearner:
     ) -> StageResult:
         configuration = self.environment.configuration
         if configuration.adapter_interpolation < 1 and len(self.marketplaces) > 1 and not is_finished(folder):
-            # A shared head is as steep as an older adapter needs, and this one begins with next to no effect.
+            # The head is as steep as the older adapters need it, and the new one begins with next to no effect.
             rescale_head(self.environment, head, Route((marketplace,)), train)
         seed = seed_stage(configuration.seed, marketplace, "adapter")
         stage = AdapterStage(self.environment, marketplace, head, train, validation, seed, anchors)

@@ -51,18 +51,18 @@ class UpdateGuard(Protocol):
 
 
 @runtime_checkable
-class LastChange(Protocol):
-    """What a stage may have beside `Stage`: a change to its best weights, once, at its end."""
+class FinalAdjustment(Protocol):
+    """What a stage may have beside `Stage`: a change to its best weights, once, when training is over."""
 
-    def after_training(self) -> None:
-        """Change the weights; the same on every process."""
+    def adjust_best_weights(self) -> None:
+        """Change the weights in the network, alike on every process."""
 
 
 @dataclass(frozen=True, slots=True)
 class StageResult:
     """How a stage ended. The kept weights, those of `best_epoch`, are in the network.
 
-    `best_auc` is that epoch's, before a stage's last change to its weights.
+    `best_auc` is that epoch's, before a stage's final adjustment.
     """
 
     best_auc: float
@@ -129,8 +129,8 @@ class _Loop:
             while self.state.epoch < self.epochs and not self._out_of_patience():
                 self._epoch(progress)
         self._restore_best()
-        if isinstance(self.stage, LastChange):
-            self.stage.after_training()
+        if isinstance(self.stage, FinalAdjustment):
+            self.stage.adjust_best_weights()
         if self.writer:
             self.writer.close()
         return StageResult(
