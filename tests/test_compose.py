@@ -20,9 +20,9 @@ from model_store.errors import ConfigurationError
 from scripts.demo.command import demo as demo_command
 from service.api.keys import check_keys
 from service.settings import ServiceSettings, load_settings
+from tests.support.repository import REPOSITORY
 from training.configuration import load_configuration
 
-REPOSITORY = Path(__file__).resolve().parents[1]
 COMPOSE = (REPOSITORY / "docker-compose.yml").read_text(encoding="utf-8")
 PROJECT: dict[str, Any] = yaml.safe_load(COMPOSE)
 SERVICES: dict[str, Any] = PROJECT["services"]

@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-from pathlib import Path
 
 import pytest
 
-REPOSITORY = Path(__file__).resolve().parents[1]
+from tests.support.repository import REPOSITORY
+
 VARIABLES = (
     "PYTHON", "DATA", "SEQUENCE", "TRANSLATION", "SEED", "BASELINE", "MODEL_STORE", "CACHE_FOLDER", "BENCH_DATA",
     "COMPOSE", "COMPOSE_ENGINE", "COMPOSE_WORK", "MAKEFLAGS", "MFLAGS", "MAKELEVEL", "RELEVANCE_DATA",

@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-REPOSITORY = Path(__file__).resolve().parents[1]
+from tests.support.repository import REPOSITORY
+
 DOCUMENT = (REPOSITORY / "docs" / "periodic.md").read_text(encoding="utf-8")
 TRAIN, FILL, NIGHTLY = re.findall(r"<!-- tested: [^\n]*-->\n```sh\n(.*?)```", DOCUMENT, re.DOTALL)
 

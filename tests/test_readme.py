@@ -14,7 +14,8 @@ from pathlib import Path
 
 import pytest
 
-REPOSITORY = Path(__file__).resolve().parents[1]
+from tests.support.repository import REPOSITORY
+
 README = (REPOSITORY / "README.md").read_text(encoding="utf-8")
 # The commands on one's own data train three versions: minutes.
 pytestmark = pytest.mark.timeout(600)

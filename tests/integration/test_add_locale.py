@@ -3,8 +3,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from model_store.store import ModelStore
-from tests.integration.commands import run, small_settings
-from tests.training.data.tiny_taxonomy import write_tiny_taxonomy
+from tests.support.commands import run, small_settings
+from tests.support.training.tiny_taxonomy import write_tiny_taxonomy
 
 
 def test_a_language_dropped_into_a_taxonomy_is_added_without_code(

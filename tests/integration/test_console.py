@@ -5,24 +5,24 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import httpx
 import pytest
 
 from model_store.manifest import PlainProbeResult
-from tests.service.command_line import Shop
-from tests.service.engine.probes import with_probes
-from tests.service.running import exact_scorer
-from tests.tiny_model import build_tiny_store, publish_tiny_version
+from tests.support.models.tiny_model import build_tiny_store, publish_tiny_version
+from tests.support.repository import REPOSITORY
+from tests.support.service.command_line import Shop
+from tests.support.service.probes import with_probes
+from tests.support.service.running import exact_scorer
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
 
 pytestmark = pytest.mark.long
 
-ARTEFACTS = Path(__file__).resolve().parents[2] / "var" / "screenshots"
+ARTEFACTS = REPOSITORY / "var" / "screenshots"
 ARGUMENTS = [
     "--no-sandbox",
     "--disable-gpu",

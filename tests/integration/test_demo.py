@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.commands import REPOSITORY, small_settings
+from tests.support.commands import small_settings
+from tests.support.repository import REPOSITORY
 
 
 def demo(encoder: Path, folder: Path, *options: str) -> subprocess.Popen[str]:

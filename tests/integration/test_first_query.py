@@ -9,8 +9,8 @@ import pytest
 
 from model_store.manifest import Manifest
 from model_store.store import ModelStore
-from tests.integration.commands import start
-from tests.training.data.real_data import real_data
+from tests.support.commands import start
+from tests.support.training.real_data import real_data
 
 SEQUENCE = ("us", "es", "jp")
 

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from model_store.store import ModelStore
-from tests.integration.commands import REPOSITORY, run, small_settings
+from tests.support.commands import run, small_settings
+from tests.support.repository import REPOSITORY
 
 pytestmark = pytest.mark.long
 

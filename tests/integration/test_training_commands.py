@@ -11,9 +11,9 @@ import pytest
 from model_store.evaluation_rows import read_evaluation_rows
 from model_store.loading import load_version
 from model_store.store import ModelStore
-from tests.in_process import run_in_process
-from tests.integration.commands import run, small_settings, start, write_table
-from tests.training.learners import toy_pairs
+from tests.support.commands import run, small_settings, start, write_table
+from tests.support.in_process import run_in_process
+from tests.support.training.learners import toy_pairs
 from training.cli import app
 from training.data.pairs import RelevancePair
 

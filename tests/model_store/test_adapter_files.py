@@ -13,7 +13,7 @@ from model_store.errors import VersionCorruptError
 from model_store.network import RelevanceNetwork
 from model_store.pair_batch import QUERY_SEGMENT
 from model_store.pair_network import AttentionMaps, Route
-from tests.model_store.networks import random_network, tokenizer_of
+from tests.support.models.networks import random_network, tokenizer_of
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # the library's own imports warn

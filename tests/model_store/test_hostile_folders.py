@@ -19,9 +19,9 @@ from pathlib import Path
 import pytest
 from safetensors.torch import load_file, save_file
 
-from tests.training.translation.tiny_marian import make_tiny_marian
+from tests.support.repository import REPOSITORY
+from tests.support.training.tiny_marian import make_tiny_marian
 
-REPOSITORY = Path(__file__).resolve().parents[2]
 HUB_KERNEL = "somebody/attention"
 
 _LOAD = """

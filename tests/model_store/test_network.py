@@ -12,7 +12,7 @@ from model_store.network_configuration import HeadConfiguration
 from model_store.pair_network import Route
 from model_store.product import Product, QueryProductPair
 from model_store.scoring import score_tokenized
-from tests.model_store.networks import random_network, tokenizer_of
+from tests.support.models.networks import random_network, tokenizer_of
 
 PAIRS = [
     QueryProductPair("us", query, Product("p", title))

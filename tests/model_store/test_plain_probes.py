@@ -19,7 +19,7 @@ from model_store.plain_probes import (
 )
 from model_store.product import Product, QueryProductPair
 from model_store.scoring import score_pairs
-from tests.tiny_model import build_tiny_store
+from tests.support.models.tiny_model import build_tiny_store
 
 LANGUAGES = ("en", "es", "ja", "de", "fr", "it", "pt")
 JAPANESE = re.compile(r"[\u3040-\u30ff\u4e00-\u9fff]")

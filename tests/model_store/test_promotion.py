@@ -16,9 +16,9 @@ from model_store.plain_probes import plain_probe_results, plain_probes_digest
 from model_store.promotion import decide_promotion
 from model_store.store import ModelStore, PublishedVersion
 from model_store.version_files import write_network
-from tests.model_store.networks import tokenizer_of
-from tests.tiny_encoder import write_tiny_encoder
-from tests.tiny_model import random_relevance_network, tiny_draft
+from tests.support.models.networks import tokenizer_of
+from tests.support.models.tiny_encoder import write_tiny_encoder
+from tests.support.models.tiny_model import random_relevance_network, tiny_draft
 
 HEADS, LANGUAGES = {"us": "shared", "es": "shared"}, {"us": "en", "es": "es"}
 

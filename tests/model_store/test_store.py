@@ -17,7 +17,13 @@ from model_store.loading import load_version
 from model_store.product import Product, QueryProductPair
 from model_store.scoring import probabilities, score_pairs, score_tokenized
 from model_store.store import ModelStore
-from tests.tiny_model import build_tiny_store, publish_tiny_version, random_relevance_network, tiny_draft
+from tests.support.models.tiny_model import (
+    build_tiny_store,
+    publish_tiny_version,
+    random_relevance_network,
+    tiny_draft,
+)
+from tests.support.repository import REPOSITORY
 
 PAIRS = [
     QueryProductPair("us", "red shoe", Product("1", "big red shoe")),
@@ -165,7 +171,7 @@ def test_a_publisher_killed_in_the_middle_leaves_no_half_version(root: Path) -> 
         "import os, signal\n"
         "from pathlib import Path\n"
         "from model_store.store import ModelStore\n"
-        "from tests.tiny_model import tiny_draft\n"
+        "from tests.support.models.tiny_model import tiny_draft\n"
         "def write(folder):\n"
         "    (folder / 'half.safetensors').write_bytes(b'x' * 1000)\n"
         "    os.kill(os.getpid(), signal.SIGKILL)\n"
@@ -175,7 +181,7 @@ def test_a_publisher_killed_in_the_middle_leaves_no_half_version(root: Path) -> 
     killed = subprocess.run(
         [sys.executable, "-W", "ignore", "-c", program],
         check=False,
-        cwd=Path(__file__).parents[2],
+        cwd=REPOSITORY,
         env={**os.environ, "PYTHONPATH": "."},
     )
     assert killed.returncode == -signal.SIGKILL

@@ -12,7 +12,7 @@ from model_store.pair_batch import PairBatch
 from model_store.pair_network import AttentionMaps, Route
 from model_store.product import Product, QueryProductPair
 from model_store.token_packing import TokenPacking
-from tests.model_store.networks import random_network, tokenizer_of
+from tests.support.models.networks import random_network, tokenizer_of
 
 MASK = torch.tensor([[True, True, True, True], [True, False, False, False], [True, True, False, False]])
 PAIRS = [

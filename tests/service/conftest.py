@@ -8,7 +8,7 @@ import pytest
 from service.cache.connection import CacheConnection
 from service.cache.embedded import EmbeddedValkey
 from service.cache.offline_cache import OfflineCache
-from tests.tiny_model import build_tiny_store
+from tests.support.models.tiny_model import build_tiny_store
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ from pathlib import Path
 from service.cache.offline_cache import QueryScores
 from service.cache.opening import opened_cache
 from service.settings import ServiceSettings
-from tests.service.command_line import Shop
+from tests.support.service.command_line import Shop
 
 
 async def fill(folder: Path, *products: str) -> None:

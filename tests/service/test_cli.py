@@ -19,10 +19,10 @@ import httpx
 import pytest
 
 from service.cli import app
-from tests.in_process import run_in_process
-from tests.service.command_line import Finished, Server, Shop
-from tests.service.fill.candidate_files import title_of, write_candidates
-from tests.service.running import pair
+from tests.support.in_process import run_in_process
+from tests.support.service.candidate_files import title_of, write_candidates
+from tests.support.service.command_line import Finished, Server, Shop
+from tests.support.service.running import pair
 
 QUERIES, PRODUCTS = 40, 5
 Here = Callable[..., Finished]

@@ -6,11 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.service.running import pair, running_service, settings_for
+from tests.support.repository import REPOSITORY
+from tests.support.service.running import pair, running_service, settings_for
 
 pytestmark = pytest.mark.anyio
 
-DASHBOARD = Path(__file__).resolve().parents[2] / "deploy" / "grafana" / "relevance.json"
+DASHBOARD = REPOSITORY / "deploy" / "grafana" / "relevance.json"
 
 
 async def test_every_query_asks_for_figures_and_labels_that_there_are(tiny_store: Path, tmp_path: Path) -> None:

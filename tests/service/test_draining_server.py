@@ -18,9 +18,9 @@ from starlette.types import Receive, Scope, Send
 
 from service.bounded_head_protocol import BoundedHeadProtocol
 from service.draining_server import DrainingServer
-from tests.service.command_line import Shop
-from tests.service.running import pair
-from tests.tiny_model import build_tiny_store
+from tests.support.models.tiny_model import build_tiny_store
+from tests.support.service.command_line import Shop
+from tests.support.service.running import pair
 
 pytestmark = pytest.mark.anyio
 

@@ -7,7 +7,7 @@ import pytest
 
 from service.drift import HALF_LIFE, MIN_SCORES, ScoreDrift, stability_index
 from service.engine.scorer import Scorer
-from tests.service.running import exact_scorer
+from tests.support.service.running import exact_scorer
 
 
 @pytest.fixture

@@ -8,8 +8,9 @@ import pytest
 from model_store.errors import ConfigurationError
 from service.settings import ServiceSettings, load_settings
 from service.settings_report import settings_rows
+from tests.support.repository import REPOSITORY
 
-DOCUMENT = Path(__file__).resolve().parents[2] / "docs" / "api.md"
+DOCUMENT = REPOSITORY / "docs" / "api.md"
 
 
 @pytest.fixture(autouse=True)

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
-from tests.service.running import pair, running_service, settings_for
+from tests.support.service.running import pair, running_service, settings_for
 
 pytestmark = pytest.mark.anyio
 

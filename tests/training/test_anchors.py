@@ -7,7 +7,13 @@ import pytest
 import torch
 
 from model_store.pair_network import Route
-from tests.training.learners import learn_us_and_es, toy_configuration, toy_environment, toy_learner, toy_pairs
+from tests.support.training.learners import (
+    learn_us_and_es,
+    toy_configuration,
+    toy_environment,
+    toy_learner,
+    toy_pairs,
+)
 from training.anchors import PRODUCTS_PER_QUERY, Anchors, _script, distance_from_affine, draw_anchors
 from training.batches import Batch
 from training.continual_learner import ContinualLearner

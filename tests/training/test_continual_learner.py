@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from model_store.pair_network import Route
-from tests.training.learners import toy_configuration, toy_learner, toy_pairs
+from tests.support.training.learners import toy_configuration, toy_learner, toy_pairs
 from training.continual_learner import ContinualLearner, StepResult
 from training.experiments.fusion_attention import mean_attention
 from training.labelled_tokens import LabelledTokens

@@ -9,7 +9,7 @@ import torch
 from model_store.errors import ConfigurationError
 from model_store.network_configuration import AdapterConfiguration
 from model_store.pair_network import Route
-from tests.training.learners import toy_configuration, toy_environment, toy_learner, toy_pairs
+from tests.support.training.learners import toy_configuration, toy_environment, toy_learner, toy_pairs
 from training.adapter_stage import labelled_logits
 from training.environment import TrainingEnvironment
 from training.frozen_rows import frozen_rows

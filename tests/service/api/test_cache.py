@@ -6,7 +6,7 @@ import pytest
 
 from service.api.cache_schemas import CacheLookupAnswer
 from service.cache.offline_cache import QueryScores
-from tests.service.running import RunningService, running_service, settings_for
+from tests.support.service.running import RunningService, running_service, settings_for
 
 pytestmark = pytest.mark.anyio
 

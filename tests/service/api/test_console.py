@@ -7,7 +7,7 @@ import re
 import pytest
 
 from model_store.plain_probes import all_plain_probes, plain_probes
-from tests.service.running import RunningService
+from tests.support.service.running import RunningService
 
 pytestmark = pytest.mark.anyio
 

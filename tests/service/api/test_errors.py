@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from service.api.errors import field_path
-from tests.service.running import RunningService
+from tests.support.service.running import RunningService
 
 pytestmark = pytest.mark.anyio
 

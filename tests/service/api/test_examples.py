@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from tests.service.engine.probes import with_probes
-from tests.service.running import RunningService
+from tests.support.service.probes import with_probes
+from tests.support.service.running import RunningService
 
 pytestmark = pytest.mark.anyio
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.service.running import RunningService, pair, running_service, settings_for
+from tests.support.service.running import RunningService, pair, running_service, settings_for
 
 pytestmark = pytest.mark.anyio
 

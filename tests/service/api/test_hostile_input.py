@@ -12,9 +12,9 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 
-from tests.service.command_line import Shop
-from tests.service.running import pair
-from tests.tiny_model import build_tiny_store
+from tests.support.models.tiny_model import build_tiny_store
+from tests.support.service.command_line import Shop
+from tests.support.service.running import pair
 
 
 @pytest.fixture(scope="module")

@@ -15,10 +15,10 @@ from prometheus_client.parser import text_string_to_metric_families
 from redis import Redis
 
 from service.cache.keys import counter_key, generations_key
-from tests.service.command_line import Shop
-from tests.service.fill.candidate_files import write_candidates, write_rows
-from tests.service.fill.persistent_server import PersistentServer, contents
-from tests.service.running import pair
+from tests.support.service.candidate_files import write_candidates, write_rows
+from tests.support.service.command_line import Shop
+from tests.support.service.persistent_server import PersistentServer, contents
+from tests.support.service.running import pair
 
 KEY, ADMIN = "k" * 20, "a" * 20
 SECONDS = 120.0

@@ -7,7 +7,7 @@ import pytest
 
 from model_store.errors import ConfigurationError
 from service.app import create_app
-from tests.service.running import RunningService, pair, running_service, settings_for
+from tests.support.service.running import RunningService, pair, running_service, settings_for
 
 pytestmark = pytest.mark.anyio
 

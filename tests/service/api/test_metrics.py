@@ -3,8 +3,8 @@ from __future__ import annotations
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from tests.service.fill.candidate_files import title_of
-from tests.service.running import RunningService, pair
+from tests.support.service.candidate_files import title_of
+from tests.support.service.running import RunningService, pair
 
 pytestmark = pytest.mark.anyio
 

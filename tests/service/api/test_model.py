@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from model_store.manifest import PlainProbeChange, PlainProbeResult
-from tests.service.running import RunningService
+from tests.support.service.running import RunningService
 
 pytestmark = pytest.mark.anyio
 

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from model_store.store import ModelStore
-from tests.service.engine.probes import with_probes
-from tests.service.running import RunningService, exact_scorer, pair, running_service, settings_for
-from tests.tiny_model import build_tiny_store, publish_tiny_version
+from tests.support.models.tiny_model import build_tiny_store, publish_tiny_version
+from tests.support.service.probes import with_probes
+from tests.support.service.running import RunningService, exact_scorer, pair, running_service, settings_for
 
 pytestmark = pytest.mark.anyio
 

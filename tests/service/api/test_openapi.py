@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from jsonschema_rs import validator_for
 
-from tests.service.running import RunningService
+from tests.support.service.running import RunningService
 
 pytestmark = pytest.mark.anyio
 

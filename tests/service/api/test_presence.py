@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from service.state import state_of
-from tests.service.running import RunningService, pair, running_service, settings_for
+from tests.support.service.running import RunningService, pair, running_service, settings_for
 
 pytestmark = pytest.mark.anyio
 

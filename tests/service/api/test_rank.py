@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from tests.service.fill.candidate_files import title_of
-from tests.service.running import RunningService, pair
+from tests.support.service.candidate_files import title_of
+from tests.support.service.running import RunningService, pair
 
 pytestmark = pytest.mark.anyio
 

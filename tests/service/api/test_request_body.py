@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from tests.service.running import RunningService, pair
+from tests.support.service.running import RunningService, pair
 
 pytestmark = pytest.mark.anyio
 _LIMIT = 200_000

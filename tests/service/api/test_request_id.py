@@ -9,7 +9,7 @@ from fastapi import FastAPI
 
 from service.api.errors import install_error_handlers
 from service.api.request_id import HEADER, RequestIdMiddleware
-from tests.service.running import RunningService
+from tests.support.service.running import RunningService
 
 pytestmark = pytest.mark.anyio
 

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from tests.service.running import RunningService, pair
+from tests.support.service.running import RunningService, pair
 
 pytestmark = pytest.mark.anyio
 _JSON = {"Content-Type": "application/json"}

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from tests.service.fill.candidate_files import title_of
-from tests.service.running import RunningService, pair, running_service, settings_for
+from tests.support.service.candidate_files import title_of
+from tests.support.service.running import RunningService, pair, running_service, settings_for
 
 pytestmark = pytest.mark.anyio
 

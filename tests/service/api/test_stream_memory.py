@@ -13,9 +13,9 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from tests.service.command_line import Server, Shop
-from tests.service.running import pair
-from tests.tiny_model import build_tiny_store
+from tests.support.models.tiny_model import build_tiny_store
+from tests.support.service.command_line import Server, Shop
+from tests.support.service.running import pair
 
 pytestmark = [pytest.mark.long, pytest.mark.timeout(1200)]
 

@@ -13,7 +13,7 @@ from service.cache import OfflineCache as Client
 from service.cache.connection import CacheConnection
 from service.cache.embedded import EmbeddedValkey
 from service.cache.offline_cache import OfflineCache
-from tests.service.cache.cluster import running_cluster
+from tests.support.service.cluster import running_cluster
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,6 @@ import subprocess
 import sys
 from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import cast
 
 import pytest
@@ -21,6 +20,7 @@ from service.cache.look_ups import LookUps, driven
 from service.cache.offline_cache import OfflineCache as Writer
 from service.cache.offline_cache import QueryScores
 from tests.service.cache.conftest import CacheServer
+from tests.support.repository import REPOSITORY
 
 pytestmark = pytest.mark.anyio
 
@@ -188,4 +188,4 @@ def test_it_needs_neither_torch_nor_transformers() -> None:
         "import sys; import service.cache; "
         "sys.exit(bool({'torch', 'transformers', 'fastapi'} & set(sys.modules)))"
     )
-    subprocess.run([sys.executable, "-c", script], check=True, cwd=Path(__file__).parents[3])
+    subprocess.run([sys.executable, "-c", script], check=True, cwd=REPOSITORY)

@@ -12,6 +12,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 
 from model_store.errors import ConfigurationError
 from service.cache.embedded import EmbeddedValkey
+from tests.support.repository import REPOSITORY
 
 _USE_AND_WAIT = """
 import sys
@@ -30,7 +31,7 @@ def other_process(folder: Path) -> subprocess.Popen[str]:
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
-        cwd=Path(__file__).parents[3],
+        cwd=REPOSITORY,
     )
     assert process.stdout is not None
     assert process.stdout.readline().strip() in ("True", "False")

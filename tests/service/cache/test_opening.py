@@ -9,7 +9,7 @@ from model_store.errors import CacheUnavailableError, ConfigurationError
 from service.cache.embedded import EmbeddedValkey
 from service.cache.opening import opened_cache
 from service.settings import ServiceSettings
-from tests.service.running import settings_for
+from tests.support.service.running import settings_for
 
 pytestmark = pytest.mark.anyio
 

@@ -22,7 +22,7 @@ from model_store.pair_network import AttentionMaps, Route
 from model_store.product import Product, QueryProductPair
 from model_store.scoring import score_tokenized
 from service.engine.folded_network import FoldedNetwork
-from tests.model_store.networks import random_network, tokenizer_of
+from tests.support.models.networks import random_network, tokenizer_of
 
 TITLES = ("usb cable", "red sofa for two with a very long name that goes on", "tea", "4k tv 85-inch hdmi")
 PAIRS = [

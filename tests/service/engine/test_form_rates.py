@@ -12,7 +12,7 @@ from service.engine.engine_options import EngineOptions
 from service.engine.folded_network import FoldedNetwork
 from service.engine.form_rates import LAYERS, FormRate, measured_rates, random_hidden, worthwhile
 from service.engine.served_forms import ServedForms
-from tests.model_store.networks import random_network
+from tests.support.models.networks import random_network
 
 ROUTE = Route(("m0", "m1"), "step")
 ALL = [TORCH_INT8, ONNX_INT8, ONNX_FLOAT32, TORCH_FLOAT32]

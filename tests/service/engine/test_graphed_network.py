@@ -13,7 +13,7 @@ from model_store.product import Product, QueryProductPair
 from model_store.scoring import score_tokenized
 from service.engine.folded_network import FoldedNetwork
 from service.engine.graphed_network import MAX_GRAPHS, GraphedNetwork
-from tests.model_store.networks import random_network, tokenizer_of
+from tests.support.models.networks import random_network, tokenizer_of
 
 pytestmark = [
     pytest.mark.gpu,

@@ -17,8 +17,8 @@ from service.engine.micro_batching import MicroBatching
 from service.engine.observer import BatchFigures, EngineObserver
 from service.engine.row_work import RowWork
 from service.engine.scorer import Scorer
-from tests.service.running import exact_scorer
-from tests.tiny_model import build_tiny_store
+from tests.support.models.tiny_model import build_tiny_store
+from tests.support.service.running import exact_scorer
 
 pytestmark = pytest.mark.anyio
 

@@ -17,7 +17,7 @@ from service.engine.onnx_graph import LayerRanges, OnnxPrecision, layers_as_onnx
 from service.engine.onnx_network import OnnxNetwork
 from service.engine.product_probes import WeightBits, onnx_int8
 from service.engine.served_forms import ServedForms
-from tests.model_store.networks import random_network, tokenizer_of
+from tests.support.models.networks import random_network, tokenizer_of
 
 TITLES = ("usb cable", "red sofa for two with a very long name that goes on", "tea", "4k tv 85-inch hdmi")
 PAIRS = [

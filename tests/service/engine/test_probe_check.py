@@ -8,8 +8,8 @@ from model_store.errors import VersionCorruptError
 from model_store.manifest import ProbePair
 from service.engine.probe_check import check_probes
 from service.engine.scorer import Scorer
-from tests.service.engine.probes import with_probes
-from tests.service.running import exact_scorer
+from tests.support.service.probes import with_probes
+from tests.support.service.running import exact_scorer
 
 
 def test_a_version_that_scores_as_published_passes(tiny_store: Path) -> None:

@@ -27,8 +27,8 @@ from service.engine.folded_network import FoldedNetwork
 from service.engine.form_rates import FormRate
 from service.engine.product_probes import bf16_problem, onnx_int8, torch_int8
 from service.engine.scorer_loading import load_scorer
-from tests.service.running import exact_scorer
-from tests.tiny_model import build_tiny_store, random_relevance_network, tiny_draft
+from tests.support.models.tiny_model import build_tiny_store, random_relevance_network, tiny_draft
+from tests.support.service.running import exact_scorer
 
 NAMES = ("us", "es")
 INT8 = EngineOptions("cpu", "onnxruntime", "int8", 512)

@@ -10,7 +10,7 @@ from model_store.errors import VersionNotFoundError
 from service.engine import served_model
 from service.engine.served_model import ServedModel
 from service.engine.worker_thread import WorkerThread
-from tests.service.running import settings_for
+from tests.support.service.running import settings_for
 
 pytestmark = pytest.mark.anyio
 

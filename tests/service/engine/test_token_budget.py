@@ -10,7 +10,7 @@ from service.engine import token_budget
 from service.engine.engine_choice import TORCH_FLOAT32
 from service.engine.folded_network import FoldedNetwork
 from service.engine.token_budget import CPU_BUDGETS, calibrated_token_budget
-from tests.model_store.networks import random_network
+from tests.support.models.networks import random_network
 
 ROUTE = Route(("m0", "m1"), "step")
 

@@ -7,7 +7,7 @@ import pytest
 from service.cache.offline_cache import OfflineCache
 from service.engine.scorer import Scorer
 from service.fill.fill_target import FillTarget
-from tests.service.running import exact_scorer, settings_for
+from tests.support.service.running import exact_scorer, settings_for
 
 
 @pytest.fixture(scope="session")

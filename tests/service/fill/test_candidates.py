@@ -8,7 +8,7 @@ from model_store.errors import InputError
 from model_store.product import Product, QueryProductPair
 from service.fill.bad_row import BadRow
 from service.fill.candidates import Candidate, CandidateFile, OtherMarketplace
-from tests.training.data.real_data import real_data
+from tests.support.training.real_data import real_data
 
 
 def items_of(path: Path, marketplace: str = "us") -> list[Candidate | OtherMarketplace | BadRow]:

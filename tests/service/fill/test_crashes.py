@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 
 from service.cache.connection import PIPELINE_COMMANDS
-from tests.service.command_line import Shop
-from tests.service.fill.candidate_files import title_of, write_rows
-from tests.service.fill.persistent_server import PersistentServer, contents
-from tests.tiny_model import build_tiny_store
+from tests.support.models.tiny_model import build_tiny_store
+from tests.support.service.candidate_files import title_of, write_rows
+from tests.support.service.command_line import Shop
+from tests.support.service.persistent_server import PersistentServer, contents
 
 _QUERIES, _PRODUCTS = 400, 50
 _SECONDS_OF_STARTING = 2.0

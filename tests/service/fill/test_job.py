@@ -15,7 +15,7 @@ from service.cache.keys import entries_prefix, fill_lock_key
 from service.cache.offline_cache import OfflineCache, QueryScores
 from service.fill.fill_target import FillTarget
 from service.fill.job import FillJob
-from tests.service.fill.candidate_files import title_of, write_candidates, write_rows
+from tests.support.service.candidate_files import title_of, write_candidates, write_rows
 
 pytestmark = pytest.mark.anyio
 

@@ -17,9 +17,9 @@ from service.fill.job import FillJob
 from service.fill.ray_actor import PartScoring, ScoringPlan
 from service.fill.ray_outcome import PartOutcome, PartReply
 from service.fill.ray_parts import FilePart, file_parts, last_row
-from tests.service.fill.candidate_files import write_candidates
-from tests.service.fill.persistent_server import PersistentServer, contents
-from tests.service.running import settings_for
+from tests.support.service.candidate_files import write_candidates
+from tests.support.service.persistent_server import PersistentServer, contents
+from tests.support.service.running import settings_for
 
 _CHUNK, _PART = 64, 256
 

@@ -12,11 +12,11 @@ import pytest
 
 from service.fill.fill_record import FillRecordFile
 from service.fill.ray_parts import PartNumbers
-from tests.service.command_line import Finished, Shop
-from tests.service.fill.candidate_files import write_candidates
-from tests.service.fill.persistent_server import PersistentServer, contents
-from tests.service.fill.ray_nodes import RayNodes
-from tests.tiny_model import build_tiny_store
+from tests.support.models.tiny_model import build_tiny_store
+from tests.support.service.candidate_files import write_candidates
+from tests.support.service.command_line import Finished, Shop
+from tests.support.service.persistent_server import PersistentServer, contents
+from tests.support.service.ray_nodes import RayNodes
 
 pytest.importorskip("ray")
 

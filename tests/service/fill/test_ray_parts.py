@@ -11,7 +11,7 @@ import pytest
 from model_store.errors import InputError
 from service.fill.candidates import Candidate, CandidateFile
 from service.fill.ray_parts import FilePart, PartFile, PartNumbers, file_parts, last_row
-from tests.service.fill.candidate_files import HEADER
+from tests.support.service.candidate_files import HEADER
 
 _ROWS = [(f"query {row}", f"p{row}", f"title {row}") for row in range(25)]
 

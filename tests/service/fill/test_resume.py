@@ -18,9 +18,9 @@ from service.fill.fill_options import FillOptions
 from service.fill.fill_record import FillRecordFile
 from service.fill.fill_target import FillTarget
 from service.fill.job import FillJob
-from tests.service.fill.candidate_files import title_of, write_candidates, write_rows
-from tests.service.fill.persistent_server import PersistentServer, contents
-from tests.service.running import settings_for
+from tests.support.service.candidate_files import title_of, write_candidates, write_rows
+from tests.support.service.persistent_server import PersistentServer, contents
+from tests.support.service.running import settings_for
 
 pytestmark = pytest.mark.anyio
 

@@ -7,7 +7,7 @@ import pytest
 
 from model_store.errors import InputError
 from service.jobs.candidate_folder import CandidateFolder
-from tests.service.fill.candidate_files import write_rows
+from tests.support.service.candidate_files import write_rows
 
 
 @pytest.fixture

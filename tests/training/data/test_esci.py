@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from model_store.errors import ConfigurationError, InputError
-from tests.training.data.real_data import real_data
+from tests.support.training.real_data import real_data
 from training.data.esci import FLAT_COLUMNS, esci_locales, read_esci
 from training.data.pairs import RelevancePair
 from training.data.splits import check_trainable, split_by_query

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from model_store.errors import ConfigurationError, InputError
-from tests.training.data.tiny_taxonomy import write_tiny_taxonomy
+from tests.support.training.tiny_taxonomy import write_tiny_taxonomy
 from training.data.sources import CatalogueSource, EsciSource, TableSource, TaxonomySource, parse_source
 
 _ESCI = (

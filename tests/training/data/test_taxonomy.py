@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from model_store.errors import InputError
-from tests.training.data.real_data import real_data
-from tests.training.data.tiny_taxonomy import write_tiny_taxonomy
+from tests.support.training.real_data import real_data
+from tests.support.training.tiny_taxonomy import write_tiny_taxonomy
 from training.data.pairs import RelevancePair
 from training.data.splits import check_trainable, split_by_query
 from training.data.taxonomy import generate_taxonomy_pairs, taxonomy_locales, taxonomy_phrases

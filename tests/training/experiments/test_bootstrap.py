@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from model_store.errors import InputError
-from tests.training.experiments.made_up_results import (
+from tests.support.training.made_up_results import (
     US_ES,
     drawn_scores,
     group_of,

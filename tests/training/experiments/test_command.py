@@ -9,14 +9,13 @@ from typing import Any
 import pytest
 
 from model_store.errors import ConfigurationError, RelevanceError
-from tests.training.experiments.plans import write_small_plan
+from tests.support.repository import REPOSITORY
+from tests.support.training.plans import write_small_plan
 from training.commands.experiment import run_experiment
 from training.experiments.output_folder import OutputFolder
 from training.experiments.plan import load_plan
 from training.experiments.planned_run import planned_runs
 from training.methods.registry import METHODS
-
-REPOSITORY = Path(__file__).resolve().parents[3]
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ import pytest
 
 from model_store.errors import ReplayError
 from model_store.loading import load_version
-from tests.training.experiments.plans import small_plan
+from tests.support.training.plans import small_plan
 from training.experiments import planned_run
 from training.experiments.execution import MODEL_STORE, execute, prepare
 from training.experiments.output_folder import OutputFolder

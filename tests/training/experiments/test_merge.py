@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from model_store.errors import ConfigurationError
-from tests.training.experiments.plans import small_plan
+from tests.support.training.plans import small_plan
 from training.experiments.merge import merge_outputs
 from training.experiments.output_folder import OutputFolder
 from training.experiments.plan import ExperimentPlan, load_plan

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from model_store.errors import ConfigurationError
-from tests.training.experiments.plans import small_plan
+from tests.support.training.plans import small_plan
 from training.experiments.output_folder import OutputFolder
 from training.experiments.plan import ExperimentPlan, load_plan
 

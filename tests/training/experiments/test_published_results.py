@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.repository import REPOSITORY
 from training.experiments.output_folder import decisive_of
 from training.experiments.plan import load_plan
 from training.experiments.planned_run import first_difference, planned_runs
@@ -16,7 +17,7 @@ from training.experiments.report_reading import read_runs
 from training.experiments.report_tables import table_1
 from training.experiments.run_result import read_result
 
-DOCS = Path(__file__).parents[3] / "docs"
+DOCS = REPOSITORY / "docs"
 KEPT = sorted(plan.parent for plan in (DOCS / "results").glob("*/plan.yaml"))
 _SOURCE = re.compile(r"<!-- rows of (\S+) -->")
 

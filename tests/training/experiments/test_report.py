@@ -8,7 +8,7 @@ import pytest
 from typer.testing import CliRunner
 
 from model_store.errors import ConfigurationError
-from tests.training.experiments.made_up_results import US_ES, write_plan, write_two_methods
+from tests.support.training.made_up_results import US_ES, write_plan, write_two_methods
 from training.cli import app
 from training.experiments.report import write_report
 

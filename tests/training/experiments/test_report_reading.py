@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from model_store.errors import ConfigurationError, InputError
-from tests.training.experiments.made_up_results import write_two_methods
+from tests.support.training.made_up_results import write_two_methods
 from training.experiments.report_reading import read_runs
 from training.experiments.run_result import RESULT
 

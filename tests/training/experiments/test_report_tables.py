@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tests.training.experiments.made_up_results import (
+from tests.support.training.made_up_results import (
     US_ES,
     made_up_result,
     write_plan,

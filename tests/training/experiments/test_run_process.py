@@ -10,9 +10,8 @@ from pathlib import Path
 import pytest
 
 from model_store.errors import ConfigurationError
+from tests.support.repository import REPOSITORY
 from training.experiments.run_process import start_process, told_exit
-
-REPOSITORY = Path(__file__).resolve().parents[3]
 
 
 def say(path: Path) -> None:

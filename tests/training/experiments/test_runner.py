@@ -14,7 +14,8 @@ import pytest
 from rich.console import Console
 
 from model_store.errors import ConfigurationError
-from tests.training.experiments.plans import small_plan, write_small_plan
+from tests.support.repository import REPOSITORY
+from tests.support.training.plans import small_plan, write_small_plan
 from training.evaluation import roc_auc
 from training.experiments.merge import merge_outputs
 from training.experiments.output_folder import OutputFolder
@@ -25,7 +26,6 @@ from training.experiments.runner import PlanRunner, RunsFailedError
 
 pytestmark = pytest.mark.timeout(900)
 
-REPOSITORY = Path(__file__).resolve().parents[3]
 ONE_RUN = {"sequences": [["us", "es"]], "seeds": [0], "methods": ["attention_distillation_translation"]}
 TOO_MANY_LAYERS = {
     "method": "sequential_finetuning",

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.training.experiments.made_up_results import (
+from tests.support.training.made_up_results import (
     US_ES,
     drawn_scores,
     group_of,

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tests.training.experiments.made_up_results import made_up_result
+from tests.support.training.made_up_results import made_up_result
 from training.experiments.statistics import (
     Estimate,
     average,

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from model_store.errors import ConfigurationError
-from tests.training.experiments.plans import small_plan
+from tests.support.training.plans import small_plan
 from training.experiments.planned_run import PlannedRun, planned_runs
 from training.experiments.work_folder import work_folder
 

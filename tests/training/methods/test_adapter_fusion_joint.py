@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from model_store.pair_network import Route
-from tests.training.methods.toy import SEQUENCE, learn, logits_of, toy_method, toy_rows
+from tests.support.training.toy import SEQUENCE, learn, logits_of, toy_method, toy_rows
 from training.adapter_stage import task_losses
 from training.labelled_tokens import LabelledTokens
 from training.methods import adapter_fusion_joint

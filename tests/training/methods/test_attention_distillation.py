@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from model_store.pair_network import AttentionMaps
-from tests.training.methods.toy import learn, toy_method, toy_rows
+from tests.support.training.toy import learn, toy_method, toy_rows
 from training.distillation import attention_distillation_loss
 from training.fusion_stage import FusionStage
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from tests.training.methods.toy import copied, learn, toy_method
+from tests.support.training.toy import copied, learn, toy_method
 from training.methods.b_cl import Bcl
 from training.methods.capsule_adapters import DynamicRoutingAdapter
 from training.methods.capsules import TaskCapsules, route_dynamically, squash

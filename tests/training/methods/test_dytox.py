@@ -7,8 +7,8 @@ import torch
 from torch import Tensor
 
 from model_store.pair_network import Route
-from tests.training.learners import toy_pairs
-from tests.training.methods.toy import copied, learn, toy_method
+from tests.support.training.learners import toy_pairs
+from tests.support.training.toy import copied, learn, toy_method
 from training.labelled_tokens import LabelledTokens
 from training.methods.dytox import Dytox, divergence_loss, logit_distillation
 from training.task_attention import TaskAttention, TaskTokenNetwork

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from model_store.errors import ConfigurationError
-from tests.training.learners import toy_pairs
-from tests.training.methods.toy import learn, logits_of, own_settings, toy_method, toy_rows
+from tests.support.training.learners import toy_pairs
+from tests.support.training.toy import learn, logits_of, own_settings, toy_method, toy_rows
 from training.configuration import TrainingConfiguration
 from training.evaluation import roc_auc
 from training.labelled_tokens import LabelledTokens

@@ -12,8 +12,8 @@ from model_store.plain_probes import plain_probe_shares, untrained_probe_shares
 from model_store.scoring import probabilities, score_pairs, score_tokenized
 from model_store.store import ModelStore
 from service.engine.folded_network import FoldedNetwork
-from tests.training.learners import toy_pairs
-from tests.training.methods.toy import SEQUENCE, learn, toy_method
+from tests.support.training.learners import toy_pairs
+from tests.support.training.toy import SEQUENCE, learn, toy_method
 from training.evaluation import roc_auc
 from training.labelled_tokens import LabelledTokens
 from training.methods.base import Method

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from model_store.errors import ReplayError
-from tests.training.methods.toy import SEQUENCE, toy_method, toy_rows
+from tests.support.training.toy import SEQUENCE, toy_method, toy_rows
 from training.methods.base import MarketplaceRows, Method
 from training.methods.registry import METHODS
 from training.methods.replay_guard import lent_rows

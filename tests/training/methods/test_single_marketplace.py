@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tests.training.methods.toy import learn, logits_of, toy_method
+from tests.support.training.toy import learn, logits_of, toy_method
 from training.methods.single_marketplace import SingleMarketplace
 from training.trainable_rows import TrainableRows
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from model_store.errors import ConfigurationError, TranslationError
+from tests.support.repository import REPOSITORY
 from training.translation import TranslationCache
 from training.translation.cache import FILE_NAME, translation_key
 
@@ -43,7 +44,7 @@ def run_python(script: str, *arguments: object) -> subprocess.Popen[str]:
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
-        cwd=Path(__file__).resolve().parents[3],
+        cwd=REPOSITORY,
     )
 
 

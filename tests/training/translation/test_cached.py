@@ -11,13 +11,14 @@ import pytest
 from rich.console import Console
 
 from model_store.errors import InputError
-from tests.training.translation.translators import CountingTranslator
+from tests.support.repository import REPOSITORY
+from tests.support.training.translators import CountingTranslator
 from training.translation import CachedTranslator, TranslationCache
 
 KILLED_IN_THE_FOURTH_BATCH = """
 import sys
 from pathlib import Path
-from tests.training.translation.translators import CountingTranslator
+from tests.support.training.translators import CountingTranslator
 from training.translation import CachedTranslator, TranslationCache
 class Blocking(CountingTranslator):
     def translate(self, texts):
@@ -87,7 +88,7 @@ def test_a_killed_run_keeps_every_batch_it_finished(tmp_path: Path) -> None:
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
-        cwd=Path(__file__).resolve().parents[3],
+        cwd=REPOSITORY,
     ) as child:
         assert child.stdout is not None
         assert child.stdout.readline() == "fourth\n"

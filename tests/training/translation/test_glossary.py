@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from model_store.errors import InputError, TranslationError
-from tests.training.data.real_data import real_data
+from tests.support.training.real_data import real_data
 from training.translation import GlossaryTranslator
 
 PHRASES = {

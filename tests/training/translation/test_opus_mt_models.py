@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from model_store.errors import TranslationError
+from tests.support.training.local_hub import LocalHub
 from tests.training.translation.conftest import CLOSED_PORT
-from tests.training.translation.local_hub import LocalHub
 from training.translation import OpusMtTranslator
 from training.translation.opus_mt_models import OpusMtModel, default_model
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.service.command_line import Shop
-from tests.tiny_model import build_tiny_store
+from tests.support.models.tiny_model import build_tiny_store
+from tests.support.service.command_line import Shop
 
 pytestmark = pytest.mark.long
 

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.service.running import RunningService, pair
+from tests.support.service.running import RunningService, pair
 
 pytestmark = pytest.mark.anyio
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.service.running import RunningService, pair, running_service, settings_for
+from tests.support.service.running import RunningService, pair, running_service, settings_for
 
 pytestmark = pytest.mark.anyio
 

@@ -9,7 +9,7 @@ import numpy as np
 from torch import Tensor
 
 from model_store.pair_tokens import PairTokenizer
-from tests.training.learners import toy_configuration, toy_pairs
+from tests.support.training.learners import toy_configuration, toy_pairs
 from training.labelled_tokens import LabelledTokens
 from training.methods.base import MarketplaceRows, Method, MethodContext
 from training.methods.registry import METHODS

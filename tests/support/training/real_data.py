@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 
-_BESIDE_THE_REPOSITORY = Path(__file__).resolve().parents[3] / ".." / "shared" / "data"
+from tests.support.repository import REPOSITORY
+
+_BESIDE_THE_REPOSITORY = REPOSITORY / ".." / "shared" / "data"
 
 
 def real_data(part: str) -> Path:

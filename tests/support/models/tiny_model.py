@@ -25,7 +25,7 @@ from model_store.pair_encoding import PairEncoding
 from model_store.pair_network import Route
 from model_store.store import ModelStore, PublishedVersion
 from model_store.version_files import write_network
-from tests.tiny_encoder import write_tiny_encoder
+from tests.support.models.tiny_encoder import write_tiny_encoder
 
 _LANGUAGES = {"us": "en", "jp": "ja"}
 

@@ -9,9 +9,9 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from tests.support.repository import REPOSITORY
 from training.data.pairs import RelevancePair
 
-REPOSITORY = Path(__file__).resolve().parents[2]
 HEADER = ("marketplace", "query", "product_id", "product_title", "label")
 
 SMALL = (

@@ -1,0 +1,1 @@
+"""Small encoders, networks and versions."""

@@ -1,0 +1,1 @@
+"""A service, its commands and its servers."""

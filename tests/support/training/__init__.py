@@ -1,0 +1,1 @@
+"""Small learners, runs and data."""
