@@ -60,7 +60,7 @@ unit: $(STAMP)
 # The engine again as on a processor with AVX2 alone, without bf16 products and with int8 products that overflow.
 unit-avx2: $(STAMP)
 ifneq ($(filter x86_64 amd64,$(shell uname -m)),)
-	ONEDNN_MAX_CPU_ISA=AVX2 ATEN_CPU_CAPABILITY=avx2 $(BIN)/python -m pytest -m 'not long and not gpu' tests/service/engine tests/model_store/test_fast_products.py
+	ONEDNN_MAX_CPU_ISA=AVX2 ATEN_CPU_CAPABILITY=avx2 $(BIN)/python -m pytest -m 'not long and not gpu' tests/service/engine tests/model_store/network/test_fast_products.py
 endif
 
 # The page is tested where Debian's chromium is installed.

@@ -12,11 +12,11 @@ from adapters.composition import Fuse
 from transformers import BertConfig, BertModel, PreTrainedModel, PreTrainedTokenizerBase
 
 from benchmarks.texts import compact_tokenizer
-from model_store.base_encoders import parse_base_encoder
-from model_store.network import RelevanceNetwork
-from model_store.network_configuration import AdapterConfiguration, FusionConfiguration, HeadConfiguration
-from model_store.pair_encoding import PairEncoding
-from model_store.pair_network import Route
+from model_store.encoders.base_encoders import parse_base_encoder
+from model_store.encoding.configuration import PairEncoding
+from model_store.network.configuration import AdapterConfiguration, FusionConfiguration, HeadConfiguration
+from model_store.network.interaction import Route
+from model_store.network.relevance_network import RelevanceNetwork
 from model_store.product import QueryProductPair
 
 BOTTLENECK = 32

@@ -17,8 +17,8 @@ from benchmarks.loaded import loaded_version
 from benchmarks.machine import machine
 from benchmarks.peers import ScoreTexts, cross_encoders, write_cross_encoder
 from benchmarks.texts import name_of, sampled_pairs
-from model_store.loading import LoadedVersion
 from model_store.product import QueryProductPair
+from model_store.versions.loading import LoadedVersion
 from service.engine.engine_choice import TORCH_FLOAT32
 from service.engine.folded_network import FoldedNetwork
 from service.engine.scorer import Scorer

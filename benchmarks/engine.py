@@ -15,10 +15,10 @@ from benchmarks.forms import forms_of
 from benchmarks.machine import machine, matrix_rates
 from benchmarks.rounds import median_seconds
 from benchmarks.texts import name_of, sampled_pairs
-from model_store.pair_batch import TextBatch
-from model_store.pair_encoding import PairEncoding
-from model_store.pair_network import PairNetwork, Route
-from model_store.pair_tokens import PairTokenizer
+from model_store.encoding.batch import TextBatch
+from model_store.encoding.configuration import PairEncoding
+from model_store.encoding.tokens import PairTokenizer
+from model_store.network.interaction import PairNetwork, Route
 from service.engine.folded_network import FoldedNetwork
 from service.engine.product_probes import bf16_problem
 from service.engine.tight_batches import tight_batches

@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 import torch
 
-from model_store.network import RelevanceNetwork
-from model_store.pair_network import PairNetwork, Route
+from model_store.network.interaction import PairNetwork, Route
+from model_store.network.relevance_network import RelevanceNetwork
 from service.engine.engine_choice import EngineChoice, engine_choices
 from service.engine.engine_options import EngineOptions
 from service.engine.folded_network import FoldedNetwork

@@ -13,8 +13,8 @@ from benchmarks.encoders import Size, subject_of
 from benchmarks.loaded import loaded_version
 from benchmarks.machine import machine
 from benchmarks.texts import MARKETPLACE, judged_pairs, name_of
-from model_store.evaluation_rows import read_evaluation_rows
 from model_store.product import QueryProductPair
+from model_store.versions.evaluation_rows import read_evaluation_rows
 from service.engine.engine_choice import TORCH_FLOAT32
 from service.engine.engine_options import EngineOptions
 from service.engine.folded_network import FoldedNetwork

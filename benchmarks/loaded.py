@@ -5,11 +5,11 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 from benchmarks.encoders import BOTTLENECK, FUSION, Subject, market_names, network_of
-from model_store.loading import LoadedVersion
-from model_store.manifest import BaseEncoderReference, Manifest, MarketplaceEntry, PromotionDecision
-from model_store.network_configuration import AdapterConfiguration, FusionConfiguration, HeadConfiguration
-from model_store.pair_encoding import PairEncoding
-from model_store.pair_tokens import PairTokenizer
+from model_store.encoding.configuration import PairEncoding
+from model_store.encoding.tokens import PairTokenizer
+from model_store.network.configuration import AdapterConfiguration, FusionConfiguration, HeadConfiguration
+from model_store.versions.loading import LoadedVersion
+from model_store.versions.manifest import BaseEncoderReference, Manifest, MarketplaceEntry, PromotionDecision
 
 
 def loaded_version(subject: Subject, adapters_count: int, interaction: str = "cross") -> LoadedVersion:

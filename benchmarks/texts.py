@@ -12,7 +12,7 @@ import numpy as np
 from tokenizers import Tokenizer
 from transformers import PreTrainedTokenizerBase, PreTrainedTokenizerFast
 
-from model_store.base_encoders import parse_base_encoder
+from model_store.encoders.base_encoders import parse_base_encoder
 from model_store.product import QueryProductPair
 from training.data.sources import DataSource
 

@@ -13,9 +13,9 @@ from benchmarks.encoders import FUSION, Size, library_model, network_of, subject
 from benchmarks.machine import machine
 from benchmarks.rounds import median_seconds
 from benchmarks.texts import name_of, sampled_pairs
-from model_store.pair_batch import TextBatch
-from model_store.pair_encoding import PairEncoding
-from model_store.pair_tokens import PairTokenizer
+from model_store.encoding.batch import TextBatch
+from model_store.encoding.configuration import PairEncoding
+from model_store.encoding.tokens import PairTokenizer
 from training.data.sources import DataSource
 
 

@@ -16,7 +16,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from model_store.errors import VersionCorruptError
-from model_store.network import RelevanceNetwork
+from model_store.network.relevance_network import RelevanceNetwork
 
 _FORMAT_VERSION = "adapters.1.3.0"
 _PFEIFFER = {

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from model_store.settings import ModelStoreSettings
-from model_store.store import ModelStore
+from model_store.versions.store import ModelStore
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help=__doc__, pretty_exceptions_enable=False)
 
@@ -26,7 +26,7 @@ def _store(store: Path | None) -> ModelStore:
 def list_versions(store: Store = None, as_json: Json = False) -> None:
     """List all versions; the served one is marked."""
     model_store = _store(store)
-    manifests = [model_store.manifest(number) for number in model_store.numbers()]
+    manifests = [model_store.versions.manifest(number) for number in model_store.numbers()]
     if as_json:
         typer.echo(json.dumps([json.loads(manifest.model_dump_json(include=_LISTED)) for manifest in manifests]))
         return
@@ -45,7 +45,7 @@ _LISTED = {"number", "created_at", "parent", "marketplaces", "promotion", "run"}
 def show(version: Version = "latest", store: Store = None) -> None:
     """Print a version's manifest, and on standard error what promotion warned of."""
     model_store = _store(store)
-    manifest = model_store.manifest(model_store.resolve(version))
+    manifest = model_store.versions.manifest(model_store.resolve(version))
     typer.echo(manifest.model_dump_json(indent=2))
     for warning in manifest.promotion.warnings:
         typer.echo(f"warning: {warning}", err=True)
@@ -54,7 +54,7 @@ def show(version: Version = "latest", store: Store = None) -> None:
 @app.command()
 def verify(version: Version = "latest", store: Store = None) -> None:
     """Check every file of a version and its base encoder."""
-    from model_store.base_encoders import parse_base_encoder
+    from model_store.encoders.base_encoders import parse_base_encoder
 
     model_store = _store(store)
     manifest = model_store.verify(model_store.resolve(version))
@@ -86,7 +86,7 @@ def encoder(
     source: Annotated[str, typer.Argument(help="packaged, packaged:LAYERS, hub:ID or a folder")] = "packaged:4",
 ) -> None:
     """Prepare a base encoder, and print its folder and digest."""
-    from model_store.base_encoders import parse_base_encoder
+    from model_store.encoders.base_encoders import parse_base_encoder
 
     base = parse_base_encoder(source)
     typer.echo(f"{base.folder}\n{base.digest()}")

@@ -9,7 +9,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from model_store.errors import VersionCorruptError
-from model_store.relevance_head import RelevanceHeads
+from model_store.network.head import RelevanceHeads
 
 HEAD_WEIGHTS = "head.safetensors"
 

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from model_store.pair_network import AttentionMaps, PairNetwork, Route
+from model_store.network.interaction import AttentionMaps, PairNetwork, Route
 from training.anchors import Anchors
 from training.batches import Batch, epoch_batches
 from training.environment import TrainingEnvironment

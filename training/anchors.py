@@ -18,8 +18,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from model_store.pair_network import PairNetwork, Route
-from model_store.pair_tokens import PairTokenizer, TokenIds, TokenizedPairs
+from model_store.encoding.tokens import PairTokenizer, TokenIds, TokenizedPairs
+from model_store.network.interaction import PairNetwork, Route
 from training.batches import Batch, micro_batches
 from training.environment import TrainingEnvironment
 from training.frozen_rows import frozen_rows

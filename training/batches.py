@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from model_store.length_batches import length_batches
+from model_store.encoding.length_batches import length_batches
 
 
 @dataclass(frozen=True, slots=True)

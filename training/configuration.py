@@ -8,9 +8,9 @@ from typing import Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from model_store.encoding.configuration import PairEncoding
 from model_store.errors import ConfigurationError
-from model_store.network_configuration import AdapterConfiguration, FusionConfiguration, HeadConfiguration
-from model_store.pair_encoding import PairEncoding
+from model_store.network.configuration import AdapterConfiguration, FusionConfiguration, HeadConfiguration
 from training.method_configuration import (
     BclConfiguration,
     CtrConfiguration,

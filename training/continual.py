@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 
 from model_store.errors import ConfigurationError
-from model_store.manifest import Manifest
-from model_store.scoring import probabilities
-from model_store.store import ModelStore
+from model_store.network.scoring import probabilities
+from model_store.versions.manifest import Manifest
+from model_store.versions.store import ModelStore
 from training.configuration import TrainingConfiguration
 from training.continual_learner import ContinualLearner, StepResult
 from training.data.pairs import RelevancePair

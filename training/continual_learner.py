@@ -8,9 +8,9 @@ from pathlib import Path
 
 import numpy as np
 
-from model_store.network import parameter_count
-from model_store.pair_network import Route
-from model_store.relevance_head import SHARED_HEAD
+from model_store.network.head import SHARED_HEAD
+from model_store.network.interaction import Route
+from model_store.network.relevance_network import parameter_count
 from training.adapter_stage import AdapterStage, calibrate_cosine, rescale_head
 from training.anchors import Anchors
 from training.environment import TrainingEnvironment, seed_stage

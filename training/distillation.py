@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from model_store.pair_network import AttentionMaps
+from model_store.network.interaction import AttentionMaps
 
 
 def attention_distillation_loss(

@@ -7,9 +7,9 @@ from collections.abc import Iterator, Sequence
 import torch
 from torch import Tensor, nn
 
-from model_store.network import RelevanceNetwork, parameter_count
-from model_store.pair_network import Route
-from model_store.relevance_head import SHARED_HEAD
+from model_store.network.head import SHARED_HEAD
+from model_store.network.interaction import Route
+from model_store.network.relevance_network import RelevanceNetwork, parameter_count
 from training.adapter_stage import calibrate_cosine, task_losses, validation_auc
 from training.batches import Batch, epoch_batches
 from training.environment import TrainingEnvironment

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from model_store.network import RelevanceNetwork
+from model_store.network.relevance_network import RelevanceNetwork
 from training.environment import TrainingEnvironment
 from training.frozen_states import frozen_states
 from training.labelled_tokens import LabelledTokens

@@ -10,12 +10,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from model_store.fast_products import FastProducts
-from model_store.length_batches import length_batches
-from model_store.network import RelevanceNetwork
-from model_store.pair_batch import PRODUCT_SEGMENT, QUERY_SEGMENT, LayerStates, PairBatch, TextBatch
-from model_store.pair_network import PairNetwork, Route
-from model_store.pair_tokens import PairTokenizer, TokenIds, TokenizedPairs, distinct
+from model_store.encoding.batch import PRODUCT_SEGMENT, QUERY_SEGMENT, LayerStates, PairBatch, TextBatch
+from model_store.encoding.length_batches import length_batches
+from model_store.encoding.tokens import PairTokenizer, TokenIds, TokenizedPairs, distinct
+from model_store.network.fast_products import FastProducts
+from model_store.network.interaction import PairNetwork, Route
+from model_store.network.relevance_network import RelevanceNetwork
 from training.progress import stage_progress
 
 if TYPE_CHECKING:

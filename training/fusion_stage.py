@@ -8,9 +8,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from model_store.network import RelevanceNetwork
-from model_store.pair_batch import PairBatch
-from model_store.pair_network import AttentionMaps, Route
+from model_store.encoding.batch import PairBatch
+from model_store.network.interaction import AttentionMaps, Route
+from model_store.network.relevance_network import RelevanceNetwork
 from training.adapter_stage import task_losses, validation_auc
 from training.anchors import Anchors
 from training.batches import Batch, epoch_batches

@@ -9,10 +9,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from model_store.pair_batch import PairBatch
-from model_store.pair_network import PairNetwork, Route
-from model_store.pair_tokens import PairTokenizer, TokenizedPairs
-from model_store.scoring import logits_of_encoded, score_tokenized
+from model_store.encoding.batch import PairBatch
+from model_store.encoding.tokens import PairTokenizer, TokenizedPairs
+from model_store.network.interaction import PairNetwork, Route
+from model_store.network.scoring import logits_of_encoded, score_tokenized
 from training.batches import micro_batches
 from training.data.pairs import RelevancePair
 from training.frozen_states import FrozenStates

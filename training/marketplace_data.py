@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from model_store.pair_tokens import PairTokenizer
+from model_store.encoding.tokens import PairTokenizer
 from training.configuration import TrainingConfiguration
 from training.data.pairs import RelevancePair
 from training.data.splits import Splits, check_trainable, split_by_query

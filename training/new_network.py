@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from model_store.base_encoders import parse_base_encoder
-from model_store.network import RelevanceNetwork
-from model_store.pair_tokens import PairTokenizer
+from model_store.encoders.base_encoders import parse_base_encoder
+from model_store.encoding.tokens import PairTokenizer
+from model_store.network.relevance_network import RelevanceNetwork
 from training.configuration import TrainingConfiguration
 
 

@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from model_store.base_encoders import parse_base_encoder
-from model_store.manifest import (
+from model_store.encoders.base_encoders import parse_base_encoder
+from model_store.encoding.tokens import PairTokenizer
+from model_store.network.relevance_network import RelevanceNetwork
+from model_store.versions.manifest import (
     BaseEncoderReference,
     EvaluationSet,
     ManifestDraft,
@@ -19,11 +21,9 @@ from model_store.manifest import (
     ProbePair,
     ThresholdReport,
 )
-from model_store.network import RelevanceNetwork
-from model_store.pair_tokens import PairTokenizer
-from model_store.plain_probes import plain_probe_results
-from model_store.store import ModelStore
-from model_store.version_files import ADAPTERS, write_network
+from model_store.versions.plain_probes import plain_probe_results
+from model_store.versions.store import ModelStore
+from model_store.versions.weights import ADAPTERS, write_network
 from training.configuration import TrainingConfiguration
 from training.data.pairs import RelevancePair
 from training.evaluation import highly_relevant_threshold

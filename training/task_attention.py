@@ -8,10 +8,10 @@ import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
-from model_store.network import RelevanceNetwork
-from model_store.network_configuration import AdapterConfiguration, FusionConfiguration, HeadConfiguration
-from model_store.pair_encoding import PairEncoding
-from model_store.pair_network import AttentionMaps, Route
+from model_store.encoding.configuration import PairEncoding
+from model_store.network.configuration import AdapterConfiguration, FusionConfiguration, HeadConfiguration
+from model_store.network.interaction import AttentionMaps, Route
+from model_store.network.relevance_network import RelevanceNetwork
 
 _STANDARD_DEVIATION = 0.02
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from model_store.pair_tokens import PairTokenizer
+from model_store.encoding.tokens import PairTokenizer
 from training.configuration import TrainingConfiguration
 from training.data.pairs import RelevancePair
 from training.labelled_tokens import LabelledTokens

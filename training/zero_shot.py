@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from model_store.fast_products import FastProducts
-from model_store.network import RelevanceNetwork
-from model_store.pair_network import Route
-from model_store.pair_tokens import PairTokenizer
-from model_store.scoring import DEFAULT_TOKEN_BUDGET, cosine_of_encoded, untrained_cosine
+from model_store.encoding.tokens import PairTokenizer
+from model_store.network.fast_products import FastProducts
+from model_store.network.interaction import Route
+from model_store.network.relevance_network import RelevanceNetwork
+from model_store.network.scoring import DEFAULT_TOKEN_BUDGET, cosine_of_encoded, untrained_cosine
 from training.labelled_tokens import LabelledTokens
 
 

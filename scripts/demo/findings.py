@@ -10,7 +10,7 @@ from scripts.demo.baseline import Baseline
 from scripts.demo.published_versions import PublishedVersion
 
 if TYPE_CHECKING:
-    from model_store.manifest import Manifest
+    from model_store.versions.manifest import Manifest
 
 Matrix = list[dict[str, float]]
 

@@ -42,7 +42,7 @@ def _published(version: PublishedVersion) -> str:
 
 
 def _read_manifests(request: DemoRequest, findings: Findings) -> None:
-    from model_store.store import ModelStore
+    from model_store.versions.store import ModelStore
 
     store = ModelStore(request.store)
     manifests = [store.manifest(version.number) for version in findings.publications]

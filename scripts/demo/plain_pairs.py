@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from model_store.plain_probes import PlainProbe, plain_probes
+from model_store.versions.plain_probes import PlainProbe, plain_probes
 
 
 def plain_pairs(language: str) -> list[tuple[str, str, str, int]]:

@@ -9,13 +9,13 @@ from urllib.parse import unquote_plus
 import orjson
 from fastapi import APIRouter, Path, Query, Request, Response
 
+from model_store.query_normalisation import normalised_query
 from model_store.text import checked_marketplace
 from service.api.cache_schemas import CacheLookupAnswer, LookupRequest, LookupsAnswer
 from service.api.error_answers import answers
 from service.api.pair_checks import checked_known_marketplace, checked_limited_text
 from service.api.request_body import JsonBodyRoute
 from service.cache.answers import CacheAnswer
-from service.cache.query_normalisation import normalised_query
 from service.state import ServiceState, State, state_of
 
 router = APIRouter(route_class=JsonBodyRoute, tags=["cache"])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from fastapi import APIRouter
 
-from model_store.manifest import Manifest, MarketplaceEntry
+from model_store.versions.manifest import Manifest, MarketplaceEntry
 from service.api.error_answers import answers
 from service.api.model_schemas import MarketplaceAnswer, ModelAnswer, PlainProbesAnswer
 from service.state import State

@@ -8,7 +8,7 @@ from fastapi import APIRouter
 from starlette.exceptions import HTTPException
 
 from model_store.errors import StoreError, VersionCorruptError, VersionNotFoundError
-from model_store.store import ModelStore
+from model_store.versions.store import ModelStore
 from service.api.error_answers import answers
 from service.api.model_schemas import ReloadAnswer, VersionAnswer, VersionsAnswer
 from service.state import ServiceState, State

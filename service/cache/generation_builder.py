@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
 
+from model_store.query_normalisation import normalised_query
 from service.cache.answers import SCORE_SCALE
 from service.cache.connection import PIPELINE_COMMANDS, Script
 from service.cache.generations import Generation
 from service.cache.keys import entries_prefix, query_part
 from service.cache.offline_cache import OfflineCache
 from service.cache.packed_commands import PackedScript, bulk, script_load
-from service.cache.query_normalisation import normalised_query
 
 _FILL_ENTRIES = Script.from_file("fill_entries.lua")
 _PACKED_SCRIPT = PackedScript(_FILL_ENTRIES)

@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import hashlib
 
-from service.cache.query_normalisation import NORMALISATION_VERSION, normalised_query
+from model_store.query_normalisation import NORMALISATION_VERSION, normalised_query
 
 LAYOUT_VERSION = 1
 LONGEST_QUERY_BYTES = 64

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 from model_store.errors import CacheUnavailableError
 from model_store.product import QueryProductPair
+from model_store.query_normalisation import normalised_query
 from service.cache.generations import Generation
 from service.cache.keys import entry_key
 from service.cache.offline_cache import OfflineCache, QueryScores
-from service.cache.query_normalisation import normalised_query
 from service.cache.removed_products import RemovedState
 
 _MOST_ATTEMPTS = 5

@@ -7,7 +7,7 @@ from typing import Generic, TypeVar
 
 import numpy as np
 
-from model_store.length_batches import SPECIAL_TOKENS
+from model_store.encoding.length_batches import SPECIAL_TOKENS
 from service.engine.tight_batches import rows_of_batch
 
 Key = TypeVar("Key")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
-from model_store.store import ModelStore
+from model_store.versions.store import ModelStore
 from service.engine.scorer import Scorer
 from service.engine.scorer_loading import load_scorer
 from service.engine.served_model import ServedModel

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from model_store.pair_tokens import TokenIds
+from model_store.encoding.tokens import TokenIds
 
 _ENTRY_OVERHEAD_BYTES = 400
 """A key, a tensor object and a place in the dictionary."""

@@ -20,9 +20,9 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from model_store.atomic_files import sync_tree, temporary_folder, write_text_atomically
-from model_store.manifest import Manifest
+from model_store.files import sync_tree, temporary_folder, write_text_atomically
 from model_store.settings import ModelStoreSettings
+from model_store.versions.manifest import Manifest
 from service.engine.engine_choice import EngineChoice
 from service.engine.form_rates import FormRate, FormRates
 from service.engine.machine_key import machine_key

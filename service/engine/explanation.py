@@ -8,9 +8,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from model_store.pair_batch import PairBatch
-from model_store.pair_network import AttentionMaps, PairNetwork, Route
-from model_store.pair_tokens import PairTokenizer, TokenizedPairs
+from model_store.encoding.batch import PairBatch
+from model_store.encoding.tokens import PairTokenizer, TokenizedPairs
+from model_store.network.interaction import AttentionMaps, PairNetwork, Route
 from service.engine.tight_batches import tight_batches
 
 

@@ -17,10 +17,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from model_store.adapter_layer import StackedAdapters
-from model_store.fusion_layer import AdapterFusion
-from model_store.network import RelevanceNetwork
-from model_store.pair_network import Route
+from model_store.network.adapters import StackedAdapters
+from model_store.network.fusion import AdapterFusion
+from model_store.network.interaction import Route
+from model_store.network.relevance_network import RelevanceNetwork
 
 
 @dataclass(frozen=True, slots=True)

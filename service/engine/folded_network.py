@@ -9,10 +9,10 @@ import torch
 from torch import Tensor, nn
 from transformers.activations import GELUActivation
 
-from model_store.encoder_layers import attention_bias
-from model_store.network import RelevanceNetwork
-from model_store.pair_batch import TextBatch
-from model_store.pair_network import AttentionMaps, PairNetwork, Route
+from model_store.encoding.batch import TextBatch
+from model_store.network.encoder_layers import attention_bias
+from model_store.network.interaction import AttentionMaps, PairNetwork, Route
+from model_store.network.relevance_network import RelevanceNetwork
 from service.engine.fast_linear import FastLinear
 from service.engine.fold import FoldedLayer, fold_layer
 from service.engine.row_shapes import rounded_rows, with_rows

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 import torch
 from pydantic import BaseModel, ConfigDict
 
-from model_store.pair_network import PairNetwork, Route
+from model_store.network.interaction import PairNetwork, Route
 from service.engine.engine_choice import EngineChoice
 
 LAYERS = 2

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from model_store.network import RelevanceNetwork
-from model_store.pair_network import AttentionMaps, Route
+from model_store.network.interaction import AttentionMaps, Route
+from model_store.network.relevance_network import RelevanceNetwork
 from service.engine.folded_network import FoldedNetwork
 from service.engine.shape_buckets import Shape, bucket_of, filled
 

@@ -11,8 +11,8 @@ from safetensors.torch import load, save
 from torch import Tensor, nn
 
 from model_store.bf16 import bf16_is_faster
-from model_store.network import RelevanceNetwork
-from model_store.pair_network import Route
+from model_store.network.interaction import Route
+from model_store.network.relevance_network import RelevanceNetwork
 from service.engine.fast_linear import FastLinear
 from service.engine.folded_network import FeedForward, FoldedEncoderLayer, FoldedNetwork
 from service.engine.int8_linear import InputRange, Int8Linear

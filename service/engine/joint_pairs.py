@@ -9,9 +9,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from model_store.pair_batch import PRODUCT_SEGMENT, QUERY_SEGMENT, PairBatch
-from model_store.pair_network import PairNetwork, Route
-from model_store.pair_tokens import PairTokenizer, TokenIds, TokenizedPairs
+from model_store.encoding.batch import PRODUCT_SEGMENT, QUERY_SEGMENT, PairBatch
+from model_store.encoding.tokens import PairTokenizer, TokenIds, TokenizedPairs
+from model_store.network.interaction import PairNetwork, Route
 from service.engine.encoded_texts import EncodedTexts, TextKey, text_key
 from service.engine.row_work import Interaction, RowWork
 from service.engine.tight_batches import tight_batches

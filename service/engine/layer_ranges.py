@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from model_store.pair_network import PairNetwork
+from model_store.network.interaction import PairNetwork
 
 LayerRange = tuple[int, int]
 """First layer, and the one after the last."""

@@ -13,10 +13,10 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from model_store.encoding.length_batches import SPECIAL_TOKENS
 from model_store.errors import ShuttingDownError
-from model_store.length_batches import SPECIAL_TOKENS
+from model_store.network.scoring import probabilities
 from model_store.product import QueryProductPair
-from model_store.scoring import probabilities
 from service.engine.admission import Admission, Ticket, TokenRate
 from service.engine.batch_plan import BatchPlan
 from service.engine.giving_way import GivingWay

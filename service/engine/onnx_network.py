@@ -10,8 +10,8 @@ import onnxruntime
 import torch
 from torch import Tensor
 
-from model_store.pair_batch import TextBatch
-from model_store.pair_network import AttentionMaps, PairNetwork, Route
+from model_store.encoding.batch import TextBatch
+from model_store.network.interaction import AttentionMaps, PairNetwork, Route
 from service.engine.folded_network import FoldedNetwork
 from service.engine.layer_ranges import LayerRange
 

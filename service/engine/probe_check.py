@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from model_store.errors import VersionCorruptError
-from model_store.manifest import ProbePair
 from model_store.product import Product, QueryProductPair
+from model_store.versions.manifest import ProbePair
 from service.engine.scorer import Scorer
 
 LARGEST_MEAN_DIFFERENCE = 0.03

@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 
 from model_store.errors import VersionCorruptError
-from model_store.evaluation_rows import LabelledRows, read_evaluation_rows
-from model_store.manifest import Manifest
 from model_store.product import QueryProductPair
+from model_store.versions.evaluation_rows import LabelledRows, read_evaluation_rows
+from model_store.versions.manifest import Manifest
 
 AUC_TOLERANCE = 0.003
 MAX_ROWS = 2000

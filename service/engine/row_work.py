@@ -8,7 +8,7 @@ from typing import Generic, TypeVar
 
 import numpy as np
 
-from model_store.pair_tokens import TokenizedPairs
+from model_store.encoding.tokens import TokenizedPairs
 
 Row = TypeVar("Row")
 Result = TypeVar("Result")

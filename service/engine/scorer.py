@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import torch
 
-from model_store.length_batches import SPECIAL_TOKENS
-from model_store.pair_network import PairNetwork
-from model_store.pair_tokens import TokenizedPairs
+from model_store.encoding.length_batches import SPECIAL_TOKENS
+from model_store.encoding.tokens import TokenizedPairs
+from model_store.network.interaction import PairNetwork
+from model_store.network.scoring import DEFAULT_TOKEN_BUDGET, probabilities
 from model_store.product import QueryProductPair
-from model_store.scoring import DEFAULT_TOKEN_BUDGET, probabilities
 from service.engine.encoded_texts import EncodedTextFigures, EncodedTexts
 from service.engine.engine_choice import TORCH_FLOAT32, EngineChoice
 from service.engine.explanation import PairExplanation, explain
@@ -26,7 +26,7 @@ from service.engine.torch_threads import threads_beside, torch_threads
 from service.engine.two_towers import TwoTowers
 
 if TYPE_CHECKING:
-    from model_store.loading import LoadedVersion
+    from model_store.versions.loading import LoadedVersion
 
 
 DEFAULT_ENCODED_TEXT_BYTES = 256 * 1024 * 1024

@@ -11,11 +11,11 @@ import numpy as np
 import torch
 
 from model_store.errors import ConfigurationError, VersionCorruptError
-from model_store.evaluation_rows import LabelledRows
-from model_store.fast_products import FastProducts
-from model_store.loading import LoadedVersion, load_version
-from model_store.pair_network import PairNetwork
+from model_store.network.fast_products import FastProducts
+from model_store.network.interaction import PairNetwork
 from model_store.product import Product, QueryProductPair
+from model_store.versions.evaluation_rows import LabelledRows
+from model_store.versions.loading import LoadedVersion, load_version
 from service.engine import form_rates
 from service.engine.devices import checked_device
 from service.engine.engine_choice import TORCH_FLOAT32, EngineChoice, engine_choices

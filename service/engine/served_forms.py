@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping
 
 import torch
 
-from model_store.network import RelevanceNetwork
-from model_store.pair_network import PairNetwork, Route
+from model_store.network.interaction import PairNetwork, Route
+from model_store.network.relevance_network import RelevanceNetwork
 from service.engine.engine_choice import TORCH_FLOAT32, EngineChoice
 from service.engine.folded_network import FoldedNetwork
 from service.engine.int8_linear import InputRange

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from model_store.errors import RelevanceError, VersionNotFoundError
-from model_store.store import ModelStore
+from model_store.versions.store import ModelStore
 from service.engine.probe_check import check_probes
 from service.engine.scorer import Scorer
 from service.engine.scorer_loading import load_scorer

@@ -13,9 +13,9 @@ from pathlib import Path
 
 import torch
 
-from model_store.atomic_files import write_text_atomically
-from model_store.pair_batch import TextBatch
-from model_store.pair_network import PairNetwork, Route
+from model_store.encoding.batch import TextBatch
+from model_store.files import write_text_atomically
+from model_store.network.interaction import PairNetwork, Route
 from model_store.settings import ModelStoreSettings
 from service.engine.engine_choice import EngineChoice
 from service.engine.layer_ranges import layer_ranges

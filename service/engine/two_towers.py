@@ -8,10 +8,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from model_store.pair_batch import QUERY_SEGMENT
-from model_store.pair_network import PairNetwork, Route
-from model_store.pair_tokens import PairTokenizer, TokenIds, TokenizedPairs
-from model_store.scoring import logits_of_encoded
+from model_store.encoding.batch import QUERY_SEGMENT
+from model_store.encoding.tokens import PairTokenizer, TokenIds, TokenizedPairs
+from model_store.network.interaction import PairNetwork, Route
+from model_store.network.scoring import logits_of_encoded
 from service.engine.encoded_texts import EncodedTexts, TextKey, text_key
 from service.engine.row_work import Interaction, RowWork
 

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict
 
 from model_store.errors import InputError
 from model_store.product import QueryProductPair
-from service.cache.query_normalisation import normalised_query
+from model_store.query_normalisation import normalised_query
 from service.fill.bad_row import BadRow
 from service.fill.candidates import Candidate, CandidateFile, OtherMarketplace
 from service.fill.rejected_rows import RejectedRowsLog

@@ -10,7 +10,7 @@ from typing import TypeVar
 
 import numpy as np
 
-from model_store.scoring import probabilities
+from model_store.network.scoring import probabilities
 from service.engine.scorer import PreparedPairs, Scorer
 from service.engine.tight_batches import tight_batches
 from service.fill.candidate_chunks import Chunk

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from model_store.atomic_files import write_text_atomically
 from model_store.errors import ConfigurationError
+from model_store.files import write_text_atomically
 from service.fill.candidate_chunks import ReadingState
 from service.fill.score_histogram import ScoreHistogram
 from service.fill.scored_sample import SampledPair

@@ -11,8 +11,8 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import IO, Literal
 
-from model_store.atomic_files import sync_folder
 from model_store.errors import ConfigurationError, InputError
+from model_store.files import sync_folder
 
 StandardInputForm = Literal["tsv", "csv", "jsonl", "parquet"]
 

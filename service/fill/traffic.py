@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
 from model_store.errors import InputError
-from service.cache.query_normalisation import NORMALISATION_VERSION
+from model_store.query_normalisation import NORMALISATION_VERSION
 from service.fill.fill_options import checked_coverage
 from service.fill.query_digests import Digests, QueryDigests, query_digest
 from service.fill.traffic_counts import TrafficCounts, TrafficFile

@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model_store.errors import InputError
+from model_store.query_normalisation import normalised_query
 from model_store.text import checked_text
-from service.cache.query_normalisation import normalised_query
 from service.fill.bad_row import BadRow
 from service.fill.candidates import COLUMNS
 from service.fill.query_digests import DIGEST_TYPE, Digests, query_digest

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from model_store.store import ModelStore
+from model_store.versions.store import ModelStore
 from tests.support.commands import run, small_settings
 from tests.support.training.tiny_taxonomy import write_tiny_taxonomy
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import httpx
 import pytest
 
-from model_store.manifest import PlainProbeResult
+from model_store.versions.manifest import PlainProbeResult
 from tests.support.models.tiny_model import build_tiny_store, publish_tiny_version
 from tests.support.repository import REPOSITORY
 from tests.support.service.command_line import Shop

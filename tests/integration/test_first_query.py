@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from model_store.manifest import Manifest
-from model_store.store import ModelStore
+from model_store.versions.manifest import Manifest
+from model_store.versions.store import ModelStore
 from tests.support.commands import start
 from tests.support.training.real_data import real_data
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from model_store.store import ModelStore
+from model_store.versions.store import ModelStore
 from tests.support.commands import run, small_settings
 from tests.support.repository import REPOSITORY
 

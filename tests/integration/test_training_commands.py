@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from model_store.evaluation_rows import read_evaluation_rows
-from model_store.loading import load_version
-from model_store.store import ModelStore
+from model_store.versions.evaluation_rows import read_evaluation_rows
+from model_store.versions.loading import load_version
+from model_store.versions.store import ModelStore
 from tests.support.commands import run, small_settings, start, write_table
 from tests.support.in_process import run_in_process
 from tests.support.training.learners import toy_pairs
@@ -86,8 +86,8 @@ def test_every_step_is_asked_the_plain_probes_and_held_against_its_parent(traine
 def test_a_loaded_version_gives_the_scores_it_was_published_with(trained: Path) -> None:
     import numpy as np
 
+    from model_store.network.scoring import score_pairs
     from model_store.product import Product, QueryProductPair
-    from model_store.scoring import score_pairs
 
     loaded = load_version(trained, 2)
     probes = loaded.manifest.probe_pairs
@@ -99,7 +99,7 @@ def test_a_loaded_version_gives_the_scores_it_was_published_with(trained: Path) 
 def test_a_trained_version_is_folded_exactly(trained: Path) -> None:
     import numpy as np
 
-    from model_store.scoring import score_tokenized
+    from model_store.network.scoring import score_tokenized
     from service.engine.folded_network import FoldedNetwork
 
     loaded = load_version(trained, 2)

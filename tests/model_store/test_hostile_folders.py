@@ -26,7 +26,7 @@ HUB_KERNEL = "somebody/attention"
 
 _LOAD = """
 import sys
-from model_store.base_encoders import parse_base_encoder
+from model_store.encoders.base_encoders import parse_base_encoder
 from model_store.errors import ConfigurationError, TranslationError
 from training.translation.opus_mt import OpusMtTranslator
 

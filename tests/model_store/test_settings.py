@@ -5,7 +5,7 @@ from pathlib import Path
 import platformdirs
 import pytest
 
-from model_store.base_encoders import parse_base_encoder
+from model_store.encoders.base_encoders import parse_base_encoder
 from model_store.settings import ModelStoreSettings
 
 USERS_CACHE = Path(platformdirs.user_cache_dir("continual-relevance"))

@@ -7,9 +7,9 @@ import pytest
 import torch
 from scipy.special import expit
 
-from model_store.pair_batch import PRODUCT_SEGMENT
-from model_store.pair_network import Route
-from model_store.scoring import encoded_texts
+from model_store.encoding.batch import PRODUCT_SEGMENT
+from model_store.network.interaction import Route
+from model_store.network.scoring import encoded_texts
 from tests.support.training.learners import learn_us_and_es, toy_configuration, toy_learner, toy_pairs
 from training import continual_learner
 from training.adapter_stage import labelled_logits, rescale_head

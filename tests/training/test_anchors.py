@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from model_store.pair_network import Route
+from model_store.network.interaction import Route
 from tests.support.training.learners import (
     learn_us_and_es,
     toy_configuration,

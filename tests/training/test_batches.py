@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from model_store.length_batches import SPECIAL_TOKENS, length_batches
+from model_store.encoding.length_batches import SPECIAL_TOKENS, length_batches
 from training.batches import epoch_batches, micro_batches
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from model_store.pair_network import Route
+from model_store.network.interaction import Route
 from tests.support.training.learners import toy_configuration, toy_learner, toy_pairs
 from training.continual_learner import ContinualLearner, StepResult
 from training.experiments.fusion_attention import mean_attention
@@ -72,7 +72,7 @@ def test_a_second_step_trains_a_new_fusion_and_leaves_the_older_adapter_alone(
 
 def test_distillation_lowers_the_distance_to_the_teacher(tiny_encoder_folder: Path, tmp_path: Path) -> None:
     def attention_on_new_adapter(weight: float) -> float:
-        from model_store.pair_network import AttentionMaps
+        from model_store.network.interaction import AttentionMaps
 
         learner = toy_learner(tiny_encoder_folder, toy_configuration(distillation={"weight": weight}))
         learn(learner, "us", tmp_path / str(weight))

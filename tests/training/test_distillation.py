@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import torch
 
-from model_store.pair_network import AttentionMaps
+from model_store.network.interaction import AttentionMaps
 from training.distillation import attention_distillation_loss, own_adapter_loss
 
 

@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from model_store.errors import ConfigurationError
-from model_store.network_configuration import AdapterConfiguration
-from model_store.pair_network import Route
+from model_store.network.configuration import AdapterConfiguration
+from model_store.network.interaction import Route
 from tests.support.training.learners import toy_configuration, toy_environment, toy_learner, toy_pairs
 from training.adapter_stage import labelled_logits
 from training.environment import TrainingEnvironment

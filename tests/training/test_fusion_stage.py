@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from model_store.pair_network import Route
+from model_store.network.interaction import Route
 from tests.support.training.learners import toy_configuration, toy_environment, toy_pairs
 from training.fusion_stage import FusionStage
 from training.labelled_tokens import LabelledTokens

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from model_store.errors import InputError
-from model_store.loading import LoadedVersion, load_version
-from model_store.store import ModelStore
+from model_store.versions.loading import LoadedVersion, load_version
+from model_store.versions.store import ModelStore
 from training.commands.console import notes
 from training.commands.continual import load_splits
 from training.commands.matrix import print_matrices

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from model_store.store import ModelStore
+from model_store.versions.store import ModelStore
 from training.commands.console import notes
 from training.commands.matrix import print_matrices
 from training.commands.run_names import run_name, store_folder

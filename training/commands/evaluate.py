@@ -10,9 +10,9 @@ import numpy as np
 from rich.table import Table
 
 from model_store.errors import InputError
-from model_store.loading import LoadedVersion, load_version
-from model_store.manifest import Manifest
-from model_store.scoring import score_pairs, untrained_cosine
+from model_store.network.scoring import score_pairs, untrained_cosine
+from model_store.versions.loading import LoadedVersion, load_version
+from model_store.versions.manifest import Manifest
 from training.commands.console import notes, results
 from training.commands.run_names import store_folder
 from training.data.pairs import RelevancePair

@@ -15,10 +15,10 @@ import pyarrow.compute as pc
 
 from model_store.errors import InputError
 from model_store.product import Product, QueryProductPair
+from model_store.tables.parquet import iter_batches, parquet_errors
 from model_store.text import checked_optional_text, checked_text
 from training.data.labels import ESCI_NEGATIVE, ESCI_POSITIVE, LabelReader
 from training.data.pairs import RelevancePair
-from training.data.parquet_files import iter_batches, parquet_errors
 
 EXAMPLES = "shopping_queries_dataset_examples.parquet"
 PRODUCTS = "shopping_queries_dataset_products.parquet"

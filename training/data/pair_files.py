@@ -12,8 +12,8 @@ from uuid import uuid4
 from pydantic import TypeAdapter, ValidationError
 
 from model_store.errors import InputError
+from model_store.tables.lines import iter_lines
 from training.data.pairs import RelevancePair
-from training.data.text_lines import iter_lines
 
 _PAIR = TypeAdapter(RelevancePair)
 

@@ -20,7 +20,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
 from model_store.errors import InputError
-from training.data.text_lines import iter_lines
+from model_store.tables.lines import iter_lines
 
 _CATEGORY = re.compile(r"gid://\S+/([a-z]+(?:-\d+)*)\s+: (\S.*)")
 

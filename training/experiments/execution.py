@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from model_store.store import ModelStore
+from model_store.versions.store import ModelStore
 from training.evaluation import roc_auc
 from training.experiments.fusion_attention import mean_attention
 from training.experiments.machine import commit, hardware, library_versions, peak_memory_bytes

@@ -6,9 +6,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from model_store.network import RelevanceNetwork
-from model_store.pair_network import AttentionMaps, Route
-from model_store.pair_tokens import PairTokenizer
+from model_store.encoding.tokens import PairTokenizer
+from model_store.network.interaction import AttentionMaps, Route
+from model_store.network.relevance_network import RelevanceNetwork
 from training.labelled_tokens import LabelledTokens
 
 

@@ -7,8 +7,8 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
-from model_store.atomic_files import temporary_folder
 from model_store.errors import ConfigurationError
+from model_store.files import temporary_folder
 from training.experiments.output_folder import PLAN, RUNS, decisive_of
 from training.experiments.plan import ExperimentPlan, load_plan
 from training.experiments.planned_run import first_difference

@@ -9,8 +9,8 @@ from pathlib import Path
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from model_store.atomic_files import write_text_atomically
 from model_store.errors import ConfigurationError, InputError
+from model_store.files import write_text_atomically
 from model_store.text import checked_marketplace
 from training.overrides import Overrides
 

@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 from safetensors.numpy import load_file, save
 
-from model_store.atomic_files import write_bytes_atomically
-from model_store.network_configuration import HeadConfiguration
+from model_store.files import write_bytes_atomically
+from model_store.network.configuration import HeadConfiguration
 from training.configuration import TrainingConfiguration
 from training.data.pairs import RelevancePair
 from training.data.sources import parse_source

@@ -7,8 +7,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from model_store.atomic_files import write_text_atomically
 from model_store.errors import ConfigurationError
+from model_store.files import write_text_atomically
 from training.experiments.bootstrap import REPLICATES, bootstrap
 from training.experiments.report_comparison_tables import (
     comparison_table,

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from model_store.network import parameter_count
-from model_store.pair_network import Route
-from model_store.pair_tokens import TokenizedPairs
+from model_store.encoding.tokens import TokenizedPairs
+from model_store.network.interaction import Route
+from model_store.network.relevance_network import parameter_count
 from training.adapter_stage import AdapterStage
 from training.anchors import Anchors
 from training.environment import TrainingEnvironment, seed_stage

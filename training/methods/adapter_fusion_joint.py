@@ -12,10 +12,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from model_store.network import parameter_count
-from model_store.pair_network import Route
-from model_store.pair_tokens import TokenizedPairs
-from model_store.relevance_head import SHARED_HEAD, RelevanceHeads
+from model_store.encoding.tokens import TokenizedPairs
+from model_store.network.head import SHARED_HEAD, RelevanceHeads
+from model_store.network.interaction import Route
+from model_store.network.relevance_network import parameter_count
 from training.adapter_stage import task_losses, validation_auc
 from training.batches import Batch, epoch_batches
 from training.environment import TrainingEnvironment, seed_stage

@@ -7,9 +7,9 @@ from dataclasses import replace
 
 import numpy as np
 
-from model_store.network import parameter_count
-from model_store.pair_network import Route
-from model_store.pair_tokens import TokenizedPairs
+from model_store.encoding.tokens import TokenizedPairs
+from model_store.network.interaction import Route
+from model_store.network.relevance_network import parameter_count
 from training.configuration import TrainingConfiguration
 from training.continual_learner import ContinualLearner
 from training.labelled_tokens import LabelledTokens

@@ -12,11 +12,11 @@ import numpy as np
 from accelerate import Accelerator
 from transformers import PreTrainedModel
 
-from model_store.base_encoders import parse_base_encoder
+from model_store.encoders.base_encoders import parse_base_encoder
+from model_store.encoding.tokens import PairTokenizer, TokenizedPairs
 from model_store.errors import ConfigurationError
-from model_store.network import RelevanceNetwork
-from model_store.pair_network import Route
-from model_store.pair_tokens import PairTokenizer, TokenizedPairs
+from model_store.network.interaction import Route
+from model_store.network.relevance_network import RelevanceNetwork
 from training.configuration import TrainingConfiguration
 from training.environment import TrainingEnvironment, make_accelerator
 from training.labelled_tokens import LabelledTokens

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from model_store.adapter_layer import INITIAL_STANDARD_DEVIATION
+from model_store.network.adapters import INITIAL_STANDARD_DEVIATION
 
 _EPSILON = 1e-16
 

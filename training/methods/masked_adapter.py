@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 import torch
 from torch import Tensor, nn
 
-from model_store.adapter_layer import BottleneckAdapter
+from model_store.network.adapters import BottleneckAdapter
 from training.methods.hard_attention import HardAttention
 
 

@@ -6,9 +6,9 @@ from abc import abstractmethod
 
 import numpy as np
 
-from model_store.network import parameter_count
-from model_store.pair_network import Route
-from model_store.pair_tokens import TokenizedPairs
+from model_store.encoding.tokens import TokenizedPairs
+from model_store.network.interaction import Route
+from model_store.network.relevance_network import parameter_count
 from training.adapter_stage import calibrate_cosine
 from training.environment import TrainingEnvironment, seed_stage
 from training.finished_stage import finished_stage

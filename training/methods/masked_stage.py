@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from model_store.pair_network import Route
+from model_store.network.interaction import Route
 from training.adapter_stage import task_losses, validation_auc
 from training.batches import Batch, epoch_batches
 from training.environment import TrainingEnvironment

@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from model_store.scoring import probabilities, score_tokenized
-from model_store.store import ModelStore
+from model_store.network.scoring import probabilities, score_tokenized
+from model_store.versions.store import ModelStore
 from training.data.pairs import RelevancePair
 from training.environment import run_folder_of
 from training.evaluation import roc_auc

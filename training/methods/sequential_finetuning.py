@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from model_store.pair_network import Route
-from model_store.pair_tokens import TokenizedPairs
-from model_store.relevance_head import SHARED_HEAD
+from model_store.encoding.tokens import TokenizedPairs
+from model_store.network.head import SHARED_HEAD
+from model_store.network.interaction import Route
 from training.environment import seed_stage
 from training.finetuning_stage import (
     FinetuningStage,

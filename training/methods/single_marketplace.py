@@ -11,10 +11,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from model_store.network import RelevanceNetwork
-from model_store.pair_network import Route
-from model_store.pair_tokens import TokenizedPairs
-from model_store.relevance_head import SHARED_HEAD
+from model_store.encoding.tokens import TokenizedPairs
+from model_store.network.head import SHARED_HEAD
+from model_store.network.interaction import Route
+from model_store.network.relevance_network import RelevanceNetwork
 from training.environment import seed_stage
 from training.finetuning_stage import (
     FinetuningStage,

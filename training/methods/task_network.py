@@ -10,12 +10,12 @@ import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
-from model_store.encoder_layers import EncoderLayers, attention_bias
-from model_store.network_configuration import HeadConfiguration
-from model_store.pair_batch import TextBatch
-from model_store.pair_encoding import PairEncoding
-from model_store.pair_network import AttentionMaps, PairNetwork, Route
-from model_store.relevance_head import RelevanceHeads
+from model_store.encoding.batch import TextBatch
+from model_store.encoding.configuration import PairEncoding
+from model_store.network.configuration import HeadConfiguration
+from model_store.network.encoder_layers import EncoderLayers, attention_bias
+from model_store.network.head import RelevanceHeads
+from model_store.network.interaction import AttentionMaps, PairNetwork, Route
 from training.methods.masked_adapter import MaskedAdapter
 
 

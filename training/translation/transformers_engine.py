@@ -10,8 +10,8 @@ from pathlib import Path
 import torch
 from transformers import MarianMTModel, MarianTokenizer
 
+from model_store.encoders.known_files import MarianFields, known_folder
 from model_store.errors import ConfigurationError, TranslationError
-from model_store.known_files import MarianFields, known_folder
 
 _VOCABULARIES = ("source.spm", "target.spm", "vocab.json", "target_vocab.json")
 

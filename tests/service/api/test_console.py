@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from model_store.plain_probes import all_plain_probes, plain_probes
+from model_store.versions.plain_probes import all_plain_probes, plain_probes
 from tests.support.service.running import RunningService
 
 pytestmark = pytest.mark.anyio

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from model_store.manifest import PlainProbeChange, PlainProbeResult
+from model_store.versions.manifest import PlainProbeChange, PlainProbeResult
 from tests.support.service.running import RunningService
 
 pytestmark = pytest.mark.anyio

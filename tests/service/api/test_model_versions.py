@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from model_store.store import ModelStore
+from model_store.versions.store import ModelStore
 from tests.support.models.tiny_model import build_tiny_store, publish_tiny_version
 from tests.support.service.probes import with_probes
 from tests.support.service.running import RunningService, exact_scorer, pair, running_service, settings_for

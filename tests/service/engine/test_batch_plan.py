@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from model_store.length_batches import SPECIAL_TOKENS
+from model_store.encoding.length_batches import SPECIAL_TOKENS
 from service.engine.batch_plan import BatchPlan
 
 

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from model_store.loading import load_version
-from model_store.pair_network import AttentionMaps
+from model_store.network.interaction import AttentionMaps
 from model_store.product import Product, QueryProductPair
+from model_store.versions.loading import load_version
 from service.engine.scorer import Scorer
 from tests.support.models.tiny_model import build_tiny_store
 

@@ -15,12 +15,12 @@ from transformers import (
     XLMRobertaModel,
 )
 
-from model_store.network import RelevanceNetwork
-from model_store.network_configuration import AdapterConfiguration, FusionConfiguration, HeadConfiguration
-from model_store.pair_encoding import PairEncoding
-from model_store.pair_network import AttentionMaps, Route
+from model_store.encoding.configuration import PairEncoding
+from model_store.network.configuration import AdapterConfiguration, FusionConfiguration, HeadConfiguration
+from model_store.network.interaction import AttentionMaps, Route
+from model_store.network.relevance_network import RelevanceNetwork
+from model_store.network.scoring import score_tokenized
 from model_store.product import Product, QueryProductPair
-from model_store.scoring import score_tokenized
 from service.engine.folded_network import FoldedNetwork
 from tests.support.models.networks import random_network, tokenizer_of
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from model_store.pair_network import Route
+from model_store.network.interaction import Route
 from service.engine.engine_choice import ONNX_FLOAT32, ONNX_INT8, TORCH_FLOAT32, TORCH_INT8, engine_choices
 from service.engine.engine_options import EngineOptions
 from service.engine.folded_network import FoldedNetwork

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 import torch
 
-from model_store.pair_network import Route
+from model_store.network.interaction import Route
+from model_store.network.scoring import score_tokenized
 from model_store.product import Product, QueryProductPair
-from model_store.scoring import score_tokenized
 from service.engine.folded_network import FoldedNetwork
 from service.engine.graphed_network import MAX_GRAPHS, GraphedNetwork
 from tests.support.models.networks import random_network, tokenizer_of

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 import torch
 
-from model_store.network import RelevanceNetwork
-from model_store.pair_network import AttentionMaps, PairNetwork, Route
+from model_store.network.interaction import AttentionMaps, PairNetwork, Route
+from model_store.network.relevance_network import RelevanceNetwork
+from model_store.network.scoring import score_tokenized
 from model_store.product import Product, QueryProductPair
-from model_store.scoring import score_tokenized
 from service.engine.folded_network import FoldedNetwork
 from service.engine.int8_network import Int8Network, ranges_as_file, ranges_of_file, watched_inputs
 from service.engine.product_probes import torch_int8

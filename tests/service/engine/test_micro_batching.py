@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from model_store.errors import OverloadedError, ShuttingDownError
-from model_store.loading import load_version
 from model_store.product import Product, QueryProductPair
+from model_store.versions.loading import load_version
 from service.engine.giving_way import BATCHES_AHEAD
 from service.engine.micro_batching import MicroBatching
 from service.engine.observer import BatchFigures, EngineObserver

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from model_store.pair_network import AttentionMaps, PairNetwork, Route
+from model_store.network.interaction import AttentionMaps, PairNetwork, Route
+from model_store.network.scoring import score_tokenized
 from model_store.product import Product, QueryProductPair
-from model_store.scoring import score_tokenized
 from service.engine.engine_choice import EngineChoice
 from service.engine.folded_network import FoldedNetwork
 from service.engine.int8_network import watched_inputs

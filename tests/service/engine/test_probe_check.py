@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from model_store.errors import VersionCorruptError
-from model_store.manifest import ProbePair
+from model_store.versions.manifest import ProbePair
 from service.engine.probe_check import check_probes
 from service.engine.scorer import Scorer
 from tests.support.service.probes import with_probes

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import roc_auc_score
 
-from model_store.evaluation_rows import LabelledRows
 from model_store.product import Product, QueryProductPair
+from model_store.versions.evaluation_rows import LabelledRows
 from service.engine.quality import compared, roc_auc
 
 ROWS = st.lists(st.tuples(st.booleans(), st.integers(0, 5)), min_size=2, max_size=50)

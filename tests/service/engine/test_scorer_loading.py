@@ -13,12 +13,12 @@ import pytest
 import torch
 
 from model_store.errors import ConfigurationError, VersionNotFoundError
-from model_store.loading import load_version
-from model_store.manifest import EvaluationSet
-from model_store.pair_network import Route
+from model_store.network.interaction import Route
 from model_store.product import Product, QueryProductPair
-from model_store.store import ModelStore
-from model_store.version_files import write_network
+from model_store.versions.loading import load_version
+from model_store.versions.manifest import EvaluationSet
+from model_store.versions.store import ModelStore
+from model_store.versions.weights import write_network
 from service.engine import engine_files, form_rates, scorer_loading
 from service.engine.engine_choice import engine_choices
 from service.engine.engine_files import EngineFiles

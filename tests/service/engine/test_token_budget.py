@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from model_store.pair_network import Route
+from model_store.network.interaction import Route
 from service.engine import token_budget
 from service.engine.engine_choice import TORCH_FLOAT32
 from service.engine.folded_network import FoldedNetwork

@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from model_store.errors import ConfigurationError, InputError
-from service.cache.query_normalisation import normalised_query
+from model_store.query_normalisation import normalised_query
 from service.fill.traffic import HeadAndTorso
 
 ROWS = [("rare", 5), ("head", 60), ("never", 0), ("torso", 20), ("tail", 15)]

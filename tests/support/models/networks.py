@@ -7,10 +7,10 @@ from pathlib import Path
 import torch
 from transformers import BertModel, PreTrainedTokenizerFast
 
-from model_store.network import RelevanceNetwork
-from model_store.network_configuration import AdapterConfiguration, FusionConfiguration, HeadConfiguration
-from model_store.pair_encoding import PairEncoding
-from model_store.pair_tokens import PairTokenizer
+from model_store.encoding.configuration import PairEncoding
+from model_store.encoding.tokens import PairTokenizer
+from model_store.network.configuration import AdapterConfiguration, FusionConfiguration, HeadConfiguration
+from model_store.network.relevance_network import RelevanceNetwork
 
 
 def random_network(

@@ -10,8 +10,12 @@ from types import MappingProxyType
 import torch
 from transformers import BertModel
 
-from model_store.base_encoders import parse_base_encoder
-from model_store.manifest import (
+from model_store.encoders.base_encoders import parse_base_encoder
+from model_store.encoding.configuration import PairEncoding
+from model_store.network.configuration import AdapterConfiguration, FusionConfiguration, HeadConfiguration
+from model_store.network.interaction import Route
+from model_store.network.relevance_network import RelevanceNetwork
+from model_store.versions.manifest import (
     BaseEncoderReference,
     ManifestDraft,
     MarketplaceEntry,
@@ -19,12 +23,8 @@ from model_store.manifest import (
     ProbePair,
     ThresholdReport,
 )
-from model_store.network import RelevanceNetwork
-from model_store.network_configuration import AdapterConfiguration, FusionConfiguration, HeadConfiguration
-from model_store.pair_encoding import PairEncoding
-from model_store.pair_network import Route
-from model_store.store import ModelStore, PublishedVersion
-from model_store.version_files import write_network
+from model_store.versions.store import ModelStore, PublishedVersion
+from model_store.versions.weights import write_network
 from tests.support.models.tiny_encoder import write_tiny_encoder
 
 _LANGUAGES = {"us": "en", "jp": "ja"}

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from model_store.manifest import ProbePair
 from model_store.product import Product, QueryProductPair
+from model_store.versions.manifest import ProbePair
 from service.engine.scorer import Scorer
 
 

@@ -9,8 +9,8 @@ import torch
 from accelerate import Accelerator
 from transformers import BertModel, PreTrainedTokenizerFast
 
-from model_store.network import RelevanceNetwork
-from model_store.pair_tokens import PairTokenizer
+from model_store.encoding.tokens import PairTokenizer
+from model_store.network.relevance_network import RelevanceNetwork
 from training.configuration import TrainingConfiguration
 from training.continual_learner import ContinualLearner
 from training.data.pairs import RelevancePair

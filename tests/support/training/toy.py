@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from torch import Tensor
 
-from model_store.pair_tokens import PairTokenizer
+from model_store.encoding.tokens import PairTokenizer
 from tests.support.training.learners import toy_configuration, toy_pairs
 from training.labelled_tokens import LabelledTokens
 from training.methods.base import MarketplaceRows, Method, MethodContext

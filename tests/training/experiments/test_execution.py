@@ -6,7 +6,7 @@ from typing import ClassVar
 import pytest
 
 from model_store.errors import ReplayError
-from model_store.loading import load_version
+from model_store.versions.loading import load_version
 from tests.support.training.plans import small_plan
 from training.experiments import planned_run
 from training.experiments.execution import MODEL_STORE, execute, prepare

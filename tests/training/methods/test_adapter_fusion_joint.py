@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from model_store.pair_network import Route
+from model_store.network.interaction import Route
 from tests.support.training.toy import SEQUENCE, learn, logits_of, toy_method, toy_rows
 from training.adapter_stage import task_losses
 from training.labelled_tokens import LabelledTokens

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from model_store.pair_network import AttentionMaps
+from model_store.network.interaction import AttentionMaps
 from tests.support.training.toy import learn, toy_method, toy_rows
 from training.distillation import attention_distillation_loss
 from training.fusion_stage import FusionStage

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from model_store.pair_network import Route
+from model_store.network.interaction import Route
 from tests.support.training.learners import toy_pairs
 from tests.support.training.toy import copied, learn, toy_method
 from training.labelled_tokens import LabelledTokens

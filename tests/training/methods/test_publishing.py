@@ -6,11 +6,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from model_store.evaluation_rows import read_evaluation_rows
-from model_store.loading import load_version
-from model_store.plain_probes import plain_probe_shares, untrained_probe_shares
-from model_store.scoring import probabilities, score_pairs, score_tokenized
-from model_store.store import ModelStore
+from model_store.network.scoring import probabilities, score_pairs, score_tokenized
+from model_store.versions.evaluation_rows import read_evaluation_rows
+from model_store.versions.loading import load_version
+from model_store.versions.plain_probes import plain_probe_shares, untrained_probe_shares
+from model_store.versions.store import ModelStore
 from service.engine.folded_network import FoldedNetwork
 from tests.support.training.learners import toy_pairs
 from tests.support.training.toy import SEQUENCE, learn, toy_method

@@ -1,0 +1,1 @@
+"""The relevance network: frozen encoder, adapters, fusion, head, and how it scores."""
