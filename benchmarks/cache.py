@@ -28,7 +28,7 @@ from service.cache import OfflineCache
 from service.cache.connection import CacheConnection
 from service.cache.embedded import EmbeddedValkey
 from service.cache.keys import entries_prefix, entry_key
-from service.cache.offline_cache import OfflineCache as CacheWriter
+from service.cache.store import OfflineCache as CacheWriter
 
 _ROUND_CALLS = 500
 

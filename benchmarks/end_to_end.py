@@ -19,11 +19,11 @@ from benchmarks.peers import ScoreTexts, cross_encoders, write_cross_encoder
 from benchmarks.texts import name_of, sampled_pairs
 from model_store.product import QueryProductPair
 from model_store.versions.loading import LoadedVersion
-from service.engine.engine_choice import TORCH_FLOAT32
-from service.engine.folded_network import FoldedNetwork
+from service.engine.backends.choice import TORCH_FLOAT32
+from service.engine.batching.token_budget import calibrated_token_budget
+from service.engine.folded.network import FoldedNetwork
 from service.engine.scorer import Scorer
-from service.engine.scorer_loading import CALIBRATION_ROWS
-from service.engine.token_budget import calibrated_token_budget
+from service.engine.versions.loading import CALIBRATION_ROWS
 from training.data.sources import DataSource
 
 BATCHES = (1, 32, 256)

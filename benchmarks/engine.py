@@ -19,9 +19,9 @@ from model_store.encoding.batch import TextBatch
 from model_store.encoding.configuration import PairEncoding
 from model_store.encoding.tokens import PairTokenizer
 from model_store.network.interaction import PairNetwork, Route
-from service.engine.folded_network import FoldedNetwork
-from service.engine.product_probes import bf16_problem
-from service.engine.tight_batches import tight_batches
+from service.engine.backends.product_probes import bf16_problem
+from service.engine.batching.tight_batches import tight_batches
+from service.engine.folded.network import FoldedNetwork
 from training.data.sources import DataSource
 
 FEW_PAIRS = 64
@@ -89,7 +89,7 @@ def _candidates(
             for choice, form in forms.items()
         }
     else:
-        from service.engine.graphed_network import GraphedNetwork
+        from service.engine.backends.cuda_graphs import GraphedNetwork
 
         candidates["folded torch bf16, CUDA graphs"] = partial(
             _ours, GraphedNetwork(network, route), route, batches

@@ -19,11 +19,11 @@ from rich.progress import track
 
 from benchmarks.machine import machine, resident_megabytes
 from service.cache.opening import opened_cache
-from service.engine.scorer_loading import load_scorer
-from service.fill.fill_target import FillTarget
+from service.engine.versions.loading import load_scorer
 from service.fill.job import FillJob
-from service.fill.progress import FillProgress
-from service.fill.report import FillCounts, FillReport
+from service.fill.report.progress import FillProgress
+from service.fill.report.report import FillCounts, FillReport
+from service.fill.target import FillTarget
 from service.onednn_caches import bound_onednn_caches
 from service.settings import load_settings
 

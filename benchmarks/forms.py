@@ -8,10 +8,10 @@ import torch
 
 from model_store.network.interaction import PairNetwork, Route
 from model_store.network.relevance_network import RelevanceNetwork
-from service.engine.engine_choice import EngineChoice, engine_choices
+from service.engine.backends.choice import EngineChoice, engine_choices
+from service.engine.backends.forms import ServedForms
 from service.engine.engine_options import EngineOptions
-from service.engine.folded_network import FoldedNetwork
-from service.engine.served_forms import ServedForms
+from service.engine.folded.network import FoldedNetwork
 
 
 def forms_of(

@@ -15,13 +15,13 @@ from benchmarks.machine import machine
 from benchmarks.texts import MARKETPLACE, judged_pairs, name_of
 from model_store.product import QueryProductPair
 from model_store.versions.evaluation_rows import read_evaluation_rows
-from service.engine.engine_choice import TORCH_FLOAT32
+from service.engine.backends.choice import TORCH_FLOAT32
+from service.engine.batching.token_budget import calibrated_token_budget
 from service.engine.engine_options import EngineOptions
-from service.engine.folded_network import FoldedNetwork
-from service.engine.quality import roc_auc
+from service.engine.folded.network import FoldedNetwork
 from service.engine.scorer import Scorer
-from service.engine.scorer_loading import load_scorer
-from service.engine.token_budget import calibrated_token_budget
+from service.engine.versions.loading import load_scorer
+from service.engine.versions.quality import roc_auc
 from training.data.sources import DataSource
 
 CROSS_PAIRS = 1000

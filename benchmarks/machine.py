@@ -12,8 +12,8 @@ from pathlib import Path
 
 import torch
 
-from service.engine.fast_linear import FastLinear, onednn_problem
-from service.engine.machine_key import processor_name
+from service.engine.backends.machine import processor_name
+from service.engine.folded.linear import FastLinear, onednn_problem
 
 _LIBRARIES = ("torch", "transformers", "adapters", "onnxruntime", "sentence-transformers", "infinity-emb")
 _SIZE = 1024

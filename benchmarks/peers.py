@@ -14,7 +14,7 @@ import torch
 from transformers import BertConfig, BertForSequenceClassification
 
 from benchmarks.encoders import Subject
-from service.engine.product_probes import onnx_int8
+from service.engine.backends.product_probes import onnx_int8
 
 BATCH_SIZE = 32
 """The library's default."""

@@ -21,11 +21,11 @@ from service.cache.embedded import EmbeddedValkey
 from service.cache.generation_builder import GenerationBuilder
 from service.cache.generations import Generation
 from service.cache.keys import entries_prefix, entry_key
-from service.cache.offline_cache import OfflineCache
-from service.fill.generation_writer import GenerationWriter
-from service.fill.patience import Patience
-from service.fill.query_log import QueryLog
-from service.fill.stage_times import StageTimes
+from service.cache.store import OfflineCache
+from service.fill.candidates.query_log import QueryLog
+from service.fill.generation.writer import GenerationWriter
+from service.fill.report.stage_times import StageTimes
+from service.fill.retry import Patience
 
 MARKETPLACE = "us"
 PRODUCTS = 20

@@ -11,7 +11,13 @@ from fastapi import Depends, FastAPI
 from fastapi_offline import FastAPIOffline
 from starlette.middleware.cors import CORSMiddleware
 
-from service.api import (
+from service.api.compatible import predict, rerank
+from service.api.errors import install_error_handlers
+from service.api.middleware.api_keys import DECLARED_KEY, KeyMiddleware, check_keys
+from service.api.middleware.observation import ObservationMiddleware
+from service.api.middleware.request_id import HEADER as REQUEST_ID_HEADER
+from service.api.middleware.request_id import RequestIdMiddleware
+from service.api.routes import (
     cache,
     cache_administration,
     compare,
@@ -26,22 +32,16 @@ from service.api import (
     score,
     score_stream,
 )
-from service.api.compatible import predict, rerank
-from service.api.errors import install_error_handlers
-from service.api.keys import DECLARED_KEY, KeyMiddleware, check_keys
-from service.api.observation import ObservationMiddleware
-from service.api.request_id import HEADER as REQUEST_ID_HEADER
-from service.api.request_id import RequestIdMiddleware
 from service.cache.opening import opened_cache
-from service.engine.comparison import Comparison
-from service.engine.micro_batching import MicroBatching
-from service.engine.served_model import ServedModel
-from service.engine.worker_thread import WorkerThread
+from service.engine.batching.micro_batching import MicroBatching
+from service.engine.versions.comparison import Comparison
+from service.engine.versions.served import ServedModel
+from service.engine.versions.threads import WorkerThread
 from service.jobs.fill_jobs import FillJobs
-from service.metrics import ServiceMetrics
+from service.observability.metrics import ServiceMetrics
+from service.observability.tracing import Tracing
 from service.settings import ServiceSettings
 from service.state import ServiceState
-from service.tracing import Tracing
 
 _DISTRIBUTION = "continual-relevance"
 _ROUTES = (

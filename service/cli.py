@@ -10,11 +10,11 @@ from typing import Annotated
 
 import typer
 
-from service.cache_cli import app as cache_app
 from service.cache_commands import look_up_query, roll_back
+from service.commands.cache import app as cache_app
+from service.fill.candidates.standard_input import StandardInputForm
+from service.fill.distributed.options import FillEngineName, RayOptions
 from service.fill.fill_options import DEFAULT_COVERAGE, FillOptions
-from service.fill.ray_options import FillEngineName, RayOptions
-from service.fill.standard_input import StandardInputForm
 from service.running import run_to_end
 from service.settings import load_settings
 
@@ -35,7 +35,7 @@ def serve(
     version: Version = None,
 ) -> None:
     """Serve scores and the offline cache over HTTP."""
-    from service.serving import serve as run_server
+    from service.server.run import serve as run_server
 
     run_server(load_settings(host=host, port=port, model_store=store, model_version=version))
 
@@ -43,7 +43,7 @@ def serve(
 @app.command()
 def settings(as_json: AsJson = False) -> None:
     """Print the settings in force and where each comes from; secrets are masked."""
-    from service.settings_report import print_settings
+    from service.commands.settings import print_settings
 
     print_settings(load_settings(), as_json)
 
@@ -58,7 +58,7 @@ def score(
     as_json: AsJson = False,
 ) -> None:
     """Print the scores of products for a query, without the cache."""
-    from service.scoring_commands import score_titles
+    from service.commands.score_and_fill import score_titles
 
     score_titles(load_settings(model_store=store, model_version=version), marketplace, query, titles, as_json)
 
@@ -102,8 +102,8 @@ def fill(
     Of several marketplaces each gets its own generation, and its own entry of the report, which is then a list.
     The same command again goes on with a fill that was interrupted.
     """
-    from service.fill.input_files import candidate_paths
-    from service.scoring_commands import fill_files
+    from service.commands.score_and_fill import fill_files
+    from service.fill.candidates.files import candidate_paths
 
     settings = load_settings(model_store=store, model_version=version)
     paths = candidate_paths(candidates, settings.fill_folder, stdin_form)

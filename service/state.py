@@ -6,12 +6,12 @@ from typing import Annotated, cast
 
 from fastapi import Depends, FastAPI, Request
 
-from service.cache.offline_cache import OfflineCache
-from service.engine.comparison import Comparison
-from service.engine.micro_batching import MicroBatching
-from service.engine.served_model import ServedModel
+from service.cache.store import OfflineCache
+from service.engine.batching.micro_batching import MicroBatching
+from service.engine.versions.comparison import Comparison
+from service.engine.versions.served import ServedModel
 from service.jobs.fill_jobs import FillJobs
-from service.metrics import ServiceMetrics
+from service.observability.metrics import ServiceMetrics
 from service.settings import ServiceSettings
 
 

@@ -15,7 +15,7 @@ from tests.support.models.tiny_encoder import write_tiny_encoder
 
 _LONGEST = (
     "tests/test_readme.py",
-    "tests/service/api/test_jobs.py",
+    "tests/service/api/routes/test_jobs.py",
     "tests/integration/",
     "tests/service/fill/test_crashes.py",
     "tests/service/test_cli.py",

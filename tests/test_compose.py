@@ -18,7 +18,7 @@ import yaml
 
 from model_store.errors import ConfigurationError
 from scripts.demo.command import demo as demo_command
-from service.api.keys import check_keys
+from service.api.middleware.api_keys import check_keys
 from service.settings import ServiceSettings, load_settings
 from tests.support.repository import REPOSITORY
 from training.configuration import load_configuration

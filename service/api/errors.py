@@ -22,10 +22,10 @@ from model_store.errors import (
     ShuttingDownError,
     StoreError,
 )
-from service.api.observation import ERROR_KEY
-from service.api.presence import ClientLeftError
-from service.api.request_id import HEADER, request_id_of
-from service.jobs.candidate_folder import JobsNotConfiguredError
+from service.api.client_disconnect import ClientLeftError
+from service.api.middleware.observation import ERROR_KEY
+from service.api.middleware.request_id import HEADER, request_id_of
+from service.jobs.folder import JobsNotConfiguredError
 
 RETRY_AFTER_SECONDS = 5
 

@@ -7,7 +7,7 @@ from collections.abc import Collection, Sequence
 from model_store.errors import InputError
 from model_store.product import Product, QueryProductPair
 from model_store.text import checked_marketplace, checked_optional_text, checked_text
-from service.api.schemas import PairBody, ProductBody, RankRequest
+from service.api.schemas.scores import PairBody, ProductBody, RankRequest
 from service.settings import ServiceSettings
 
 MAX_ID_CHARACTERS = 512

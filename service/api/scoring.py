@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from fastapi import Request
 
 from model_store.product import QueryProductPair
-from service.api.observation import note_facts
-from service.api.presence import for_client
+from service.api.client_disconnect import for_client
+from service.api.middleware.observation import note_facts
 from service.cache.score_writer import ScoredPair, ScoreWriter, WriteReport
-from service.engine.micro_batching import ScoredPairs
+from service.engine.batching.micro_batching import ScoredPairs
 from service.engine.scorer import Scorer
 from service.state import ServiceState
 

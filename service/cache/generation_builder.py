@@ -10,8 +10,8 @@ from service.cache.answers import SCORE_SCALE
 from service.cache.connection import PIPELINE_COMMANDS, Script
 from service.cache.generations import Generation
 from service.cache.keys import entries_prefix, query_part
-from service.cache.offline_cache import OfflineCache
 from service.cache.packed_commands import PackedScript, bulk, script_load
+from service.cache.store import OfflineCache
 
 _FILL_ENTRIES = Script.from_file("fill_entries.lua")
 _PACKED_SCRIPT = PackedScript(_FILL_ENTRIES)

@@ -10,8 +10,8 @@ from model_store.product import QueryProductPair
 from model_store.query_normalisation import normalised_query
 from service.cache.generations import Generation
 from service.cache.keys import entry_key
-from service.cache.offline_cache import OfflineCache, QueryScores
 from service.cache.removed_products import RemovedState
+from service.cache.store import OfflineCache, QueryScores
 
 _MOST_ATTEMPTS = 5
 

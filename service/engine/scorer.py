@@ -15,15 +15,15 @@ from model_store.encoding.tokens import TokenizedPairs
 from model_store.network.interaction import PairNetwork
 from model_store.network.scoring import DEFAULT_TOKEN_BUDGET, probabilities
 from model_store.product import QueryProductPair
-from service.engine.encoded_texts import EncodedTextFigures, EncodedTexts
-from service.engine.engine_choice import TORCH_FLOAT32, EngineChoice
-from service.engine.explanation import PairExplanation, explain
-from service.engine.folded_network import FoldedNetwork
-from service.engine.joint_pairs import CrossPairs, LatePairs
-from service.engine.row_work import Interaction, RowWork, compute_parts
-from service.engine.tight_batches import tight_batches
-from service.engine.torch_threads import threads_beside, torch_threads
-from service.engine.two_towers import TwoTowers
+from service.engine.backends.choice import TORCH_FLOAT32, EngineChoice
+from service.engine.backends.torch_threads import threads_beside, torch_threads
+from service.engine.batching.tight_batches import tight_batches
+from service.engine.folded.network import FoldedNetwork
+from service.engine.interactions.encoded_texts import EncodedTextFigures, EncodedTexts
+from service.engine.interactions.explanation import PairExplanation, explain
+from service.engine.interactions.interaction import Interaction, RowWork, compute_parts
+from service.engine.interactions.joint_pairs import CrossPairs, LatePairs
+from service.engine.interactions.two_towers import TwoTowers
 
 if TYPE_CHECKING:
     from model_store.versions.loading import LoadedVersion

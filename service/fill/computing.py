@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Protocol
 
-from service.engine.micro_batching import MicroBatching
+from service.engine.batching.micro_batching import MicroBatching
 
 
 class Computing(Protocol):

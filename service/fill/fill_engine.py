@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from service.fill.candidate_chunks import ChosenQueries
-from service.fill.candidates import CandidateFile
-from service.fill.fill_pass import FillPass
-from service.fill.fill_state import FillState
-from service.fill.fill_target import FillTarget
-from service.fill.patience import Patience
-from service.fill.progress import Progress
-from service.fill.stage_times import StageTimes
+from service.fill.candidates.chunks import ChosenQueries
+from service.fill.candidates.reading import CandidateFile
+from service.fill.generation.state import FillState
+from service.fill.report.progress import Progress
+from service.fill.report.stage_times import StageTimes
+from service.fill.retry import Patience
+from service.fill.scan import FillPass
+from service.fill.target import FillTarget
 
 MakePass = Callable[
     [FillTarget, Sequence[CandidateFile], ChosenQueries | None, FillState, Patience, Progress, StageTimes],

@@ -8,16 +8,16 @@ from contextlib import aclosing
 import numpy as np
 
 from service.cache.keys import entries_prefix
-from service.fill.candidate_chunks import Chunk, ReadingState, UselessCandidatesError
-from service.fill.chunk_scoring import ChunkScoring
+from service.fill.candidates.chunks import Chunk, ReadingState, UselessCandidatesError
 from service.fill.computing import computing_for
-from service.fill.fill_state import FillState
-from service.fill.fill_target import FillTarget
-from service.fill.patience import Patience
-from service.fill.report import FillCounts
-from service.fill.scored_sample import SampledPair
-from service.fill.stage_times import StageTimes
-from service.fill.verification import check_counts, check_rescored, check_shares, check_stored
+from service.fill.generation.state import FillState
+from service.fill.generation.verification import check_counts, check_rescored, check_shares, check_stored
+from service.fill.report.report import FillCounts
+from service.fill.report.sample import SampledPair
+from service.fill.report.stage_times import StageTimes
+from service.fill.retry import Patience
+from service.fill.scoring import ChunkScoring
+from service.fill.target import FillTarget
 
 
 class GenerationChecks:

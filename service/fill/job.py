@@ -14,21 +14,21 @@ from pathlib import Path
 from model_store.errors import ConfigurationError
 from service.cache.fill_lock import FillLock, held_fill_lock
 from service.cache.generations import Generation
-from service.fill.candidate_chunks import UselessCandidatesError
-from service.fill.candidates import CandidateFile
+from service.fill.candidates.chunks import UselessCandidatesError
+from service.fill.candidates.reading import CandidateFile
+from service.fill.candidates.traffic import HeadAndTorso
 from service.fill.fill_engine import LOCAL, FillEngine
 from service.fill.fill_options import FillOptions
-from service.fill.fill_record import FillRecordFile, fingerprint
-from service.fill.fill_state import FillIdentity, FillState, WritesLostError
-from service.fill.fill_target import FillTarget
+from service.fill.generation.difference import GenerationDifference, difference
+from service.fill.generation.record import FillRecordFile, fingerprint
+from service.fill.generation.state import FillIdentity, FillState, WritesLostError
+from service.fill.generation.verification import EntriesLostError, RescoringError
 from service.fill.generation_checks import GenerationChecks
-from service.fill.generation_difference import GenerationDifference, difference
-from service.fill.patience import Patience
-from service.fill.progress import FillProgress, Progress
-from service.fill.report import FillCounts, FillReport
-from service.fill.stage_times import StageTimes
-from service.fill.traffic import HeadAndTorso
-from service.fill.verification import EntriesLostError, RescoringError
+from service.fill.report.progress import FillProgress, Progress
+from service.fill.report.report import FillCounts, FillReport
+from service.fill.report.stage_times import StageTimes
+from service.fill.retry import Patience
+from service.fill.target import FillTarget
 
 
 class FillJob:

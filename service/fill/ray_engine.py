@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from functools import partial
 
+from service.fill.distributed.options import RayOptions, reached_redis
 from service.fill.fill_engine import FillEngine
-from service.fill.ray_options import RayOptions, reached_redis
 from service.settings import ServiceSettings
 
 
@@ -16,6 +16,6 @@ def ray_engine(options: RayOptions, settings: ServiceSettings) -> FillEngine:
         ConfigurationError: Ray is not installed, or there is no server that all machines reach.
     """
     reached_redis(settings)
-    from service.fill.ray_pass import RayPass
+    from service.fill.distributed.scan import RayPass
 
     return FillEngine("ray", partial(RayPass, options=options))

@@ -6,10 +6,10 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from model_store import errors
 from model_store.errors import RelevanceError
-from service.fill.candidate_chunks import ReadingState
-from service.fill.score_histogram import ScoreHistogram
-from service.fill.scored_sample import SampledPair
-from service.fill.stage_times import Stage
+from service.fill.candidates.chunks import ReadingState
+from service.fill.report.histogram import ScoreHistogram
+from service.fill.report.sample import SampledPair
+from service.fill.report.stage_times import Stage
 
 
 class RejectedRow(BaseModel):

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from service.fill.generation_difference import Change, GenerationDifference
-from service.fill.report import FillReport
+from service.fill.generation.difference import Change, GenerationDifference
+from service.fill.report.report import FillReport
 
 
 def report_text(report: FillReport) -> str:

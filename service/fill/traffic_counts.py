@@ -15,7 +15,7 @@ from model_store.errors import InputError
 from model_store.query_normalisation import normalised_query
 from model_store.text import checked_text
 from service.fill.bad_row import BadRow
-from service.fill.candidates import COLUMNS
+from service.fill.candidates.reading import COLUMNS
 from service.fill.query_digests import DIGEST_TYPE, Digests, query_digest
 from service.fill.table_rows import TableFile
 

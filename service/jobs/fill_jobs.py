@@ -8,18 +8,18 @@ from dataclasses import replace
 from pathlib import Path
 
 from service.cache.opening import opened_cache
-from service.engine.micro_batching import MicroBatching
+from service.engine.batching.micro_batching import MicroBatching
 from service.engine.scorer import Scorer
-from service.engine.served_model import ServedModel
+from service.engine.versions.served import ServedModel
 from service.fill.fill_options import FillOptions
-from service.fill.fill_target import FillTarget, checked_threshold
 from service.fill.job import FillJob
-from service.fill.report import FillReport
-from service.jobs.candidate_folder import CandidateFolder, JobsNotConfiguredError
+from service.fill.report.report import FillReport
+from service.fill.target import FillTarget, checked_threshold
+from service.jobs.folder import CandidateFolder, JobsNotConfiguredError
 from service.jobs.job import FillRequest, Job
-from service.jobs.job_queue import JobQueue
 from service.jobs.own_loop import in_own_loop
-from service.metrics import ServiceMetrics
+from service.jobs.queue import JobQueue
+from service.observability.metrics import ServiceMetrics
 from service.settings import ServiceSettings
 
 

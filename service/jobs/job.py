@@ -11,7 +11,7 @@ from typing import Literal
 
 from service.fill.fill_options import FillOptions
 from service.fill.job import FillJob
-from service.fill.report import FillReport
+from service.fill.report.report import FillReport
 from service.jobs.job_progress import JobProgress
 
 Outcome = Literal["succeeded", "failed", "cancelled"]

@@ -7,8 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 from service.fill.pace import Pace
-from service.fill.progress import FillStage
-from service.fill.report import FillCounts
+from service.fill.report.progress import FillStage
+from service.fill.report.report import FillCounts
 
 _log = logging.getLogger("service.jobs")
 

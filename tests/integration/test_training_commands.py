@@ -100,7 +100,7 @@ def test_a_trained_version_is_folded_exactly(trained: Path) -> None:
     import numpy as np
 
     from model_store.network.scoring import score_tokenized
-    from service.engine.folded_network import FoldedNetwork
+    from service.engine.folded.network import FoldedNetwork
 
     loaded = load_version(trained, 2)
     rows = read_evaluation_rows(trained, loaded.manifest.evaluation["es"]["test"])

@@ -7,7 +7,7 @@ import pytest
 
 from service.cache.connection import CacheConnection
 from service.cache.embedded import EmbeddedValkey
-from service.cache.offline_cache import OfflineCache
+from service.cache.store import OfflineCache
 from tests.support.models.tiny_model import build_tiny_store
 
 

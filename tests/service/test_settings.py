@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from model_store.errors import ConfigurationError
+from service.commands.settings import settings_rows
 from service.settings import ServiceSettings, load_settings
-from service.settings_report import settings_rows
 from tests.support.repository import REPOSITORY
 
 DOCUMENT = REPOSITORY / "docs" / "api.md"

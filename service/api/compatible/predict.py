@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from model_store.errors import InputError
 from service.api.compatible.scoring import NamedText, text_scores
 from service.api.error_answers import answers
-from service.api.request_body import JsonBodyRoute
+from service.api.middleware.request_body import JsonBodyRoute
 from service.state import State
 
 router = APIRouter(route_class=JsonBodyRoute, tags=["compatible"])

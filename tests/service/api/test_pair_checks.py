@@ -7,7 +7,7 @@ import pytest
 from model_store.errors import InputError
 from model_store.product import Product, QueryProductPair
 from service.api.pair_checks import MAX_ID_CHARACTERS, checked_known_marketplace, checked_pairs
-from service.api.schemas import PairBody, ProductBody
+from service.api.schemas.scores import PairBody, ProductBody
 from tests.support.service.running import settings_for
 
 SETTINGS = settings_for(Path("store"), Path("folder"), max_text_characters=10, max_pairs=2)

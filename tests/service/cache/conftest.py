@@ -12,7 +12,7 @@ from service.cache import AsyncOfflineCache
 from service.cache import OfflineCache as Client
 from service.cache.connection import CacheConnection
 from service.cache.embedded import EmbeddedValkey
-from service.cache.offline_cache import OfflineCache
+from service.cache.store import OfflineCache
 from tests.support.service.cluster import running_cluster
 
 

@@ -12,8 +12,8 @@ from model_store.errors import CacheUnavailableError
 from service.cache import AsyncOfflineCache, OfflineCache
 from service.cache.connection import CacheConnection
 from service.cache.embedded import EmbeddedValkey
-from service.cache.offline_cache import OfflineCache as Writer
-from service.cache.offline_cache import QueryScores
+from service.cache.store import OfflineCache as Writer
+from service.cache.store import QueryScores
 
 pytestmark = pytest.mark.anyio
 

@@ -17,8 +17,8 @@ from service.cache.commands import Command
 from service.cache.generations import Generation
 from service.cache.keys import entry_key
 from service.cache.look_ups import LookUps, driven
-from service.cache.offline_cache import OfflineCache as Writer
-from service.cache.offline_cache import QueryScores
+from service.cache.store import OfflineCache as Writer
+from service.cache.store import QueryScores
 from tests.service.cache.conftest import CacheServer
 from tests.support.repository import REPOSITORY
 

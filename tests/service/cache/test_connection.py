@@ -11,7 +11,7 @@ from model_store.errors import CacheUnavailableError, ConfigurationError
 from service.cache.connection import CacheConnection, Script
 from service.cache.embedded import EmbeddedValkey
 from service.cache.keys import entries_prefix
-from service.cache.offline_cache import OfflineCache, QueryScores
+from service.cache.store import OfflineCache, QueryScores
 
 pytestmark = pytest.mark.anyio
 

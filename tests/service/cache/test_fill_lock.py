@@ -8,7 +8,7 @@ import pytest
 from model_store.errors import ConfigurationError
 from service.cache.fill_lock import FillLock, LockOwner, held_fill_lock
 from service.cache.keys import fill_lock_key
-from service.cache.offline_cache import OfflineCache
+from service.cache.store import OfflineCache
 
 pytestmark = pytest.mark.anyio
 

@@ -6,7 +6,7 @@ import pytest
 
 from model_store.errors import InputError
 from service.cache.generations import Generations
-from service.cache.offline_cache import OfflineCache, QueryScores
+from service.cache.store import OfflineCache, QueryScores
 from tests.service.cache.conftest import CacheServer
 
 pytestmark = pytest.mark.anyio

@@ -14,9 +14,9 @@ from model_store.product import Product, QueryProductPair
 from service.cache import CacheAnswer
 from service.cache.fill_lock import held_fill_lock
 from service.cache.keys import entries_prefix, generation_of, marketplace_prefix
-from service.cache.offline_cache import OfflineCache as Writer
-from service.cache.offline_cache import QueryScores
 from service.cache.score_writer import ScoredPair, ScoreWriter
+from service.cache.store import OfflineCache as Writer
+from service.cache.store import QueryScores
 from tests.service.cache.conftest import CacheServer
 
 pytestmark = pytest.mark.anyio

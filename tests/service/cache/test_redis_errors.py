@@ -5,8 +5,8 @@ import asyncio
 import pytest
 
 from model_store.errors import CacheUnavailableError
-from service.cache.offline_cache import OfflineCache
 from service.cache.redis_errors import asked, without_password
+from service.cache.store import OfflineCache
 
 pytestmark = pytest.mark.anyio
 

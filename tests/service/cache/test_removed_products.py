@@ -5,8 +5,8 @@ import asyncio
 import pytest
 
 from model_store.product import Product, QueryProductPair
-from service.cache.offline_cache import OfflineCache, QueryScores
 from service.cache.score_writer import ScoredPair, ScoreWriter
+from service.cache.store import OfflineCache, QueryScores
 from tests.service.cache.conftest import CacheServer
 
 pytestmark = pytest.mark.anyio

@@ -4,8 +4,8 @@ import pytest
 
 from model_store.product import Product, QueryProductPair
 from service.cache.connection import CacheConnection
-from service.cache.offline_cache import OfflineCache
 from service.cache.score_writer import ScoredPair, ScoreWriter, WriteReport
+from service.cache.store import OfflineCache
 
 pytestmark = pytest.mark.anyio
 

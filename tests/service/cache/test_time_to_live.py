@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 
 from service.cache.keys import entry_key, record_key
-from service.cache.offline_cache import OfflineCache, QueryScores
+from service.cache.store import OfflineCache, QueryScores
 from service.cache.time_to_live import TimeToLive
 from tests.service.cache.conftest import CacheServer
 

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from service.cache.offline_cache import OfflineCache
+from service.cache.store import OfflineCache
 from service.engine.scorer import Scorer
-from service.fill.fill_target import FillTarget
+from service.fill.target import FillTarget
 from tests.support.service.running import exact_scorer, settings_for
 
 

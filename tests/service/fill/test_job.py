@@ -12,9 +12,9 @@ from model_store.product import Product, QueryProductPair
 from service.cache.connection import CacheConnection, SetCounts
 from service.cache.fill_lock import held_fill_lock
 from service.cache.keys import entries_prefix, fill_lock_key
-from service.cache.offline_cache import OfflineCache, QueryScores
-from service.fill.fill_target import FillTarget
+from service.cache.store import OfflineCache, QueryScores
 from service.fill.job import FillJob
+from service.fill.target import FillTarget
 from tests.support.service.candidate_files import title_of, write_candidates, write_rows
 
 pytestmark = pytest.mark.anyio

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from service.fill.fill_record import FillRecordFile
-from service.fill.ray_parts import PartNumbers
+from service.fill.distributed.parts import PartNumbers
+from service.fill.generation.record import FillRecordFile
 from tests.support.models.tiny_model import build_tiny_store
 from tests.support.service.candidate_files import write_candidates
 from tests.support.service.command_line import Finished, Shop

@@ -12,7 +12,7 @@ import httpx
 from service.app import create_app
 from service.engine.engine_options import EngineOptions
 from service.engine.scorer import Scorer
-from service.engine.scorer_loading import load_scorer
+from service.engine.versions.loading import load_scorer
 from service.settings import ServiceSettings
 from service.state import ServiceState, state_of
 

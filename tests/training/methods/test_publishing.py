@@ -11,7 +11,7 @@ from model_store.versions.evaluation_rows import read_evaluation_rows
 from model_store.versions.loading import load_version
 from model_store.versions.plain_probes import plain_probe_shares, untrained_probe_shares
 from model_store.versions.store import ModelStore
-from service.engine.folded_network import FoldedNetwork
+from service.engine.folded.network import FoldedNetwork
 from tests.support.training.learners import toy_pairs
 from tests.support.training.toy import SEQUENCE, learn, toy_method
 from training.evaluation import roc_auc

@@ -1,0 +1,1 @@
+"""What every request passes through: keys, request identifiers, body limits, observation."""

@@ -1,0 +1,70 @@
+"""Notes every request: metrics, one log line, one span."""
+
+from __future__ import annotations
+
+import logging
+import time
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from service.api.middleware.request_id import request_id_of
+from service.observability.metrics import ServiceMetrics
+from service.observability.tracing import Fact, Tracing
+
+ERROR_KEY = "relevance.error"
+FACTS_KEY = "relevance.facts"
+_UNKNOWN_ROUTE = "unknown"
+_QUIET = frozenset({"/healthz", "/readyz", "/metrics"})
+_log = logging.getLogger("service.requests")
+
+
+class ObservationMiddleware:
+    """Measures from the first byte of the request to the last of the answer."""
+
+    def __init__(self, app: ASGIApp, metrics: ServiceMetrics, tracing: Tracing) -> None:
+        self._app, self._metrics, self._tracing = app, metrics, tracing
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        started = time.perf_counter()
+        status = 500
+        scope[FACTS_KEY] = {}
+
+        async def noting_send(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+            await send(message)
+
+        with self._tracing.request(scope) as span:
+            try:
+                await self._app(scope, receive, noting_send)
+            finally:
+                facts = self._facts(scope, status, time.perf_counter() - started)
+                span.end_with(facts)
+
+    def _facts(self, scope: Scope, status: int, seconds: float) -> dict[str, Fact]:
+        route = getattr(scope.get("route"), "path", _UNKNOWN_ROUTE)
+        self._metrics.answered(route, status, seconds)
+        facts: dict[str, Fact] = {
+            "request_id": request_id_of(scope),
+            "method": scope["method"],
+            "route": route,
+            "status": status,
+            "seconds": round(seconds, 6),
+            **scope[FACTS_KEY],
+        }
+        if status >= 400:
+            facts["error"] = scope.get(ERROR_KEY, "internal_error")
+            self._metrics.failed(str(facts["error"]))
+        level = logging.DEBUG if route in _QUIET and status < 400 else logging.INFO
+        _log.log(level, "%s %s %d", scope["method"], route, status, extra=facts)
+        return facts
+
+
+def note_facts(scope: Scope, **facts: Fact) -> None:
+    """Add to what the log line and the span of this request say."""
+    scope.get(FACTS_KEY, {}).update(facts)

@@ -1,0 +1,1 @@
+"""Which pairs are computed together, when, and how many requests may wait."""

@@ -1,0 +1,1 @@
+"""Adapters folded into the layers around them: the network as it is served."""

@@ -1,0 +1,1 @@
+"""Scoring for joint pairs and for two towers."""

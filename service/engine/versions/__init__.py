@@ -1,0 +1,1 @@
+"""A stored version becomes one that is served: loading, checking, swapping."""

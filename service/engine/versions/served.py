@@ -1,0 +1,177 @@
+"""The model version that the service has loaded, the newer one that it loads beside it, and what went wrong."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import math
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from model_store.errors import RelevanceError, VersionNotFoundError
+from model_store.versions.store import ModelStore
+from service.engine.probe_check import check_probes
+from service.engine.scorer import Scorer
+from service.engine.versions.loading import load_scorer
+
+if TYPE_CHECKING:
+    from service.engine.versions.threads import WorkerThread
+    from service.settings import ServiceSettings
+
+RETRY_SECONDS = 5.0
+"""A store that had no usable version is looked at again after this time, when somebody asks."""
+
+RETRY_BROKEN_SECONDS = 60.0
+"""A newer version that could not be loaded is tried again after this time."""
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class RefusedVersion:
+    """A newer version that is not served, and why; `version` is None where the store could not tell it."""
+
+    version: int | None
+    problem: str
+
+
+class ServedModel:
+    """Loads in the background, so that requests are answered meanwhile.
+
+    Once a version is loaded, `watch` follows the store: a newer one is loaded, warmed and checked beside it, and
+    then takes its place. A request keeps the scorer it began with, so no answer is of two versions. A version
+    that cannot be loaded changes nothing but `refused`.
+
+    `announce` is called with the new state after every attempt: `loaded_scorer`, `refused` and `problem` tell how
+    it went.
+    """
+
+    def __init__(
+        self, settings: ServiceSettings, thread: WorkerThread, announce: Callable[[ServedModel], None]
+    ) -> None:
+        self._settings = settings
+        self._thread = thread
+        self._announce = announce
+        self._loading = asyncio.Lock()
+        self._task: asyncio.Task[None] | None = None
+        self._last_attempt = -math.inf
+        self._scorer: Scorer | None = None
+        self.problem = "the model is being loaded"
+        self.refused: RefusedVersion | None = None
+        self.loads = 0
+        self.failed_loads = 0
+
+    def begin_loading(self) -> None:
+        """Start to load, unless a version is loaded, that is under way, or was tried a moment ago."""
+        under_way = self._task is not None and not self._task.done()
+        if self._scorer is not None or under_way or time.monotonic() - self._last_attempt < RETRY_SECONDS:
+            return
+        self._last_attempt = time.monotonic()
+        self._task = asyncio.create_task(self.follow(again=True))
+
+    async def loaded(self) -> Scorer | None:
+        """Wait until the attempt that is under way has ended."""
+        if self._task is not None:
+            await self._task
+        return self._scorer
+
+    @property
+    def loaded_scorer(self) -> Scorer | None:
+        """The loaded version, or None; asking changes nothing."""
+        return self._scorer
+
+    @property
+    def scorer(self) -> Scorer | None:
+        """The loaded version, or None; asking may start another attempt to load."""
+        self.begin_loading()
+        return self._scorer
+
+    def required_scorer(self) -> Scorer:
+        """The loaded version.
+
+        Raises:
+            VersionNotFoundError: none is loaded (yet); says why.
+        """
+        scorer = self.scorer
+        if scorer is None:
+            raise VersionNotFoundError(f"no model is loaded: {self.problem}")
+        return scorer
+
+    async def watch(self) -> None:
+        """Follow the store until cancelled."""
+        while True:
+            await asyncio.sleep(self._settings.reload_interval_seconds)
+            if self._scorer is None:
+                self.begin_loading()
+            else:
+                await self.follow()
+
+    async def follow(self, *, again: bool = False) -> None:
+        """Serve the version that the settings name, if it is another than the loaded one.
+
+        Args:
+            again: try a version that was refused a moment ago, too.
+        """
+        async with self._loading:
+            try:
+                number = await self._thread.run(self._wanted)
+            except (RelevanceError, OSError) as error:
+                self._refuse(RefusedVersion(None, str(error)))
+                return
+            if self._scorer is not None and self._scorer.model_version == number:
+                self.refused = None
+                return
+            if again or not self._was_refused_lately(number):
+                await self._load(number)
+
+    async def close(self) -> None:
+        """Wait for an attempt that is under way: its thread cannot be interrupted."""
+        with suppress(asyncio.CancelledError):
+            await self.loaded()
+        async with self._loading:
+            return
+
+    def _wanted(self) -> int:
+        return ModelStore(self._settings.model_store).resolve(self._settings.model_version)
+
+    def _was_refused_lately(self, number: int) -> bool:
+        refused = self.refused
+        lately = time.monotonic() - self._last_attempt < RETRY_BROKEN_SECONDS
+        return refused is not None and refused.version == number and lately
+
+    async def _load(self, number: int) -> None:
+        self._last_attempt = time.monotonic()
+        try:
+            scorer = await self._thread.run(self._loaded_and_checked, number)
+        except (RelevanceError, OSError, RuntimeError) as error:
+            self.failed_loads += 1
+            self._refuse(RefusedVersion(number, str(error)))
+            return
+        self._scorer, self.refused = scorer, None
+        self.loads += 1
+        _log.info("model version %d is loaded on %s", number, scorer.device)
+        self._announce(self)
+
+    def _loaded_and_checked(self, number: int) -> Scorer:
+        scorer = load_scorer(self._settings.model_store, str(number), self._settings.engine)
+        check_probes(scorer)
+        return scorer
+
+    def _refuse(self, refused: RefusedVersion) -> None:
+        known = self.refused == refused
+        self.refused = refused
+        if self._scorer is None:
+            self.problem = refused.problem
+            _log.warning("no model is loaded: %s", refused.problem)
+        elif not known:
+            _log.warning(
+                "version %s is not served, version %d goes on: %s",
+                refused.version,
+                self._scorer.model_version,
+                refused.problem,
+            )
+        if not known:
+            self._announce(self)

@@ -1,0 +1,1 @@
+"""Candidate pairs and query logs: reading, chunks, counts, refused rows."""

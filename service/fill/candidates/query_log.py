@@ -1,0 +1,74 @@
+"""Which queries a fill has written, counted without the cache: what the cache holds is compared with it."""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Iterable
+from hashlib import blake2b
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+
+from service.fill.files import brought_to_disk, resumed_file
+
+_HASH_BYTES = 8
+_BYTES_AT_ONCE = 64 * 1024 * 1024
+
+
+class KeyLog(Protocol):
+    """Is told of the entries that are written."""
+
+    def add(self, keys: Iterable[str]) -> None:
+        """Note queries by the keys of their entries."""
+
+
+class QueryLog:
+    """A file of 64-bit hashes, one for each time that a query was written.
+
+    Args:
+        path: the file.
+        size: bytes of it that count, of a fill that goes on; what is behind them is cut off.
+
+    Raises:
+        ConfigurationError: FILL_FOLDER cannot be written.
+    """
+
+    def __init__(self, path: Path, size: int = 0) -> None:
+        self._path = path
+        self.size = size
+        self._file = resumed_file(path, size)
+
+    def add(self, keys: Iterable[str]) -> None:
+        """Note queries by the keys of their entries."""
+        hashes = (blake2b(key.encode(), digest_size=_HASH_BYTES).digest() for key in keys)
+        self.size += self._file.write(b"".join(hashes))
+
+    def sync(self) -> None:
+        """Bring to the disk what was noted."""
+        brought_to_disk(self._file)
+
+    def distinct(self) -> int:
+        """How many different queries there are; memory does not grow with their number.
+
+        Two queries of a fill with 50 million get the same hash with a probability of 10^-4.
+        """
+        self._file.flush()
+        if not self.size:
+            return 0
+        hashes = np.memmap(self._path, dtype=np.uint64, mode="r", shape=(self.size // _HASH_BYTES,))
+        parts = -(-self.size // _BYTES_AT_ONCE)
+        return sum(self._distinct_of(hashes, part, parts) for part in range(parts))
+
+    def _distinct_of(self, hashes: np.ndarray, part: int, parts: int) -> int:
+        """Of those that fall into one of so many parts."""
+        step = _BYTES_AT_ONCE // _HASH_BYTES
+        found = array("Q")
+        for start in range(0, len(hashes), step):
+            some = np.asarray(hashes[start : start + step])
+            found.frombytes(some[some % np.uint64(parts) == part].tobytes())
+        return len(np.unique(np.frombuffer(found, dtype=np.uint64)))
+
+    def close(self) -> None:
+        """Write out what is buffered."""
+        self._file.close()

@@ -1,0 +1,1 @@
+"""The fill on a Ray cluster."""

@@ -1,0 +1,161 @@
+"""Scores parts of the candidates on one machine of a Ray cluster, and writes them itself."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from service.cache.connection import CacheConnection
+from service.cache.generation_builder import GenerationBuilder
+from service.cache.generations import Generation
+from service.cache.store import OfflineCache
+from service.cache.time_to_live import TimeToLive
+from service.engine.engine_options import EngineOptions
+from service.engine.scorer import Scorer
+from service.engine.versions.loading import load_scorer
+from service.fill.bad_row import BadRow
+from service.fill.candidates.chunks import CandidateChunks, ChosenQueries, ChunkSizes, ReadingState
+from service.fill.computing import OwnComputing
+from service.fill.distributed.parts import FilePart, PartFile
+from service.fill.generation.writer import GenerationWriter
+from service.fill.ray_outcome import PartFailure, PartOutcome, PartReply, RejectedRow
+from service.fill.report.histogram import ScoreHistogram
+from service.fill.report.sample import ScoredSample
+from service.fill.report.stage_times import StageTimes
+from service.fill.retry import Patience
+from service.fill.scoring import ChunkScoring
+from service.onednn_caches import bound_onednn_caches
+
+
+@dataclass(frozen=True, slots=True)
+class ScoringPlan:
+    """What an actor needs to know; the store and the files are reached under the same paths everywhere."""
+
+    store: Path
+    engine: EngineOptions
+    generation: Generation
+    threshold: float
+    chosen: ChosenQueries | None
+    redis_url: str = field(repr=False)
+    redis_cluster: bool
+    redis_timeout_seconds: float
+    wait_seconds: float
+    cap: int
+    life: TimeToLive | None
+    chunk_pairs: int
+    sampled_pairs: int
+    max_text_characters: int
+
+
+class PartScoring:
+    """One actor. Whatever goes wrong within it is told in the reply; only its loss leaves none."""
+
+    def __init__(self, plan: ScoringPlan) -> None:
+        bound_onednn_caches()
+        self._plan = plan
+        self._scorer: Scorer | None = None
+
+    def __call__(self, batch: dict[str, np.ndarray]) -> dict[str, list[str]]:
+        """Replies, as JSON, to the parts of a batch, as JSON."""
+        return {"reply": [self._reply(str(part)).model_dump_json() for part in batch["part"]]}
+
+    def _reply(self, text: str) -> PartReply:
+        try:
+            if self._scorer is None:
+                version = str(self._plan.generation.model_version)
+                self._scorer = load_scorer(self._plan.store, version, self._plan.engine)
+            part = FilePart.model_validate_json(text)
+            return PartReply(outcome=asyncio.run(_filled(self._plan, self._scorer, part)))
+        except Exception as error:  # noqa: BLE001 - the driver raises it
+            return PartReply(failure=PartFailure.of(error))
+
+
+class _RejectedRows:
+    """Rejected rows of a part, for the driver's file."""
+
+    path = None
+    size = 0
+
+    def __init__(self) -> None:
+        self.found: list[RejectedRow] = []
+
+    def add(self, source: Path, bad: BadRow) -> None:  # noqa: ARG002 - the driver knows the file
+        problem = bad.problem.encode("utf-8", "replace").decode()
+        self.found.append(RejectedRow(row=bad.row, problem=problem, field=bad.field))
+
+
+class _WrittenKeys:
+    """Keys of a part's entries."""
+
+    def __init__(self) -> None:
+        self.found: dict[str, None] = {}
+
+    def add(self, keys: Iterable[str]) -> None:
+        self.found.update(dict.fromkeys(keys))
+
+
+async def _filled(plan: ScoringPlan, scorer: Scorer, part: FilePart) -> PartOutcome:
+    connection = CacheConnection.open(
+        plan.redis_url, cluster=plan.redis_cluster, timeout_seconds=plan.redis_timeout_seconds
+    )
+    try:
+        cache = OfflineCache(connection, plan.cap, life=plan.life)
+        return await _PartFill(plan, scorer, cache, part).run()
+    finally:
+        await connection.close()
+
+
+class _PartFill:
+    def __init__(self, plan: ScoringPlan, scorer: Scorer, cache: OfflineCache, part: FilePart) -> None:
+        self._plan, self._scorer, self._part = plan, scorer, part
+        self._times = StageTimes()
+        self._rejected, self._keys = _RejectedRows(), _WrittenKeys()
+        self._sample = ScoredSample(plan.sampled_pairs)
+        self._histogram = ScoreHistogram(threshold=plan.threshold)
+        patience = Patience(plan.wait_seconds, print)
+        builder = GenerationBuilder(cache, plan.generation)
+        self._writer = GenerationWriter(builder, self._keys, patience.run, self._times)
+
+    async def run(self) -> PartOutcome:
+        """All of the part is written when this returns."""
+        computing = OwnComputing()
+        scoring = ChunkScoring(self._scorer, computing, self._times)
+        reading = ReadingState()
+        try:
+            async with aclosing(scoring.scored(self._chunks())) as chunks:
+                async for chunk, scores in chunks:
+                    kept = scores >= self._plan.threshold
+                    self._sample.add(chunk.pairs, scores)
+                    self._histogram = self._histogram.with_scores(scores)
+                    await self._writer.add(chunk.pairs, scores, kept)
+                    reading = chunk.after
+            await self._writer.flush()
+        finally:
+            await self._writer.abandon()
+            await scoring.close()
+            await computing.close()
+        return PartOutcome(
+            number=self._part.number,
+            engine=f"{self._scorer.choice.name} on {self._scorer.device.split(':')[0]}",
+            reading=reading,
+            scored=self._histogram.total,
+            kept=self._histogram.kept,
+            keys=list(self._keys.found),
+            sample=self._sample.pairs(),
+            histogram=self._histogram,
+            rejected=self._rejected.found,
+            seconds={name: stage.seconds for name, stage in self._times.report().stages.items()},
+        )
+
+    def _chunks(self) -> CandidateChunks:
+        plan, part = self._plan, self._part
+        files: Sequence[PartFile] = [PartFile(part, plan.generation.marketplace, plan.max_text_characters)]
+        # The driver sees the share of bad rows in all parts; all chunks of a part are one window.
+        sizes = ChunkSizes(plan.chunk_pairs, chunks_in_window=10**9)
+        start = ReadingState(row=part.first_row)
+        return CandidateChunks(files, self._rejected, sizes, 1.0, plan.chosen, start)

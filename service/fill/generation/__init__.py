@@ -1,0 +1,1 @@
+"""What a fill leaves in the cache: its state, its writer, its checks."""

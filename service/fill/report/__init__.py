@@ -1,0 +1,1 @@
+"""What a fill tells about itself, while it runs and at its end."""

@@ -1,0 +1,101 @@
+"""Who is told how a fill gets on, and the one who tells it on standard error."""
+
+from __future__ import annotations
+
+import time
+from typing import Literal, Protocol
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    TaskProgressColumn,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+from rich.progress import Progress as Bar
+
+from service.fill.pace import Pace
+from service.fill.report.report import FillCounts
+
+FillStage = Literal["preparing", "scoring", "verifying", "comparing", "flipping"]
+
+_SECONDS_BETWEEN_LINES = 10.0
+
+
+class Progress(Protocol):
+    """Is told of everything by one thread."""
+
+    def start(self, total_bytes: int) -> None:
+        """The fill begins; its files have so many bytes."""
+
+    def stop(self) -> None:
+        """The fill has ended, one way or another."""
+
+    def enter(self, stage: FillStage) -> None:
+        """What the fill does from now on."""
+
+    def begin(self, scored: int, bytes_read: int) -> None:
+        """Where the fill goes on: the rate is that of what is scored from here."""
+
+    def say(self, text: str) -> None:
+        """Something happened that somebody should know of."""
+
+    def update(self, counts: FillCounts, bytes_read: int) -> None:
+        """What has been counted so far."""
+
+
+class FillProgress:
+    """A live bar on a terminal; elsewhere a line every ten seconds. The bar measures bytes of the files."""
+
+    def __init__(self, marketplace: str, console: Console | None = None) -> None:
+        self._console = console or Console(stderr=True)
+        self._marketplace = marketplace
+        self._pace = Pace()
+        self._last_line = time.monotonic()
+        self._progress = Bar(
+            TextColumn("fill {task.description}"),
+            BarColumn(bar_width=24),
+            TaskProgressColumn(),
+            TextColumn("{task.fields[note]}"),
+            TimeElapsedColumn(),
+            TextColumn("left"),
+            TimeRemainingColumn(elapsed_when_finished=False),
+            console=self._console,
+            disable=not self._console.is_terminal,
+        )
+        self._task = self._progress.add_task(marketplace, note="")
+
+    def start(self, total_bytes: int) -> None:
+        """As in `Progress`."""
+        self._pace = Pace(total_bytes)
+        self._progress.update(self._task, total=total_bytes)
+        self._progress.start()
+
+    def stop(self) -> None:
+        """As in `Progress`."""
+        self._progress.stop()
+
+    def enter(self, stage: FillStage) -> None:
+        """As in `Progress`."""
+        self._progress.update(self._task, note=stage)
+
+    def begin(self, scored: int, bytes_read: int) -> None:
+        """As in `Progress`."""
+        self._pace.begin(scored, bytes_read)
+
+    def say(self, text: str) -> None:
+        """Print a line above the bar."""
+        self._console.print(f"fill {self._marketplace}: {text}", highlight=False, markup=False, soft_wrap=True)
+
+    def update(self, counts: FillCounts, bytes_read: int) -> None:
+        """As in `Progress`."""
+        rate = self._pace.pairs_per_second(counts.scored)
+        note = f"{counts.scored:,} pairs, {rate:,.0f} pairs/s, {counts.kept_share:.1%} kept"
+        self._progress.update(self._task, completed=bytes_read, note=note)
+        now = time.monotonic()
+        if not self._console.is_terminal and now - self._last_line >= _SECONDS_BETWEEN_LINES:
+            self._last_line = now
+            left = self._pace.seconds_left(bytes_read)
+            note += "" if left is None else f", {left:.0f} s left"
+            self._console.print(f"fill {self._marketplace}: {note}", highlight=False)

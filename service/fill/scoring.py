@@ -1,0 +1,108 @@
+"""Chunks of candidates scored in their order; reading, tokenizing and computing have a thread each."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncGenerator, Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
+
+import numpy as np
+
+from model_store.network.scoring import probabilities
+from service.engine.batching.tight_batches import tight_batches
+from service.engine.scorer import PreparedPairs, Scorer
+from service.fill.candidates.chunks import Chunk
+from service.fill.computing import Computing
+from service.fill.report.stage_times import StageTimes
+
+_CHUNKS_AHEAD = 3
+
+ScoredChunk = tuple[Chunk, np.ndarray]
+_Argument = TypeVar("_Argument")
+_Result = TypeVar("_Result")
+_Task = asyncio.Task[np.ndarray]
+
+
+class ChunkScoring:
+    """Scores depend on the chunks since the last window alone, bit by bit, whatever else the machine does.
+
+    So batches never hold rows of two chunks, and what is known of texts is forgotten with each window.
+    """
+
+    def __init__(self, scorer: Scorer, computing: Computing, times: StageTimes) -> None:
+        self._scorer = scorer.with_texts_of_its_own()
+        self._computing = computing
+        self._times = times
+        self._reading = ThreadPoolExecutor(1, thread_name_prefix="reading")
+        self._tokenizing = ThreadPoolExecutor(1, thread_name_prefix="tokenizing")
+
+    async def scored(self, chunks: Iterable[Chunk]) -> AsyncGenerator[ScoredChunk, None]:
+        """(pairs) float64 scores in [0, 1] of each chunk.
+
+        Raises:
+            InputError: what reading the chunks raises.
+        """
+        ahead: deque[tuple[Chunk, _Task]] = deque()
+        source = self._times.iterated("reading", chunks)
+        begins_window = True
+        try:
+            while chunk := await _in(self._reading, _next_of, source):
+                before = ahead[-1][1] if ahead else None
+                ahead.append((chunk, asyncio.create_task(self._scores(chunk, begins_window, before))))
+                begins_window = chunk.ends_window
+                if len(ahead) > _CHUNKS_AHEAD:
+                    yield await _finished(ahead)
+            while ahead:
+                yield await _finished(ahead)
+        finally:
+            for _, task in ahead:
+                task.cancel()
+            if ahead:
+                await asyncio.wait([task for _, task in ahead])
+
+    async def close(self) -> None:
+        """Return when nothing is read or tokenized any more."""
+        await asyncio.to_thread(self._reading.shutdown, cancel_futures=True)
+        await asyncio.to_thread(self._tokenizing.shutdown, cancel_futures=True)
+
+    async def _scores(self, chunk: Chunk, begins_window: bool, before: _Task | None) -> np.ndarray:
+        if not chunk.pairs:
+            return np.zeros(0)
+        prepared = await _in(self._tokenizing, self._prepared, chunk)
+        if before:
+            await asyncio.wait([before])
+        logits: list[np.ndarray] = []
+        await self._computing.run(self._steps(prepared, begins_window, logits))
+        return probabilities(logits[0]).clip(0.0, 1.0)
+
+    def _prepared(self, chunk: Chunk) -> PreparedPairs:
+        with self._times.stage("tokenising"):
+            return self._scorer.prepare(chunk.pairs)
+
+    def _steps(self, prepared: PreparedPairs, begins_window: bool, logits: list[np.ndarray]) -> Iterator[None]:
+        scorer = self._scorer
+        if begins_window:
+            scorer.forget_texts()
+        work = scorer.begin(prepared)
+        for rows in tight_batches(work.lengths, scorer.token_budget):
+            with self._times.stage("scoring"):
+                scorer.compute([(work, rows)])
+            yield
+        logits.append(scorer.finish(prepared, work))
+
+
+async def _in(thread: ThreadPoolExecutor, call: Callable[[_Argument], _Result], argument: _Argument) -> _Result:
+    return await asyncio.get_running_loop().run_in_executor(thread, call, argument)
+
+
+def _next_of(source: Iterator[Chunk]) -> Chunk | None:
+    return next(source, None)
+
+
+async def _finished(ahead: deque[tuple[Chunk, _Task]]) -> ScoredChunk:
+    chunk, task = ahead[0]
+    scores = await task
+    ahead.popleft()
+    return chunk, scores

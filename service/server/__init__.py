@@ -1,0 +1,1 @@
+"""The HTTP server: start, limits on heads, shutdown."""

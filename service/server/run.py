@@ -1,0 +1,82 @@
+"""Runs the HTTP server."""
+
+from __future__ import annotations
+
+import signal
+import socket
+import sys
+from contextlib import suppress
+
+import uvicorn
+
+from model_store.errors import ConfigurationError
+from service.api.middleware.api_keys import check_keys
+from service.app import create_app
+from service.engine.versions.served import ServedModel
+from service.observability.logs import configure_logs
+from service.server.head_limits import BoundedHeadProtocol
+from service.server.shutdown import DrainingServer
+from service.server.startup import settle_heap
+from service.settings import ServiceSettings
+
+
+def serve(settings: ServiceSettings) -> None:
+    """Serve until SIGTERM or Ctrl-C; requests under way are answered first.
+
+    Standard output gets one line after every attempt to load the model: `ready: URL (model version N)` or
+    `not ready: REASON`. Whoever starts the service can wait for it.
+
+    Raises:
+        ConfigurationError: the address is taken or is not ours.
+    """
+    configure_logs(settings.log_level, settings.log_format)
+    # Before anything listens.
+    check_keys(settings)
+    with _listening_socket(settings) as listener:
+        host, port = listener.getsockname()[:2]
+        address = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+        sys.stderr.write(f"listening on {address} (documentation at /docs)\n")
+        sys.stderr.flush()
+        configuration = uvicorn.Config(
+            create_app(settings, lambda model: _announce(model, address)),
+            # uvicorn's own configuration writes requests to standard output, which has another reader.
+            log_config=None,
+            log_level=settings.log_level,
+            timeout_graceful_shutdown=settings.shutdown_seconds,
+            http=BoundedHeadProtocol,
+        )
+        server = DrainingServer(configuration)
+        settle_heap()
+        # uvicorn raises the signal again once it has shut down in order.
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
+        with suppress(KeyboardInterrupt):
+            server.run(sockets=[listener])
+    if not server.started:
+        raise ConfigurationError("the service did not start; the log above has the reason")
+
+
+def _announce(model: ServedModel, address: str) -> None:
+    if model.loaded_scorer is None:
+        line = f"not ready: {model.problem}"
+    else:
+        line = f"ready: {address} (model version {model.loaded_scorer.model_version})"
+    sys.stdout.write(f"{line}\n")
+    sys.stdout.flush()
+    settle_heap()
+
+
+def _listening_socket(settings: ServiceSettings) -> socket.socket:
+    try:
+        family, *_, address = socket.getaddrinfo(
+            settings.host, settings.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+        listener = socket.create_server(address[:2], family=family)
+    # UnicodeError: a name that cannot be one of a host.
+    except (OSError, UnicodeError) as error:
+        raise ConfigurationError(
+            f"cannot listen on {settings.host}:{settings.port} ({error}); set HOST and PORT"
+        ) from error
+    # Its connections inherit it. Otherwise an answer's body waits until the client has acknowledged the head,
+    # which it delays by 40 ms.
+    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return listener

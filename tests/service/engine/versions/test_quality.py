@@ -1,0 +1,44 @@
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from sklearn.metrics import roc_auc_score
+
+from model_store.product import Product, QueryProductPair
+from model_store.versions.evaluation_rows import LabelledRows
+from service.engine.versions.quality import compared, roc_auc
+
+ROWS = st.lists(st.tuples(st.booleans(), st.integers(0, 5)), min_size=2, max_size=50)
+
+
+@given(ROWS.filter(lambda rows: len({label for label, _ in rows}) == 2))
+def test_it_is_scikit_learns_roc_auc(rows: list[tuple[bool, int]]) -> None:
+    labels, scores = np.array([label for label, _ in rows], dtype=int), np.array([score for _, score in rows])
+    assert roc_auc(labels, scores) == pytest.approx(roc_auc_score(labels, scores))
+
+
+def test_one_class_has_no_auc() -> None:
+    with pytest.raises(ValueError, match="both classes"):
+        roc_auc(np.ones(3, dtype=int), np.arange(3))
+
+
+def test_a_form_that_ranks_worse_does_not_hold() -> None:
+    pairs = [QueryProductPair("us", "q", Product(str(place), f"{place}")) for place in range(1000)]
+    rows = {"us": LabelledRows(pairs, np.array([place % 2 for place in range(1000)]))}
+
+    def exact(asked: Sequence[QueryProductPair]) -> list[float]:
+        return [float(int(pair.product.title) % 2) for pair in asked]
+
+    def slightly_worse(asked: Sequence[QueryProductPair]) -> list[float]:
+        return [score if place > 1 else 1 - score for place, score in enumerate(exact(asked))]
+
+    def worse(asked: Sequence[QueryProductPair]) -> list[float]:
+        return [score if place > 10 else 1 - score for place, score in enumerate(exact(asked))]
+
+    assert compared(rows, exact, exact)["us"].exact == 1.0
+    assert compared(rows, exact, slightly_worse)["us"].holds
+    assert not compared(rows, exact, worse)["us"].holds

@@ -1,0 +1,133 @@
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from service.cache.connection import CacheConnection
+from service.cache.generations import Generation
+from service.cache.store import OfflineCache
+from service.engine.engine_options import EngineOptions
+from service.engine.scorer import Scorer
+from service.fill.distributed.actor import PartScoring, ScoringPlan
+from service.fill.distributed.parts import FilePart, file_parts, last_row
+from service.fill.job import FillJob
+from service.fill.ray_outcome import PartOutcome, PartReply
+from service.fill.target import FillTarget
+from tests.support.service.candidate_files import write_candidates
+from tests.support.service.persistent_server import PersistentServer, contents
+from tests.support.service.running import settings_for
+
+_CHUNK, _PART = 64, 256
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[PersistentServer]:
+    server = PersistentServer(tmp_path / "server")
+    server.start()
+    yield server
+    server.kill()
+
+
+@pytest.fixture
+def candidates(tmp_path: Path) -> Path:
+    return write_candidates(tmp_path / "candidates.tsv", queries=20, products=60)
+
+
+def _plan(store: Path, generation: Generation, url: str) -> ScoringPlan:
+    return ScoringPlan(
+        store=store,
+        engine=EngineOptions("cpu", "torch", "float32", 2048),
+        generation=generation,
+        threshold=0.5,
+        chosen=None,
+        redis_url=url,
+        redis_cluster=False,
+        redis_timeout_seconds=2.0,
+        wait_seconds=0.0,
+        cap=20,
+        life=None,
+        chunk_pairs=_CHUNK,
+        sampled_pairs=8,
+        max_text_characters=10_000,
+    )
+
+
+def _scored(actor: PartScoring, part: FilePart) -> PartOutcome:
+    reply = PartReply.model_validate_json(actor({"part": np.array([part.model_dump_json()])})["reply"][0])
+    assert reply.outcome, reply.failure
+    return reply.outcome
+
+
+async def _filled_locally(scorer: Scorer, store: Path, url: str, folder: Path, path: Path) -> int:
+    settings = settings_for(
+        store, folder, fill_folder=folder / "fills", fill_chunk_pairs=_CHUNK, fill_checkpoint_pairs=_PART
+    )
+    connection = CacheConnection.open(url)
+    try:
+        cache = OfflineCache(connection, cap=20)
+        return (await FillJob(FillTarget("us", scorer, cache, settings), [path]).run()).counts.kept
+    finally:
+        await connection.close()
+
+
+async def _created(url: str) -> Generation:
+    connection = CacheConnection.open(url)
+    try:
+        return await OfflineCache(connection).generations.create("us", 1, "test", "building")
+    finally:
+        await connection.close()
+
+
+async def _activated(url: str, generation: Generation) -> None:
+    connection = CacheConnection.open(url)
+    try:
+        await OfflineCache(connection).generations.activate(generation, 1, 1)
+    finally:
+        await connection.close()
+
+
+def test_actors_write_what_the_local_engine_writes_in_any_order_and_twice(
+    scorer: Scorer, tiny_store: Path, server: PersistentServer, tmp_path: Path, candidates: Path
+) -> None:
+    kept = asyncio.run(_filled_locally(scorer, tiny_store, server.url, tmp_path, candidates))
+    expected = contents(server.url)
+    generation = asyncio.run(_created(server.url))
+    actors = [PartScoring(_plan(tiny_store, generation, server.url)) for _ in range(2)]
+    parts = file_parts([candidates], [last_row(candidates)], _PART)
+    assert len(parts) == 5
+    outcomes = [_scored(actors[part.number % 2], part) for part in reversed(parts)]
+    again = _scored(actors[0], parts[1])
+    asyncio.run(_activated(server.url, generation))
+    assert contents(server.url) == expected
+    assert sum(outcome.kept for outcome in outcomes) == kept
+    assert sum(outcome.scored for outcome in outcomes) == 1200
+    assert again.sample == outcomes[3].sample
+    assert set().union(*(outcome.keys for outcome in outcomes)) == set(again.keys)
+
+
+def test_a_row_that_cannot_be_used_is_told_with_its_number(
+    tiny_store: Path, server: PersistentServer, candidates: Path
+) -> None:
+    lines = candidates.read_text(encoding="utf-8").splitlines()
+    lines[300] = "query 1\tp1\t"
+    candidates.write_text("\n".join(lines), encoding="utf-8")
+    generation = asyncio.run(_created(server.url))
+    part = file_parts([candidates], [last_row(candidates)], _PART)[1]
+    outcome = _scored(PartScoring(_plan(tiny_store, generation, server.url)), part)
+    assert [(row.row, row.field) for row in outcome.rejected] == [(301, "product_title")]
+    assert (outcome.scored, outcome.reading.rows, outcome.reading.bad_rows) == (_PART - 1, _PART, 1)
+
+
+def test_what_goes_wrong_is_told(tiny_store: Path, server: PersistentServer, candidates: Path) -> None:
+    generation = asyncio.run(_created(server.url))
+    server.kill()
+    part = file_parts([candidates], [last_row(candidates)], _PART)[0]
+    actor = PartScoring(_plan(tiny_store, generation, server.url))
+    reply = PartReply.model_validate_json(actor({"part": np.array([part.model_dump_json()])})["reply"][0])
+    assert reply.outcome is None
+    assert reply.failure
+    assert reply.failure.kind == "CacheUnavailableError"
