@@ -18,7 +18,7 @@ from training.method_configuration import (
     HatConfiguration,
 )
 from training.overrides import Overrides, merged
-from training.stage_configuration import StageConfiguration
+from training.stages.configuration import StageConfiguration
 
 PRESETS = Path(__file__).parent / "presets"
 
@@ -45,7 +45,7 @@ class DistillationConfiguration(_Frozen):
 
 
 class AnchorConfiguration(_Frozen):
-    """Texts drawn from the vocabulary on which the untrained encoder's ranking is kept (training/anchors.py).
+    """Texts drawn from the vocabulary that keep the untrained encoder's ranking (training/stages/anchors.py).
 
     `weight` scales their loss against the cross-entropy; 0 is none. `drawn` queries are drawn for a marketplace,
     and an optimiser step sees `queries` of them.

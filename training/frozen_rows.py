@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 
 from model_store.network.relevance_network import RelevanceNetwork
-from training.environment import TrainingEnvironment
-from training.frozen_states import frozen_states
-from training.labelled_tokens import LabelledTokens
+from training.stages.environment import TrainingEnvironment
+from training.stages.frozen_states import frozen_states
+from training.stages.labelled_tokens import LabelledTokens
 
 
 def frozen_rows(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from training.stage_configuration import StageConfiguration
+from training.stages.configuration import StageConfiguration
 
 
 class _Frozen(BaseModel):

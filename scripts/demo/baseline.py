@@ -19,8 +19,8 @@ import typer
 
 from scripts.demo.request import DemoRequest
 from training.configuration import load_configuration
-from training.progress import ProgressListener, progress_listener
-from training.run_files import write_json
+from training.runs.files import write_json
+from training.stages.progress import ProgressListener, progress_listener
 
 KEPT = Path(__file__).with_name("kept_baseline.json")
 _DETERMINES = ("base_encoder", "pair_encoding", "head", "finetuning_stage", "validation_share", "test_share")
@@ -56,7 +56,7 @@ def measure(request: DemoRequest, listener: ProgressListener) -> Baseline:
     import torch
 
     from training.commands.sequential import finetune_sequentially
-    from training.experiments.machine import commit, hardware
+    from training.experiments.running.machine import commit, hardware
 
     path = request.folder / f"sequential_finetuning-seed{request.seed}.json"
     with progress_listener(listener):

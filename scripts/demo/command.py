@@ -26,7 +26,7 @@ from scripts.demo.plan import STARTING, demo_steps, seconds_by_kind
 from scripts.demo.progress_line import ProgressLine
 from scripts.demo.request import DEFAULT_FOLDER, DemoRequest
 from training.configuration import load_configuration
-from training.run_files import write_json
+from training.runs.files import write_json
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 

@@ -7,7 +7,7 @@ from scripts.demo.plan import PREPARING_STEP, learning
 from scripts.demo.progress_line import ProgressLine
 from scripts.demo.published_versions import PublishedVersion, PublishedVersions
 from scripts.demo.request import DemoRequest
-from training.progress import progress_listener
+from training.stages.progress import progress_listener
 
 
 def learn(request: DemoRequest, findings: Findings, line: ProgressLine) -> None:

@@ -28,7 +28,7 @@ _LOAD = """
 import sys
 from model_store.encoders.base_encoders import parse_base_encoder
 from model_store.errors import ConfigurationError, TranslationError
-from training.translation.opus_mt import OpusMtTranslator
+from training.translation.opus_mt.translator import OpusMtTranslator
 
 for name in sys.stdin.read().split():
     try:

@@ -9,7 +9,7 @@ import pytest
 from scripts.demo.baseline import KEPT, Baseline, keep, kept
 from scripts.demo.request import DemoRequest
 from training.configuration import load_configuration
-from training.run_files import write_json
+from training.runs.files import write_json
 
 DEFAULT = DemoRequest(
     data="catalogue",

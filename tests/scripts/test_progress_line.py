@@ -8,7 +8,7 @@ from rich.console import Console
 from scripts.demo.journey import Journey, Part, Step
 from scripts.demo.progress_line import ProgressLine
 from tests.scripts.test_journey import Clock
-from training.progress import progress_listener, stage_progress
+from training.stages.progress import progress_listener, stage_progress
 
 STEPS = [
     Step("learning us", (Part("us adapter", 100.0, "adapter", counted=True),)),

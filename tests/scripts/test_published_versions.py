@@ -4,7 +4,7 @@ from pathlib import Path
 
 from scripts.demo.published_versions import PublishedVersions
 from tests.scripts.test_journey import Clock
-from training.run_files import write_json
+from training.runs.files import write_json
 
 
 def publish(run: Path, number: int, marketplace: str) -> None:

@@ -11,11 +11,11 @@ from model_store.encoding.batch import PRODUCT_SEGMENT
 from model_store.network.interaction import Route
 from model_store.network.scoring import encoded_texts
 from tests.support.training.learners import learn_us_and_es, toy_configuration, toy_learner, toy_pairs
-from training import continual_learner
-from training.adapter_stage import labelled_logits, rescale_head
-from training.continual_learner import ContinualLearner
-from training.labelled_tokens import LabelledTokens
-from training.loop import StageResult
+from training.runs import learner as continual_learner
+from training.runs.learner import ContinualLearner
+from training.stages.adapter import labelled_logits, rescale_head
+from training.stages.labelled_tokens import LabelledTokens
+from training.stages.loop import StageResult
 
 
 def learnt(folder: Path, run: Path, share: float, *, steps: int = 2) -> ContinualLearner:

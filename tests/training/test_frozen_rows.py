@@ -10,11 +10,11 @@ from model_store.errors import ConfigurationError
 from model_store.network.configuration import AdapterConfiguration
 from model_store.network.interaction import Route
 from tests.support.training.learners import toy_configuration, toy_environment, toy_learner, toy_pairs
-from training.adapter_stage import labelled_logits
-from training.environment import TrainingEnvironment
 from training.frozen_rows import frozen_rows
-from training.labelled_tokens import LabelledTokens
-from training.zero_shot import zero_shot_cosine
+from training.runs.zero_shot import zero_shot_cosine
+from training.stages.adapter import labelled_logits
+from training.stages.environment import TrainingEnvironment
+from training.stages.labelled_tokens import LabelledTokens
 
 ROUTES = (Route(), Route(("es",)), Route(("us", "es"), "step-0002"))
 

@@ -12,11 +12,11 @@ from training.commands.continual import load_splits
 from training.commands.matrix import print_matrices
 from training.commands.run_names import run_name, store_folder
 from training.configuration import TrainingConfiguration, checked_configuration
-from training.continual import ContinualRun, RunState, check_translators
-from training.continual_learner import ContinualLearner
-from training.environment import prepare_environment, run_folder_of
 from training.overrides import Overrides, merged
-from training.run_files import RunFiles
+from training.runs.driver import ContinualRun, RunState, check_translators
+from training.runs.files import RunFiles
+from training.runs.learner import ContinualLearner
+from training.stages.environment import prepare_environment, run_folder_of
 
 
 def add_marketplace(

@@ -10,15 +10,15 @@ from training.commands.console import notes
 from training.commands.matrix import print_matrices
 from training.commands.run_names import run_name, store_folder
 from training.configuration import TrainingConfiguration, load_configuration
-from training.continual import ContinualRun, Report, RunState, check_translators
-from training.continual_learner import ContinualLearner
 from training.data.sources import parse_source
 from training.data.splits import Splits
-from training.environment import prepare_environment, run_folder_of
-from training.marketplace_data import checked_splits
 from training.new_network import new_network
 from training.overrides import Overrides
-from training.run_files import RunFiles
+from training.runs.driver import ContinualRun, Report, RunState, check_translators
+from training.runs.files import RunFiles
+from training.runs.learner import ContinualLearner
+from training.runs.marketplace_data import checked_splits
+from training.stages.environment import prepare_environment, run_folder_of
 
 
 def train_continually(

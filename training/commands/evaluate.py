@@ -17,9 +17,9 @@ from training.commands.console import notes, results
 from training.commands.run_names import store_folder
 from training.data.pairs import RelevancePair
 from training.data.sources import parse_source
-from training.environment import run_folder_of
 from training.evaluation import MarketplaceMetrics, marketplace_metrics
-from training.run_files import RunFiles
+from training.runs.files import RunFiles
+from training.stages.environment import run_folder_of
 
 _COLUMNS = (
     "marketplace",

@@ -10,10 +10,10 @@ from pathlib import Path
 from model_store.errors import ConfigurationError, InputError
 from training.commands.console import notes
 from training.data.sources import parse_source
-from training.experiments.output_folder import OutputFolder
-from training.experiments.plan import ExperimentPlan, load_plan
-from training.experiments.planned_run import check_translation, planned_runs, shard_of
-from training.experiments.runner import PlanRunner
+from training.experiments.plan.plan import ExperimentPlan, load_plan
+from training.experiments.plan.planned_run import check_translation, planned_runs, shard_of
+from training.experiments.running.output_folder import OutputFolder
+from training.experiments.running.runner import PlanRunner
 
 OUTPUT = Path("var/experiments")
 _NUMBERS = re.compile(r"[0-9]{1,9}(,[0-9]{1,9})*")

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from rich.table import Table
 
 from training.commands.console import results
-from training.continual import RunState
+from training.runs.driver import RunState
 
 
 def print_matrices(state: RunState, sequence: Sequence[str]) -> None:

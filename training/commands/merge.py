@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from training.commands.console import notes
-from training.experiments.merge import merge_outputs
+from training.experiments.running.merge import merge_outputs
 
 
 def merge_parts(output: Path, folders: Sequence[Path]) -> None:

@@ -15,8 +15,8 @@ from rich.progress import (
 )
 
 from training.commands.console import notes
-from training.experiments.bootstrap import REPLICATES
-from training.experiments.report import REPORT, write_report
+from training.experiments.report.markdown import REPORT, write_report
+from training.experiments.statistics.bootstrap import REPLICATES
 
 FOLDER = "report"
 

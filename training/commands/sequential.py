@@ -10,13 +10,13 @@ from pathlib import Path
 from training.commands.console import notes
 from training.commands.continual import load_splits
 from training.configuration import load_configuration
-from training.continual import Report
 from training.evaluation import roc_auc
-from training.labelled_tokens import LabelledTokens
 from training.methods.base import MarketplaceRows, MethodContext
 from training.methods.sequential_finetuning import SequentialFinetuning
 from training.overrides import Overrides
-from training.run_files import write_json
+from training.runs.driver import Report
+from training.runs.files import write_json
+from training.stages.labelled_tokens import LabelledTokens
 
 
 def finetune_sequentially(

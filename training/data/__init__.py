@@ -1,11 +1,11 @@
 """Readers and generators of labelled query-product pairs, and their splits."""
 
-from training.data.esci import read_esci
+from training.data.esci.flat import read_esci
 from training.data.pairs import RelevancePair
 from training.data.sources import DataSource, parse_source
 from training.data.splits import Splits, check_trainable, read_pairs, split_by_query, write_pairs
 from training.data.table import ColumnMapping, iter_rows, read_labelled, read_unlabelled
-from training.data.taxonomy import generate_taxonomy_pairs, taxonomy_phrases
+from training.data.taxonomy.source import generate_taxonomy_pairs, taxonomy_phrases
 
 __all__ = [
     "ColumnMapping",

@@ -18,11 +18,11 @@ from pathlib import Path
 from typing import Protocol
 
 from model_store.errors import ConfigurationError, InputError
-from training.data.esci import esci_locales, is_flat_esci, read_esci
-from training.data.esci_official import is_official
+from training.data.esci.flat import esci_locales, is_flat_esci, read_esci
+from training.data.esci.official import is_official
 from training.data.pairs import RelevancePair
 from training.data.table import ColumnMapping, read_labelled
-from training.data.taxonomy import generate_taxonomy_pairs, taxonomy_locales
+from training.data.taxonomy.source import generate_taxonomy_pairs, taxonomy_locales
 from training.settings import with_data_folder
 
 DEFAULT_ROWS = 3000

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from training.experiments.report_runs import MarketplaceGroup, MethodRuns, Sequence_, Trial
-from training.experiments.report_table import Cell
-from training.experiments.run_result import RunResult
-from training.experiments.statistics import average
+from training.experiments.report.runs import MarketplaceGroup, MethodRuns, Sequence_, Trial
+from training.experiments.report.table import Cell
+from training.experiments.running.run_result import RunResult
+from training.experiments.statistics.summary import average
 
 Number = Callable[[RunResult], float | None]
 Row = tuple[Cell, ...]

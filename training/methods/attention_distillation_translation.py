@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from training.configuration import TrainingConfiguration
-from training.labelled_tokens import LabelledTokens
 from training.methods.attention_distillation import AttentionDistillation
 from training.methods.base import MarketplaceRows
+from training.stages.labelled_tokens import LabelledTokens
 
 
 class AttentionDistillationTranslation(AttentionDistillation):

@@ -7,10 +7,10 @@ from collections.abc import Iterator, Sequence
 
 from torch import Tensor, nn
 
-from training.methods.capsules import TaskCapsules, enlarging_layer, route_dynamically
-from training.methods.hard_attention import HardAttention
-from training.methods.masked_adapter import MaskedAdapter
-from training.methods.transfer_routing import TransferRouting
+from training.methods.masked.adapter import MaskedAdapter
+from training.methods.masked.capsules import TaskCapsules, enlarging_layer, route_dynamically
+from training.methods.masked.hard_attention import HardAttention
+from training.methods.masked.transfer_routing import TransferRouting
 
 
 class CapsuleAdapter(MaskedAdapter):

@@ -9,13 +9,13 @@ import numpy as np
 from model_store.network.scoring import probabilities, score_tokenized
 from model_store.versions.store import ModelStore
 from training.data.pairs import RelevancePair
-from training.environment import run_folder_of
 from training.evaluation import roc_auc
-from training.labelled_tokens import LabelledTokens
 from training.methods.base import Method, ServedVersion
-from training.publishing import Publication, ScoredRows, VersionFacts, evaluation_sets, publish_version
-from training.run_files import RunFiles
-from training.zero_shot import zero_shot_cosine
+from training.runs.files import RunFiles
+from training.runs.publishing import Publication, ScoredRows, VersionFacts, evaluation_sets, publish_version
+from training.runs.zero_shot import zero_shot_cosine
+from training.stages.environment import run_folder_of
+from training.stages.labelled_tokens import LabelledTokens
 
 EvaluationRows = Mapping[str, Mapping[str, Sequence[RelevancePair]]]
 """Rows by marketplace, and by "validation" and "test"."""

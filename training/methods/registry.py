@@ -8,11 +8,11 @@ from training.methods.adapter import Adapter
 from training.methods.adapter_fusion_joint import AdapterFusionJoint
 from training.methods.attention_distillation import AttentionDistillation
 from training.methods.attention_distillation_translation import AttentionDistillationTranslation
-from training.methods.b_cl import Bcl
 from training.methods.base import Method
-from training.methods.ctr import Ctr
-from training.methods.dytox import Dytox
-from training.methods.hat import Hat
+from training.methods.dytox.method import Dytox
+from training.methods.masked.b_cl import Bcl
+from training.methods.masked.ctr import Ctr
+from training.methods.masked.hat import Hat
 from training.methods.sequential_finetuning import SequentialFinetuning
 from training.methods.single_marketplace import SingleMarketplace
 

@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from model_store.errors import ReplayError
-from training.labelled_tokens import LabelledTokens
 from training.methods.base import MarketplaceRows
+from training.stages.labelled_tokens import LabelledTokens
 
 Lend = Callable[[MarketplaceRows], MarketplaceRows]
 

@@ -15,15 +15,15 @@ from model_store.encoding.tokens import TokenizedPairs
 from model_store.network.head import SHARED_HEAD
 from model_store.network.interaction import Route
 from model_store.network.relevance_network import RelevanceNetwork
-from training.environment import seed_stage
-from training.finetuning_stage import (
+from training.methods.base import ADAPTER_SETTINGS, FUSION_SETTINGS, MarketplaceRows, Method, MethodContext
+from training.stages.environment import seed_stage
+from training.stages.finetuning import (
     FinetuningStage,
     add_calibrated_head,
     use_vocabulary_rows,
     whole_model_parameters,
 )
-from training.finished_stage import finished_stage
-from training.methods.base import ADAPTER_SETTINGS, FUSION_SETTINGS, MarketplaceRows, Method, MethodContext
+from training.stages.finished import finished_stage
 
 _WHOLE_VOCABULARY = "word_embeddings.w"  # `.weight`, or `.whole.weight` beside trainable rows
 

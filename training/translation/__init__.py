@@ -4,9 +4,9 @@ from training.translation.base import Translator
 from training.translation.cache import TranslationCache
 from training.translation.cached import CachedTranslator
 from training.translation.fast_translate import FastTranslateTranslator
-from training.translation.glossary import GlossaryTranslator
+from training.translation.glossary.translator import GlossaryTranslator
 from training.translation.identity import IdentityTranslator
-from training.translation.opus_mt import OpusMtTranslator
+from training.translation.opus_mt.translator import OpusMtTranslator
 from training.translation.pairs import sample_for_translation, translate_pairs
 from training.translation.plan import TranslationPlan
 

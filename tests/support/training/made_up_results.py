@@ -10,9 +10,9 @@ import numpy as np
 import yaml
 
 from training.evaluation import roc_auc
-from training.experiments.report_reading import read_runs
-from training.experiments.report_runs import MarketplaceGroup
-from training.experiments.run_result import FinalScores, RunResult, StepFacts, write_result
+from training.experiments.report.reading import read_runs
+from training.experiments.report.runs import MarketplaceGroup
+from training.experiments.running.run_result import FinalScores, RunResult, StepFacts, write_result
 
 Matrix = Sequence[Mapping[str, float]]
 

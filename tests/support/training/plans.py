@@ -6,7 +6,7 @@ from pathlib import Path
 
 import yaml
 
-from training.experiments.plan import ExperimentPlan
+from training.experiments.plan.plan import ExperimentPlan
 
 _STAGE = {"epochs": 2, "batch_size": 16, "learning_rate": 0.005}
 

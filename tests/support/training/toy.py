@@ -10,9 +10,9 @@ from torch import Tensor
 
 from model_store.encoding.tokens import PairTokenizer
 from tests.support.training.learners import toy_configuration, toy_pairs
-from training.labelled_tokens import LabelledTokens
 from training.methods.base import MarketplaceRows, Method, MethodContext
 from training.methods.registry import METHODS
+from training.stages.labelled_tokens import LabelledTokens
 
 SEQUENCE = ("us", "es", "de")
 

@@ -12,9 +12,9 @@ from model_store.errors import ConfigurationError, RelevanceError
 from tests.support.repository import REPOSITORY
 from tests.support.training.plans import write_small_plan
 from training.commands.experiment import run_experiment
-from training.experiments.output_folder import OutputFolder
-from training.experiments.plan import load_plan
-from training.experiments.planned_run import planned_runs
+from training.experiments.plan.plan import load_plan
+from training.experiments.plan.planned_run import planned_runs
+from training.experiments.running.output_folder import OutputFolder
 from training.methods.registry import METHODS
 
 

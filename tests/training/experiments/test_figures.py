@@ -6,9 +6,9 @@ from xml.etree import ElementTree as ET
 import pytest
 
 from tests.support.training.made_up_results import group_of, made_up_result, write_run
-from training.experiments.figures_style import method_styles
-from training.experiments.report_figures import draw_figures
-from training.experiments.run_result import StepFacts
+from training.experiments.report.figures import draw_figures
+from training.experiments.report.style import method_styles
+from training.experiments.running.run_result import StepFacts
 
 SEQUENCE = ["us", "es", "jp"]
 MATRIX = [

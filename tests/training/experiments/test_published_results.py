@@ -9,13 +9,13 @@ from pathlib import Path
 import pytest
 
 from tests.support.repository import REPOSITORY
-from training.experiments.output_folder import decisive_of
-from training.experiments.plan import load_plan
-from training.experiments.planned_run import first_difference, planned_runs
-from training.experiments.report_detail_tables import cost_table, matrix_table
-from training.experiments.report_reading import read_runs
-from training.experiments.report_tables import table_1
-from training.experiments.run_result import read_result
+from training.experiments.plan.plan import load_plan
+from training.experiments.plan.planned_run import first_difference, planned_runs
+from training.experiments.report.details import cost_table, matrix_table
+from training.experiments.report.reading import read_runs
+from training.experiments.report.table1 import table_1
+from training.experiments.running.output_folder import decisive_of
+from training.experiments.running.run_result import read_result
 
 DOCS = REPOSITORY / "docs"
 KEPT = sorted(plan.parent for plan in (DOCS / "results").glob("*/plan.yaml"))

@@ -7,9 +7,9 @@ import pytest
 
 from model_store.network.interaction import Route
 from tests.support.training.toy import SEQUENCE, learn, logits_of, toy_method, toy_rows
-from training.adapter_stage import task_losses
-from training.labelled_tokens import LabelledTokens
 from training.methods import adapter_fusion_joint
+from training.stages.adapter import task_losses
+from training.stages.labelled_tokens import LabelledTokens
 
 ADAPTER = 2 * (32 * 8 + 8 + 8 * 32 + 32)
 FUSION = 2 * (3 * 32 * 32 + 2 * 32)

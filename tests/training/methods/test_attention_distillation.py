@@ -9,8 +9,8 @@ import torch
 
 from model_store.network.interaction import AttentionMaps
 from tests.support.training.toy import learn, toy_method, toy_rows
-from training.distillation import attention_distillation_loss
-from training.fusion_stage import FusionStage
+from training.stages.distillation import attention_distillation_loss
+from training.stages.fusion import FusionStage
 
 BOTH = ("attention_distillation", "attention_distillation_translation")
 ADAPTER = 2 * (32 * 8 + 8 + 8 * 32 + 32)

@@ -13,10 +13,10 @@ from tests.support.training.learners import toy_pairs
 from tests.support.training.toy import learn, logits_of, own_settings, toy_method, toy_rows
 from training.configuration import TrainingConfiguration
 from training.evaluation import roc_auc
-from training.labelled_tokens import LabelledTokens
-from training.loop import _Loop
 from training.methods.base import Method
 from training.methods.registry import METHODS
+from training.stages.labelled_tokens import LabelledTokens
+from training.stages.loop import _Loop
 
 BOTH = ("us", "es")
 Learnt = Callable[[str], Method]

@@ -15,10 +15,10 @@ from service.engine.folded.network import FoldedNetwork
 from tests.support.training.learners import toy_pairs
 from tests.support.training.toy import SEQUENCE, learn, toy_method
 from training.evaluation import roc_auc
-from training.labelled_tokens import LabelledTokens
 from training.methods.base import Method
 from training.methods.publishing import publish_method
-from training.publishing import Publication
+from training.runs.publishing import Publication
+from training.stages.labelled_tokens import LabelledTokens
 
 PAIRS = {
     name: {"validation": toy_pairs(name, 48, seed=1), "test": toy_pairs(name, 40, seed=5)} for name in SEQUENCE

@@ -1,0 +1,113 @@
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from model_store.errors import ConfigurationError
+from tests.support.repository import REPOSITORY
+from training.experiments.running.process import start_process, told_exit
+
+
+def say(path: Path) -> None:
+    import torch
+
+    print(f"threads: {torch.get_num_threads()}")
+    path.write_text(str(os.getpid()), encoding="utf-8")
+
+
+def refuse(_: Path) -> None:
+    raise ConfigurationError("no such thing")
+
+
+def break_down(_: Path) -> None:
+    raise ValueError("out of luck")
+
+
+def kill_itself(_: Path) -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def wait_for_ever(path: Path) -> None:
+    path.write_text(str(os.getpid()), encoding="utf-8")
+    signal.pause()
+
+
+def start_and_wait(path: Path, log: Path) -> None:
+    """What `test_a_process_ends_with_its_parent` runs as the parent."""
+    start_process(wait_for_ever, (path,), log, 1).join()
+
+
+def test_work_is_done_in_another_process_and_printed_to_its_log(tmp_path: Path) -> None:
+    process = start_process(say, (tmp_path / "out",), tmp_path / "logs" / "log.txt", 1)
+    process.join()
+    assert process.exitcode == 0
+    assert int((tmp_path / "out").read_text()) != os.getpid()
+    assert (tmp_path / "logs" / "log.txt").read_text() == "threads: 1\n"
+
+
+@pytest.mark.parametrize(
+    ("work", "code", "told"),
+    [
+        (refuse, ConfigurationError.exit_code, "error: no such thing"),
+        (break_down, 1, "ValueError: out of luck"),
+    ],
+)
+def test_an_error_is_an_exit_code_and_a_line_of_the_log(
+    tmp_path: Path, work: object, code: int, told: str
+) -> None:
+    process = start_process(work, (tmp_path,), tmp_path / "log.txt", 1)  # type: ignore[arg-type]
+    process.join()
+    assert process.exitcode == code
+    assert (tmp_path / "log.txt").read_text().splitlines()[-1] == told
+
+
+def test_a_crash_is_told_by_its_signal(tmp_path: Path) -> None:
+    process = start_process(kill_itself, (tmp_path,), tmp_path / "log.txt", 1)
+    process.join()
+    assert process.exitcode is not None
+    assert "SIGKILL" in told_exit(process.exitcode)
+    assert told_exit(3) == "exit code 3"
+
+
+def test_a_process_ends_with_its_parent(tmp_path: Path) -> None:
+    arguments = (tmp_path / "pid", tmp_path / "log.txt")
+    program = (
+        "from pathlib import Path\n"
+        "from tests.training.experiments.running.test_process import start_and_wait\n"
+        f"start_and_wait(Path({str(arguments[0])!r}), Path({str(arguments[1])!r}))\n"
+    )
+    script = tmp_path / "parent.py"
+    script.write_text(
+        f"if __name__ == '__main__':\n    {program.replace(chr(10), chr(10) + '    ')}", encoding="utf-8"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
+    with subprocess.Popen([sys.executable, str(script)], env=environment) as parent:
+        child = _content_of(arguments[0])
+        parent.kill()
+    _wait_until_gone(int(child))
+
+
+def _content_of(path: Path) -> str:
+    deadline = time.monotonic() + 180
+    while time.monotonic() < deadline:
+        if path.is_file() and path.read_text():
+            return path.read_text()
+        time.sleep(0.05)
+    raise AssertionError(f"{path} was not written")
+
+
+def _wait_until_gone(process: int) -> None:
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline:
+        try:
+            os.kill(process, 0)
+        except ProcessLookupError:
+            return
+        time.sleep(0.05)
+    raise AssertionError(f"process {process} is still there")

@@ -1,0 +1,1 @@
+"""Shopping Queries (ESCI): the official files, and the flat one."""

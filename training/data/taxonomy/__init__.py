@@ -1,0 +1,1 @@
+"""Pairs made from Google's product taxonomy."""

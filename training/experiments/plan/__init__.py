@@ -1,0 +1,1 @@
+"""What a plan asks for, and the data prepared for it."""

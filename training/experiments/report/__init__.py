@@ -1,0 +1,1 @@
+"""Tables and figures from a folder of runs."""

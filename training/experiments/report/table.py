@@ -1,0 +1,107 @@
+"""A table that is read as Markdown and computed with as CSV."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from training.experiments.statistics.summary import Estimate
+
+NONE = "–"
+
+Value = str | int | float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """What a reader sees, and the numbers behind it in full precision by CSV column."""
+
+    text: str
+    values: Mapping[str, Value] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class ReportTable:
+    """Rows under column titles; the first column is text, all others are numbers.
+
+    Args:
+        name: of the CSV file.
+        notes: what a number is, printed below.
+    """
+
+    name: str
+    title: str
+    columns: tuple[str, ...]
+    rows: tuple[tuple[Cell, ...], ...]
+    notes: tuple[str, ...] = ()
+
+    def markdown(self) -> str:
+        """Title, rows and notes."""
+        lines = [
+            _line(self.columns),
+            _line(["---", *("---:" for _ in self.columns[1:])]),
+            *(_line([cell.text for cell in row]) for row in self.rows),
+        ]
+        return "\n\n".join([f"### {self.title}", "\n".join(lines), *self.notes]) + "\n"
+
+    def csv(self) -> str:
+        """A line per row; a column that a row has no number for is empty there."""
+        records = self.records()
+        header = list(dict.fromkeys(key for record in records for key in record))
+        text = io.StringIO()
+        writer = csv.DictWriter(text, header, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(records)
+        return text.getvalue()
+
+    def records(self) -> list[dict[str, Value]]:
+        """The numbers of every row."""
+        return [{key: value for cell in row for key, value in cell.values.items()} for row in self.rows]
+
+
+def mean_cell(column: str, found: Estimate | None, difference: float | None = None) -> Cell:
+    """`0.8829 ± 0.0004 (+0.0029)`: mean, standard deviation over trials, difference to a reference."""
+    if found is None:
+        return Cell(NONE, {f"{column}_mean": None})
+    text = f"{found.mean:.4f}" + ("" if found.std is None else f" ± {found.std:.4f}")
+    values: dict[str, Value] = {f"{column}_mean": found.mean, f"{column}_std": found.std}
+    if difference is not None:
+        text += f" ({signed(difference)})"
+        values[f"{column}_difference"] = difference
+    return Cell(text, values)
+
+
+def interval_cell(column: str, found: Estimate | None, sign: bool = True) -> Cell:
+    """`+0.0029 [+0.0011, +0.0047]`: mean and its t interval; the mean alone where n = 1."""
+    if found is None:
+        return Cell(NONE, {f"{column}_mean": None})
+    shown = signed if sign else "{:.4f}".format
+    interval = "" if found.low is None or found.high is None else f" [{shown(found.low)}, {shown(found.high)}]"
+    values: dict[str, Value] = {f"{column}_{key}": value for key, value in found.as_dict().items() if key != "n"}
+    return Cell(shown(found.mean) + interval, values)
+
+
+def signed(value: float) -> str:
+    """Four decimals with the sign always there; what rounds to nothing has none."""
+    text = f"{value:+.4f}"
+    return "0.0000" if text in ("+0.0000", "-0.0000") else text
+
+
+def count_cell(column: str, value: float) -> Cell:
+    """`22.1M`, `590k`: a number of parameters."""
+    for unit, size in (("M", 1e6), ("k", 1e3)):
+        if value >= size:
+            shown = value / size
+            return Cell(f"{shown:.0f}{unit}" if shown >= 100 else f"{shown:.3g}{unit}", {column: round(value)})
+    return Cell(f"{value:.0f}", {column: round(value)})
+
+
+def text_cell(column: str, text: str) -> Cell:
+    """The same to read and to compute with."""
+    return Cell(text, {column: text})
+
+
+def _line(cells: Sequence[str]) -> str:
+    return "| " + " | ".join(text.replace("|", "\\|") for text in cells) + " |"

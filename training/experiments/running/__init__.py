@@ -1,0 +1,1 @@
+"""Runs of a plan in processes of their own, resumed and merged."""

@@ -1,0 +1,134 @@
+"""What one run of an experiment leaves: one method, one sequence of marketplaces, one seed, one fold."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from pathlib import Path
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict
+from safetensors.numpy import load_file, save_file
+
+from model_store.errors import InputError
+from training.runs.files import read_json, write_json
+
+RESULT = "result.json"
+SCORES = "scores.safetensors"
+
+
+class StepFacts(BaseModel):
+    """One step of a run, or the whole of a joint method's training.
+
+    `seconds` is the step's training time with translation, without evaluation; `translation_seconds` the part of
+    it that translated, which is near zero where the translations were kept from an earlier run.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    marketplace: str
+    seconds: float
+    translation_seconds: float = 0.0
+    trainable_parameters: int
+    train_rows: int
+    translated_rows: dict[str, int] = {}
+
+
+class StepResult(BaseModel):
+    """A step and its row of R."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    facts: StepFacts
+    test_auc: dict[str, float]
+
+
+class RunResult(BaseModel):
+    """A finished run.
+
+    `test_matrix[t][i]` is R: ROC-AUC on marketplace i's test rows after step t, for all marketplaces of the
+    sequence, learnt or not. A joint method has one row. `zero_shot` is the untrained encoder's cosine on the same
+    test rows. `attention[marketplace][layer][adapter]` is the fusion's mean attention on its test rows at the
+    end, over the adapters in `adapters`; empty for methods without fusion.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    plan: str
+    method: str
+    label: str
+    title: str
+    is_continual: bool
+    data: str
+    sequence: tuple[str, ...]
+    seed: int
+    fold: int | None = None
+    folds: int | None = None
+    test_matrix: tuple[dict[str, float], ...]
+    zero_shot: dict[str, float]
+    test_rows: dict[str, int]
+    steps: tuple[StepFacts, ...]
+    total_parameters: int
+    peak_memory_bytes: int
+    adapters: tuple[str, ...] = ()
+    attention: dict[str, list[list[float]]] = {}
+    version: int | None = None
+    configuration: dict[str, object]
+    versions: dict[str, str]
+    commit: str
+    hardware: str
+    started_at: datetime
+    seconds: float
+
+    @property
+    def final(self) -> dict[str, float]:
+        """ROC-AUC of every marketplace at the end."""
+        return self.test_matrix[-1]
+
+
+class FinalScores(BaseModel):
+    """A marketplace's test rows for paired comparisons, in file order: labels and final logits.
+
+    `queries` numbers the distinct queries, so that rows of one query can be told; `untrained` is the untrained
+    encoder's cosine. Results from before these were kept have neither.
+    """
+
+    model_config = ConfigDict(frozen=True, arbitrary_types_allowed=True)
+
+    labels: np.ndarray  # (N) float32
+    logits: np.ndarray  # (N) float32
+    queries: np.ndarray | None = None  # (N) integers
+    untrained: np.ndarray | None = None  # (N) float32
+
+
+def write_result(folder: Path, result: RunResult, scores: dict[str, FinalScores]) -> None:
+    """Write a run's scores and then, as the sign that it is finished, its result."""
+    folder.mkdir(parents=True, exist_ok=True)
+    tensors = {
+        f"{field}/{name}": np.ascontiguousarray(values)
+        for name, one in scores.items()
+        for field, values in one
+        if values is not None
+    }
+    save_file(tensors, folder / SCORES)
+    write_json(folder / RESULT, result.model_dump(mode="json"))
+
+
+def read_result(folder: Path) -> RunResult | None:
+    """The result in a run's folder; None where the run is not finished."""
+    content = read_json(folder / RESULT)
+    return None if content is None else RunResult.model_validate(content)
+
+
+def read_scores(folder: Path) -> dict[str, FinalScores]:
+    """A finished run's scores by marketplace.
+
+    Raises:
+        InputError: the file is missing.
+    """
+    path = folder / SCORES
+    if not path.is_file():
+        raise InputError(f"{path}: missing; it belongs beside {RESULT}", source=path.name)
+    tensors = load_file(path)
+    names = [key.partition("/")[2] for key in tensors if key.startswith("labels/")]
+    fields = FinalScores.model_fields
+    return {name: FinalScores(**{field: tensors.get(f"{field}/{name}") for field in fields}) for name in names}

@@ -1,0 +1,1 @@
+"""DyTox: task attention."""

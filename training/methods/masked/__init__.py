@@ -1,0 +1,1 @@
+"""Methods with masks over shared parameters: HAT, B-CL, CTR."""

@@ -1,0 +1,1 @@
+"""One run over a sequence of marketplaces, and what it publishes."""

@@ -1,0 +1,1 @@
+"""Stages of training: adapter, fusion, fine-tuning, and the loop that they share."""
