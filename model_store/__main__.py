@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from model_store.cli import app
-from model_store.command_line import run
+from model_store.cli import app, run
 
 if __name__ == "__main__":
     run(app)

@@ -3,13 +3,31 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import typer
 
+from model_store.errors import RelevanceError
 from model_store.settings import ModelStoreSettings
 from model_store.versions.store import ModelStore
+
+INTERRUPTED = 130
+
+
+def run(app: typer.Typer) -> NoReturn:
+    """Run a typer application; a `RelevanceError` becomes its message on standard error and its exit code."""
+    try:
+        app(standalone_mode=True)
+    except RelevanceError as error:
+        sys.stderr.write(f"error: {error}\n")
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        sys.stderr.write("interrupted; the same command goes on where it stopped\n")
+        sys.exit(INTERRUPTED)
+    sys.exit(0)
+
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help=__doc__, pretty_exceptions_enable=False)
 

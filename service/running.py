@@ -9,7 +9,7 @@ from typing import TypeVar
 
 import typer
 
-from model_store.command_line import INTERRUPTED
+from model_store.cli import INTERRUPTED
 
 _Result = TypeVar("_Result")
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from model_store.command_line import run
+from model_store.cli import run
 from training.cli import app
 
 if __name__ == "__main__":

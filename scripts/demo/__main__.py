@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 
-from model_store.command_line import run
+from model_store.cli import run
 from scripts.demo.command import app
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from model_store.command_line import INTERRUPTED
+from model_store.cli import INTERRUPTED
 from scripts.demo import baseline as sequential_baseline
 from scripts.demo.findings import Findings
 from scripts.demo.journey import Journey

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 import pytest
 import typer
 
-from model_store.command_line import run
+from model_store.cli import run
 
 
 def run_in_process(

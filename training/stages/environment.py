@@ -12,8 +12,8 @@ from accelerate import Accelerator, PartialState
 from accelerate.utils import broadcast_object_list, set_seed
 from typing_extensions import TypeVar
 
-from model_store.bf16 import bf16_is_faster
 from model_store.encoding.tokens import PairTokenizer, TokenizedPairs
+from model_store.network.fast_products import bf16_is_faster
 from model_store.network.interaction import PairNetwork, Route
 from model_store.network.relevance_network import RelevanceNetwork
 from model_store.network.scoring import score_tokenized

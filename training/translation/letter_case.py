@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-_WORD = re.compile(r"\w+")
+_LETTERS = re.compile(r"\w+")
 _CAPITALISED_NOUNS = frozenset({"de"})
 _LONGEST_ACRONYM = 4
 
@@ -16,7 +16,7 @@ def in_the_case_of(matched: str, translation: str, target: str) -> str:
     capitals throughout ("LED") or mixed ("iPhone") stay, and so does German, whose nouns have capitals.
     """
     if matched.islower():
-        return translation if target in _CAPITALISED_NOUNS else _WORD.sub(_lower_if_title, translation)
+        return translation if target in _CAPITALISED_NOUNS else _LETTERS.sub(_lower_if_title, translation)
     if matched.isupper() and len(matched) > _LONGEST_ACRONYM:
         return translation.upper()
     if matched[:1].isupper() and translation.split(maxsplit=1)[0].islower():

@@ -10,7 +10,7 @@ import torch
 from safetensors.torch import load, save
 from torch import Tensor, nn
 
-from model_store.bf16 import bf16_is_faster
+from model_store.network.fast_products import bf16_is_faster
 from model_store.network.interaction import Route
 from model_store.network.relevance_network import RelevanceNetwork
 from service.engine.backends.int8_linear import InputRange, Int8Linear

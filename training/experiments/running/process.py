@@ -12,7 +12,7 @@ from multiprocessing.connection import wait
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 
-from model_store.command_line import INTERRUPTED
+from model_store.cli import INTERRUPTED
 from model_store.errors import RelevanceError
 
 # The server imports the libraries once; it never computes, so what it forks is as good as a new process.

@@ -8,11 +8,11 @@ import pytest
 import torch
 from transformers import BertModel
 
-from model_store.adapter_files import load_adapter, load_fusion, save_adapter, save_fusion
 from model_store.encoding.batch import QUERY_SEGMENT
 from model_store.errors import VersionCorruptError
 from model_store.network.interaction import AttentionMaps, Route
 from model_store.network.relevance_network import RelevanceNetwork
+from model_store.versions.weights import load_adapter, load_fusion, save_adapter, save_fusion
 from tests.support.models.networks import random_network, tokenizer_of
 
 with warnings.catch_warnings():
