@@ -20,15 +20,15 @@ from benchmarks.writer import writer_figures
 from model_store.product import QueryProductPair
 from service.cache.opening import opened_cache
 from service.engine.batching.tight_batches import tight_batches
-from service.engine.own_thread import in_own_thread
 from service.engine.scorer import PreparedPairs, Scorer
 from service.engine.versions.loading import load_scorer
+from service.engine.versions.threads import in_own_thread
 from service.fill.candidates.reading import Candidate, CandidateFile
 from service.fill.job import FillJob
 from service.fill.report.progress import FillProgress, FillStage
 from service.fill.report.report import FillReport
 from service.fill.target import FillTarget
-from service.onednn_caches import bound_onednn_caches
+from service.server.startup import bound_onednn_caches
 from service.settings import ServiceSettings, load_settings
 from training.data.sources import DataSource
 

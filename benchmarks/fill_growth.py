@@ -24,7 +24,7 @@ from service.fill.job import FillJob
 from service.fill.report.progress import FillProgress
 from service.fill.report.report import FillCounts, FillReport
 from service.fill.target import FillTarget
-from service.onednn_caches import bound_onednn_caches
+from service.server.startup import bound_onednn_caches
 from service.settings import load_settings
 
 _PRODUCTS_PER_QUERY = 20

@@ -24,7 +24,7 @@ from benchmarks.texts import judged_pairs, name_of
 from model_store.product import QueryProductPair
 from service.engine.batching.micro_batching import MicroBatching
 from service.engine.versions.loading import load_scorer
-from service.onednn_caches import bound_onednn_caches
+from service.server.startup import bound_onednn_caches
 from service.settings import load_settings
 from training.data.sources import DataSource
 

@@ -18,7 +18,7 @@ from pydantic_settings import (
 
 from model_store.errors import ConfigurationError
 from model_store.text import MAX_TEXT_CHARACTERS
-from service.engine.engine_options import BackendSetting, EngineOptions, PrecisionSetting
+from service.engine.options import BackendSetting, EngineOptions, PrecisionSetting
 
 SETTINGS_FILE = "SETTINGS_FILE"
 MIN_KEY_CHARACTERS = 16

@@ -5,7 +5,7 @@ What search engineers use: `OfflineCache` reads it, `AsyncOfflineCache` does wit
 
 from __future__ import annotations
 
-from service.cache.answers import CacheAnswer, CachedProduct, Status
 from service.cache.client import AsyncOfflineCache, OfflineCache
+from service.cache.look_ups import CacheAnswer, CachedProduct, Status
 
 __all__ = ["AsyncOfflineCache", "CacheAnswer", "CachedProduct", "OfflineCache", "Status"]

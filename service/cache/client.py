@@ -12,11 +12,8 @@ from redis.cluster import RedisCluster
 from redis.retry import Retry
 
 from model_store.errors import ConfigurationError
-from service.cache.answers import CacheAnswer
-from service.cache.commands import Command, options_of
-from service.cache.connection import CacheConnection
-from service.cache.look_ups import LookUps, driven
-from service.cache.redis_errors import reported, without_password
+from service.cache.connection import CacheConnection, Command, options_of, reported, without_password
+from service.cache.look_ups import CacheAnswer, LookUps, driven
 
 REMEMBER_SECONDS = 1.0
 """How long a client goes by the active generation that it knows."""

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 from array import array
-from collections.abc import AsyncIterator, Awaitable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from hashlib import sha1
@@ -17,11 +19,77 @@ from redis.asyncio.cluster import ClusterPipeline, RedisCluster
 from redis.asyncio.connection import AbstractConnection, ConnectionPool
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
-from redis.exceptions import RedisError, ResponseError
+from redis.exceptions import RedisClusterException, RedisError, ResponseError
 
-from model_store.errors import ConfigurationError
-from service.cache.commands import Command, Row, options_of
-from service.cache.redis_errors import asked, reported, without_password
+from model_store.errors import CacheUnavailableError, ConfigurationError
+
+
+@contextmanager
+def reported(name: str) -> Iterator[None]:
+    """Turn what redis-py raises into CacheUnavailableError."""
+    try:
+        yield
+    except (TimeoutError, RedisError, RedisClusterException, OSError) as error:
+        reason = str(error) or type(error).__name__
+        raise CacheUnavailableError(
+            f"the offline cache at {name} did not answer ({reason}); check that it runs, and REDIS_URL"
+        ) from error
+
+
+@contextmanager
+def asked(name: str) -> Iterator[None]:
+    """As `reported`, for a task that awaits redis-py.
+
+    That waits by `asyncio.wait_for`, which in Python 3.11 swallows a cancellation that comes at the moment at
+    which there is an answer.
+    """
+    task = asyncio.current_task()
+    before = task.cancelling() if task else 0
+    try:
+        with reported(name):
+            yield
+    finally:
+        if task and task.cancelling() > before:
+            raise asyncio.CancelledError
+
+
+def without_password(url: str) -> str:
+    """The URL as it may be shown."""
+    scheme, separator, rest = url.partition("://")
+    return f"{scheme}{separator}{rest.rpartition('@')[2]}"
+
+
+def bulk(value: bytes) -> bytes:
+    """One argument."""
+    return b"$%d\r\n%b\r\n" % (len(value), value)
+
+
+def script_load(script: Script) -> bytes:
+    """The command that makes a server know a script."""
+    return b"*3\r\n" + bulk(b"SCRIPT") + bulk(b"LOAD") + bulk(script.text.encode())
+
+
+class PackedScript:
+    """Runs of a script."""
+
+    def __init__(self, script: Script) -> None:
+        self._start = bulk(b"EVALSHA") + bulk(script.digest.encode())
+
+    def call(self, keys: Sequence[bytes], arguments: Sequence[bytes]) -> bytes:
+        """One run; keys and arguments are packed already (`bulk`), each one item."""
+        count = 3 + len(keys) + len(arguments)
+        number = bulk(b"%d" % len(keys))
+        return b"".join((b"*%d\r\n" % count, self._start, number, *keys, *arguments))
+
+
+Command = tuple[str | bytes | int, ...]
+Row = tuple[bytes, float]
+
+
+def options_of(command: Command) -> dict[str, bool]:
+    """What redis-py needs to know of a command to give rows of (member, score) in both protocols."""
+    return {"withscores": True} if command[0] == "ZREVRANGE" else {}
+
 
 PIPELINE_COMMANDS = 1000
 """Commands sent at once: more gain nothing and hold the server up."""

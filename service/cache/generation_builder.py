@@ -6,11 +6,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
 
 from model_store.query_normalisation import normalised_query
-from service.cache.answers import SCORE_SCALE
-from service.cache.connection import PIPELINE_COMMANDS, Script
+from service.cache.connection import PIPELINE_COMMANDS, PackedScript, Script, bulk, script_load
 from service.cache.generations import Generation
 from service.cache.keys import entries_prefix, query_part
-from service.cache.packed_commands import PackedScript, bulk, script_load
+from service.cache.look_ups import SCORE_SCALE
 from service.cache.store import OfflineCache
 
 _FILL_ENTRIES = Script.from_file("fill_entries.lua")

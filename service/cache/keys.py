@@ -17,8 +17,24 @@ marketplace spread over the cluster.
 from __future__ import annotations
 
 import hashlib
+import zlib
+from dataclasses import dataclass
 
 from model_store.query_normalisation import NORMALISATION_VERSION, normalised_query
+
+
+@dataclass(frozen=True, slots=True)
+class TimeToLive:
+    """An entry lives `seconds` to `seconds * (1 + jitter)`, evenly spread and always the same for a key."""
+
+    seconds: float
+    jitter: float = 0.1
+
+    def milliseconds(self, key: str) -> int:
+        """The time to live of the entry at a key."""
+        place = zlib.crc32(key.encode()) / 2**32
+        return round(1000 * self.seconds * (1 + self.jitter * place))
+
 
 LAYOUT_VERSION = 1
 LONGEST_QUERY_BYTES = 64

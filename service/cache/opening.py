@@ -7,8 +7,8 @@ from contextlib import asynccontextmanager
 
 from service.cache.connection import CacheConnection
 from service.cache.embedded import EmbeddedValkey
+from service.cache.keys import TimeToLive
 from service.cache.store import OfflineCache
-from service.cache.time_to_live import TimeToLive
 from service.settings import ServiceSettings
 
 

@@ -6,13 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import cast
 
-from service.cache.answers import SCORE_SCALE, CacheAnswer
 from service.cache.connection import CacheConnection, Script
 from service.cache.generations import DEFAULT_KEPT, Generation, Generations
-from service.cache.keys import entry_key
-from service.cache.look_ups import LookUps, driven
+from service.cache.keys import TimeToLive, entry_key
+from service.cache.look_ups import SCORE_SCALE, CacheAnswer, LookUps, driven
 from service.cache.removed_products import RemovedProducts
-from service.cache.time_to_live import TimeToLive
 
 DEFAULT_CAP = 128
 """Above this a sorted set becomes a skip list, at three times the memory."""

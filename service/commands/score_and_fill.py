@@ -16,12 +16,11 @@ from service.cache.opening import opened_cache
 from service.engine.versions.loading import load_scorer
 from service.fill.candidates.standard_input import remove_copies
 from service.fill.distributed.options import RayOptions
-from service.fill.fill_engine import LOCAL
-from service.fill.fill_options import FillOptions
+from service.fill.distributed.scan import ray_engine
 from service.fill.job import FillJob
-from service.fill.ray_engine import ray_engine
-from service.fill.report_text import report_text
-from service.fill.target import FillTarget
+from service.fill.report.report import report_text
+from service.fill.scan import LOCAL
+from service.fill.target import FillOptions, FillTarget
 from service.settings import ServiceSettings
 
 

@@ -17,18 +17,16 @@ from service.cache.generations import Generation
 from service.fill.candidates.chunks import UselessCandidatesError
 from service.fill.candidates.reading import CandidateFile
 from service.fill.candidates.traffic import HeadAndTorso
-from service.fill.fill_engine import LOCAL, FillEngine
-from service.fill.fill_options import FillOptions
 from service.fill.generation.difference import GenerationDifference, difference
 from service.fill.generation.record import FillRecordFile, fingerprint
 from service.fill.generation.state import FillIdentity, FillState, WritesLostError
-from service.fill.generation.verification import EntriesLostError, RescoringError
-from service.fill.generation_checks import GenerationChecks
+from service.fill.generation.verification import EntriesLostError, GenerationChecks, RescoringError
 from service.fill.report.progress import FillProgress, Progress
 from service.fill.report.report import FillCounts, FillReport
 from service.fill.report.stage_times import StageTimes
 from service.fill.retry import Patience
-from service.fill.target import FillTarget
+from service.fill.scan import LOCAL, FillEngine
+from service.fill.target import FillOptions, FillTarget
 
 
 class FillJob:

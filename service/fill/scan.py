@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import aclosing
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -14,7 +15,6 @@ from service.fill.candidates.chunks import CandidateChunks, ChosenQueries, Chunk
 from service.fill.candidates.query_log import QueryLog
 from service.fill.candidates.reading import CandidateFile
 from service.fill.candidates.rejected import RejectedRows
-from service.fill.computing import computing_for
 from service.fill.generation.record import Checkpoint
 from service.fill.generation.state import FillState
 from service.fill.generation.writer import GenerationWriter
@@ -23,7 +23,7 @@ from service.fill.report.report import FillCounts
 from service.fill.report.sample import ScoredSample
 from service.fill.report.stage_times import StageTimes
 from service.fill.retry import Patience
-from service.fill.scoring import ChunkScoring
+from service.fill.scoring import ChunkScoring, computing_for
 from service.fill.target import FillTarget
 
 
@@ -145,3 +145,20 @@ class FillPass:
         except CacheUnavailableError:
             await self._patience.run(self._state.check_same_servers)
             await self._patience.run(operation)
+
+
+MakePass = Callable[
+    [FillTarget, Sequence[CandidateFile], ChosenQueries | None, FillState, Patience, Progress, StageTimes],
+    FillPass,
+]
+
+
+@dataclass(frozen=True, slots=True)
+class FillEngine:
+    """Its name, which says how candidates are cut: a fill goes on only where it is cut as it was."""
+
+    name: str
+    make_pass: MakePass
+
+
+LOCAL = FillEngine("local", FillPass)

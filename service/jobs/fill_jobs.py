@@ -11,14 +11,12 @@ from service.cache.opening import opened_cache
 from service.engine.batching.micro_batching import MicroBatching
 from service.engine.scorer import Scorer
 from service.engine.versions.served import ServedModel
-from service.fill.fill_options import FillOptions
 from service.fill.job import FillJob
 from service.fill.report.report import FillReport
-from service.fill.target import FillTarget, checked_threshold
+from service.fill.target import FillOptions, FillTarget, checked_threshold
 from service.jobs.folder import CandidateFolder, JobsNotConfiguredError
 from service.jobs.job import FillRequest, Job
-from service.jobs.own_loop import in_own_loop
-from service.jobs.queue import JobQueue
+from service.jobs.queue import JobQueue, in_own_loop
 from service.observability.metrics import ServiceMetrics
 from service.settings import ServiceSettings
 

@@ -9,7 +9,7 @@ from prometheus_client import CollectorRegistry, Counter, Histogram, generate_la
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from service.engine.observer import BatchFigures, EngineObserver
+from service.engine.batching.micro_batching import BatchFigures, EngineObserver
 from service.observability.drift import ScoreDrift
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from model_store.errors import InputError
 from service.api.compatible.scoring import NamedText, TextScores, text_scores
-from service.api.error_answers import answers
+from service.api.errors import answers
 from service.api.middleware.request_body import JsonBodyRoute
 from service.state import State
 

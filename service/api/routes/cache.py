@@ -11,11 +11,11 @@ from fastapi import APIRouter, Path, Query, Request, Response
 
 from model_store.query_normalisation import normalised_query
 from model_store.text import checked_marketplace
-from service.api.error_answers import answers
+from service.api.errors import answers
 from service.api.middleware.request_body import JsonBodyRoute
 from service.api.pair_checks import checked_known_marketplace, checked_limited_text
 from service.api.schemas.cache import CacheLookupAnswer, LookupRequest, LookupsAnswer
-from service.cache.answers import CacheAnswer
+from service.cache.look_ups import CacheAnswer
 from service.state import ServiceState, State, state_of
 
 router = APIRouter(route_class=JsonBodyRoute, tags=["cache"])

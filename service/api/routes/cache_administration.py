@@ -6,7 +6,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Path, Query
 
-from service.api.error_answers import answers
+from service.api.errors import answers
 from service.api.pair_checks import checked_limited_text
 from service.api.routes.cache import checked_name
 from service.api.schemas.cache import GenerationAnswer, GenerationsAnswer, PurgeAnswer

@@ -8,7 +8,7 @@ from starlette.exceptions import HTTPException
 from model_store.errors import InputError, VersionNotFoundError
 from model_store.product import QueryProductPair
 from service.api.client_disconnect import for_client
-from service.api.error_answers import answers
+from service.api.errors import answers
 from service.api.middleware.request_body import JsonBodyRoute
 from service.api.pair_checks import checked_pairs
 from service.api.schemas.models import CompareAnswer, CompareRequest, VersionScores

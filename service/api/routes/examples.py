@@ -6,7 +6,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Path
 
-from service.api.error_answers import answers
+from service.api.errors import answers
 from service.api.pair_checks import checked_known_marketplace
 from service.api.schemas.models import ExamplePair, ExamplesAnswer
 from service.state import State

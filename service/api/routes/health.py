@@ -6,8 +6,7 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from model_store.errors import CacheUnavailableError
-from service.api.error_answers import answers
-from service.api.errors import RETRY_AFTER_SECONDS, error_answer
+from service.api.errors import RETRY_AFTER_SECONDS, answers, error_answer
 from service.api.schemas.models import HealthAnswer, ReadyAnswer
 from service.state import ServiceState, State
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from fastapi import APIRouter
 
 from model_store.versions.manifest import Manifest, MarketplaceEntry
-from service.api.error_answers import answers
+from service.api.errors import answers
 from service.api.schemas.models import MarketplaceAnswer, ModelAnswer, PlainProbesAnswer
 from service.state import State
 

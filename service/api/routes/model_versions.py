@@ -9,7 +9,7 @@ from starlette.exceptions import HTTPException
 
 from model_store.errors import StoreError, VersionCorruptError, VersionNotFoundError
 from model_store.versions.store import ModelStore
-from service.api.error_answers import answers
+from service.api.errors import answers
 from service.api.schemas.models import ReloadAnswer, VersionAnswer, VersionsAnswer
 from service.state import ServiceState, State
 

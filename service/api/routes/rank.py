@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from fastapi import APIRouter, Request
 
-from service.api.error_answers import answers
+from service.api.errors import answers
 from service.api.middleware.request_body import JsonBodyRoute
 from service.api.pair_checks import checked_ranking
 from service.api.routes.score import cache_writing, pair_scores

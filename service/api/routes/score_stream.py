@@ -18,8 +18,7 @@ from starlette.types import Receive, Scope, Send
 
 from model_store.errors import InputError, RelevanceError
 from model_store.product import QueryProductPair
-from service.api.error_answers import answers
-from service.api.errors import field_path
+from service.api.errors import answers, field_path
 from service.api.pair_checks import checked_pair
 from service.api.routes.score import pair_scores
 from service.api.schemas.scores import PairBody, StreamedError, StreamedScore

@@ -10,7 +10,24 @@ import torch
 
 from model_store.errors import ConfigurationError
 from service.engine.backends.product_probes import WeightBits, bf16_problem, onnx_int8, onnx_problem, torch_int8
-from service.engine.engine_options import EngineOptions
+from service.engine.options import EngineOptions
+
+
+def checked_device(name: str) -> torch.device:
+    """The device of a setting; `auto` is a GPU where there is one.
+
+    Raises:
+        ConfigurationError: there is no such device.
+    """
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    device = torch.device(name)
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        raise ConfigurationError(
+            f"setting DEVICE: there is no {name} (GPUs found: {torch.cuda.device_count()}); use auto or cpu"
+        )
+    return device
+
 
 _log = logging.getLogger(__name__)
 

@@ -17,8 +17,8 @@ from service.engine.backends.int8_network import (
     ranges_of_file,
     watched_inputs,
 )
+from service.engine.folded.fold import layer_ranges
 from service.engine.folded.network import FoldedNetwork
-from service.engine.layer_ranges import layer_ranges
 
 _INPUT_RANGES = "input-ranges.safetensors"
 

@@ -12,8 +12,8 @@ from torch import Tensor
 
 from model_store.encoding.batch import TextBatch
 from model_store.network.interaction import AttentionMaps, PairNetwork, Route
+from service.engine.folded.fold import LayerRange
 from service.engine.folded.network import FoldedNetwork
-from service.engine.layer_ranges import LayerRange
 
 
 class OnnxNetwork(PairNetwork):

@@ -21,8 +21,31 @@ from service.engine.batching.admission import Admission, Ticket, TokenRate
 from service.engine.batching.plan import BatchPlan
 from service.engine.batching.priority import GivingWay
 from service.engine.interactions.interaction import RowWork
-from service.engine.observer import BatchFigures, EngineObserver
 from service.engine.scorer import PreparedPairs, Scorer, TextSide
+
+
+@dataclass(frozen=True, slots=True)
+class BatchFigures:
+    """One batch: rows are pairs, or texts with two towers."""
+
+    rows: int
+    tokens: int
+    padding_tokens: int
+    seconds: float
+
+
+class EngineObserver:
+    """Takes no notice; whoever does overrides. Called by the engine's threads."""
+
+    def tokenized(self, pairs: int, seconds: float) -> None:
+        """A call's pairs were tokenized."""
+
+    def queued(self, seconds: float) -> None:
+        """A call waited so long between being tokenized and its first batch."""
+
+    def computed(self, batch: BatchFigures) -> None:
+        """A batch was computed."""
+
 
 TOKENIZING_THREADS = 2
 

@@ -20,7 +20,7 @@ from model_store.settings import ModelStoreSettings
 from service.engine.backends.choice import EngineChoice
 from service.engine.backends.machine import machine_key
 from service.engine.backends.torch_threads import threads_beside, torch_threads
-from service.engine.layer_ranges import layer_ranges
+from service.engine.folded.fold import layer_ranges
 
 CPU_BUDGETS = (256, 512, 1024, 2048, 4096)
 GPU_BUDGETS = (4096, 8192, 16384, 32768)

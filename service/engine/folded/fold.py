@@ -19,8 +19,19 @@ from torch import Tensor
 
 from model_store.network.adapters import StackedAdapters
 from model_store.network.fusion import AdapterFusion
-from model_store.network.interaction import Route
+from model_store.network.interaction import PairNetwork, Route
 from model_store.network.relevance_network import RelevanceNetwork
+
+LayerRange = tuple[int, int]
+"""First layer, and the one after the last."""
+
+
+def layer_ranges(network: PairNetwork) -> list[LayerRange]:
+    """The runs of layers that a network's interaction computes at once."""
+    joint = network.pair_encoding.joint_layers
+    if network.pair_encoding.kind == "late" and 0 < joint < network.depth:
+        return [(0, network.depth - joint), (network.depth - joint, network.depth)]
+    return [(0, network.depth)]
 
 
 @dataclass(frozen=True, slots=True)

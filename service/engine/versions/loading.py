@@ -17,7 +17,7 @@ from model_store.product import Product, QueryProductPair
 from model_store.versions.evaluation_rows import LabelledRows
 from model_store.versions.loading import LoadedVersion, load_version
 from service.engine.backends import rates as form_rates
-from service.engine.backends.choice import TORCH_FLOAT32, EngineChoice, engine_choices
+from service.engine.backends.choice import TORCH_FLOAT32, EngineChoice, checked_device, engine_choices
 from service.engine.backends.files import EngineCheck, EngineFiles
 from service.engine.backends.forms import ServedForms
 from service.engine.backends.rates import (
@@ -31,12 +31,11 @@ from service.engine.backends.rates import (
 )
 from service.engine.backends.torch_threads import ALL_THREADS, torch_threads
 from service.engine.batching.token_budget import calibrated_token_budget
-from service.engine.devices import checked_device
-from service.engine.engine_options import EngineOptions
+from service.engine.options import EngineOptions
 from service.engine.folded.network import FoldedNetwork
-from service.engine.own_thread import in_own_thread
 from service.engine.scorer import Scorer
 from service.engine.versions.quality import AUC_TOLERANCE, compared, require_validation_rows, validation_rows
+from service.engine.versions.threads import in_own_thread
 
 LARGEST_EXACT_DIFFERENCE = 1e-3
 """Of scores between two float32 forms of one network: they add in another order."""

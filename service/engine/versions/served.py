@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING
 
 from model_store.errors import RelevanceError, VersionNotFoundError
 from model_store.versions.store import ModelStore
-from service.engine.probe_check import check_probes
 from service.engine.scorer import Scorer
 from service.engine.versions.loading import load_scorer
+from service.engine.versions.quality import check_probes
 
 if TYPE_CHECKING:
     from service.engine.versions.threads import WorkerThread

@@ -7,7 +7,12 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import ParamSpec, TypeVar
 
-from service.engine.own_thread import in_own_thread
+
+def in_own_thread(call: Callable[[], _Result]) -> _Result:
+    """The result of `call`, or its exception, from a thread that has ended."""
+    with ThreadPoolExecutor(max_workers=1, thread_name_prefix="computing-once") as thread:
+        return thread.submit(call).result()
+
 
 _Arguments = ParamSpec("_Arguments")
 _Result = TypeVar("_Result")

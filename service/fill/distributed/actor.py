@@ -9,27 +9,88 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
+from pydantic import BaseModel, ConfigDict, Field
 
+from model_store import errors
+from model_store.errors import RelevanceError
 from service.cache.connection import CacheConnection
 from service.cache.generation_builder import GenerationBuilder
 from service.cache.generations import Generation
+from service.cache.keys import TimeToLive
 from service.cache.store import OfflineCache
-from service.cache.time_to_live import TimeToLive
-from service.engine.engine_options import EngineOptions
+from service.engine.options import EngineOptions
 from service.engine.scorer import Scorer
 from service.engine.versions.loading import load_scorer
 from service.fill.bad_row import BadRow
 from service.fill.candidates.chunks import CandidateChunks, ChosenQueries, ChunkSizes, ReadingState
-from service.fill.computing import OwnComputing
 from service.fill.distributed.parts import FilePart, PartFile
 from service.fill.generation.writer import GenerationWriter
-from service.fill.ray_outcome import PartFailure, PartOutcome, PartReply, RejectedRow
 from service.fill.report.histogram import ScoreHistogram
-from service.fill.report.sample import ScoredSample
-from service.fill.report.stage_times import StageTimes
+from service.fill.report.sample import SampledPair, ScoredSample
+from service.fill.report.stage_times import Stage, StageTimes
 from service.fill.retry import Patience
-from service.fill.scoring import ChunkScoring
-from service.onednn_caches import bound_onednn_caches
+from service.fill.scoring import ChunkScoring, OwnComputing
+from service.server.startup import bound_onednn_caches
+
+
+class RejectedRow(BaseModel):
+    """A row that could not be used."""
+
+    model_config = ConfigDict(frozen=True)
+
+    row: int
+    problem: str
+    field: str | None
+
+
+class PartOutcome(BaseModel):
+    """Counts of a part whose pairs are all written; everything is added to what other parts counted.
+
+    `keys` are those of the entries that were written, `engine` is the form of the model that scored.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    number: int
+    engine: str
+    reading: ReadingState
+    scored: int
+    kept: int
+    keys: list[str]
+    sample: tuple[SampledPair, ...]
+    histogram: ScoreHistogram
+    rejected: list[RejectedRow]
+    seconds: dict[Stage, float]
+
+
+class PartFailure(BaseModel):
+    """Why a part could not be filled; of what kind the exception was, and its text."""
+
+    model_config = ConfigDict(frozen=True)
+
+    kind: str
+    message: str
+
+    @classmethod
+    def of(cls, error: Exception) -> PartFailure:
+        """What is to be raised by the driver."""
+        return cls(kind=type(error).__name__, message=str(error) or repr(error))
+
+    def error(self) -> RelevanceError:
+        """The exception, of its class if that is one of this product."""
+        kind = getattr(errors, self.kind, None)
+        if isinstance(kind, type) and issubclass(kind, RelevanceError):
+            return kind(self.message)
+        return RelevanceError(f"a scoring actor failed with {self.kind}: {self.message}")
+
+
+class PartReply(BaseModel):
+    """One of the two."""
+
+    model_config = ConfigDict(frozen=True)
+
+    outcome: PartOutcome | None = None
+    failure: PartFailure | None = Field(default=None)
 
 
 @dataclass(frozen=True, slots=True)

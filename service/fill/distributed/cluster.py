@@ -11,10 +11,9 @@ from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
 
 from model_store.errors import ConfigurationError, RelevanceError
-from service.fill.distributed.actor import PartScoring, ScoringPlan
+from service.fill.distributed.actor import PartOutcome, PartReply, PartScoring, ScoringPlan
 from service.fill.distributed.options import RayOptions
 from service.fill.distributed.parts import FilePart, last_row
-from service.fill.ray_outcome import PartOutcome, PartReply
 
 try:
     import ray

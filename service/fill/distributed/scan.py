@@ -8,25 +8,26 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 
 from model_store.errors import ConfigurationError
-from service.engine.engine_options import EngineOptions
+from service.engine.options import EngineOptions
 from service.fill.bad_row import BadRow
 from service.fill.candidates.chunks import ChosenQueries, ChunkSizes, ReadingState, check_bad_rows
 from service.fill.candidates.reading import CandidateFile
-from service.fill.distributed.actor import ScoringPlan
+from service.fill.distributed.actor import PartOutcome, ScoringPlan
 from service.fill.distributed.cluster import actor_count, connected, counted_rows, part_outcomes
 from service.fill.distributed.options import RayOptions, reached_redis
 from service.fill.distributed.parts import FilePart, PartNumbers, file_parts
 from service.fill.generation.state import FillState
-from service.fill.ray_outcome import PartOutcome
 from service.fill.report.progress import Progress
 from service.fill.report.stage_times import STAGES, StageTimes
 from service.fill.retry import Patience
-from service.fill.scan import FillPass
+from service.fill.scan import FillEngine, FillPass
 from service.fill.target import FillTarget
+from service.settings import ServiceSettings
 
 _SECONDS_BETWEEN_CHECKPOINTS = 1.0
 
@@ -156,3 +157,15 @@ class RayPass(FillPass):
         read = size * len(self._done) // len(self._parts)
         self._reading = ReadingState(**counted, bytes_read=read, rejected_bytes=self.rejected.size)
         self._note_reading(self._reading)
+
+
+def ray_engine(options: RayOptions, settings: ServiceSettings) -> FillEngine:
+    """Fills on a Ray cluster.
+
+    Raises:
+        ConfigurationError: Ray is not installed, or there is no server that all machines reach.
+    """
+    reached_redis(settings)
+    from service.fill.distributed.scan import RayPass
+
+    return FillEngine("ray", partial(RayPass, options=options))

@@ -8,8 +8,8 @@ from collections.abc import Awaitable, Callable, Sequence
 import numpy as np
 
 from model_store.product import QueryProductPair
-from service.cache.answers import SCORE_SCALE
 from service.cache.generation_builder import GenerationBuilder, ScoredProduct
+from service.cache.look_ups import SCORE_SCALE
 from service.fill.candidates.query_log import KeyLog
 from service.fill.report.stage_times import StageTimes
 

@@ -13,7 +13,7 @@ from redis.cluster import RedisCluster
 
 from model_store.errors import CacheUnavailableError, ConfigurationError, InputError
 from service.cache import AsyncOfflineCache, OfflineCache
-from service.cache.commands import Command
+from service.cache.connection import Command
 from service.cache.generations import Generation
 from service.cache.keys import entry_key
 from service.cache.look_ups import LookUps, driven

@@ -10,7 +10,7 @@ from pathlib import Path
 import httpx
 
 from service.app import create_app
-from service.engine.engine_options import EngineOptions
+from service.engine.options import EngineOptions
 from service.engine.scorer import Scorer
 from service.engine.versions.loading import load_scorer
 from service.settings import ServiceSettings

@@ -6,9 +6,9 @@ import torch
 from model_store.errors import ConfigurationError
 from service.engine.backends import choice as engine_choice
 from service.engine.backends import product_probes
-from service.engine.backends.choice import engine_choices
+from service.engine.backends.choice import checked_device, engine_choices
 from service.engine.backends.product_probes import Int8Products, bf16_problem
-from service.engine.engine_options import EngineOptions
+from service.engine.options import EngineOptions
 
 CPU, GPU = torch.device("cpu"), torch.device("cuda")
 NO_BF16 = "bf16 path needs the cpu support avx512bw"
@@ -86,3 +86,13 @@ def test_without_onnx_runtime_torch_is_left(monkeypatch: pytest.MonkeyPatch) -> 
     assert names(EngineOptions(precision="float32")) == ["torch-float32"]
     with pytest.raises(ConfigurationError, match=r"BACKEND.*pip install onnx onnxruntime"):
         engine_choices(EngineOptions(backend="onnxruntime"), CPU)
+
+
+def test_a_device_that_is_not_there_is_said() -> None:
+    with pytest.raises(ConfigurationError, match=r"DEVICE: there is no cuda:99 .*use auto or cpu"):
+        checked_device("cuda:99")
+
+
+def test_auto_is_a_gpu_where_there_is_one() -> None:
+    assert checked_device("auto").type == ("cuda" if torch.cuda.is_available() else "cpu")
+    assert checked_device("cpu").type == "cpu"

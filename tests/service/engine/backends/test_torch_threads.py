@@ -10,9 +10,9 @@ import torch
 from model_store.product import Product, QueryProductPair
 from service.engine.backends.onnx_network import OnnxNetwork
 from service.engine.backends.torch_threads import ALL_THREADS, torch_threads
-from service.engine.engine_options import EngineOptions
-from service.engine.own_thread import in_own_thread
+from service.engine.options import EngineOptions
 from service.engine.versions.loading import load_scorer
+from service.engine.versions.threads import in_own_thread
 
 PAIRS = [QueryProductPair("us", "usb cable", Product("1", "USB cable 2 m"))]
 

@@ -12,10 +12,9 @@ import pytest
 from model_store.errors import OverloadedError, ShuttingDownError
 from model_store.product import Product, QueryProductPair
 from model_store.versions.loading import load_version
-from service.engine.batching.micro_batching import MicroBatching
+from service.engine.batching.micro_batching import BatchFigures, EngineObserver, MicroBatching
 from service.engine.batching.priority import BATCHES_AHEAD
 from service.engine.interactions.interaction import RowWork
-from service.engine.observer import BatchFigures, EngineObserver
 from service.engine.scorer import Scorer
 from tests.support.models.tiny_model import build_tiny_store
 from tests.support.service.running import exact_scorer

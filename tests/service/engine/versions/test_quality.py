@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -8,9 +9,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import roc_auc_score
 
+from model_store.errors import VersionCorruptError
 from model_store.product import Product, QueryProductPair
 from model_store.versions.evaluation_rows import LabelledRows
-from service.engine.versions.quality import compared, roc_auc
+from model_store.versions.manifest import ProbePair
+from service.engine.scorer import Scorer
+from service.engine.versions.quality import check_probes, compared, roc_auc
+from tests.support.service.probes import with_probes
+from tests.support.service.running import exact_scorer
 
 ROWS = st.lists(st.tuples(st.booleans(), st.integers(0, 5)), min_size=2, max_size=50)
 
@@ -42,3 +48,19 @@ def test_a_form_that_ranks_worse_does_not_hold() -> None:
     assert compared(rows, exact, exact)["us"].exact == 1.0
     assert compared(rows, exact, slightly_worse)["us"].holds
     assert not compared(rows, exact, worse)["us"].holds
+
+
+def test_a_version_that_scores_as_published_passes(tiny_store: Path) -> None:
+    check_probes(with_probes(exact_scorer(tiny_store)))
+
+
+def test_a_version_without_probes_passes(tiny_store: Path) -> None:
+    check_probes(exact_scorer(tiny_store))
+
+
+@pytest.mark.parametrize("change", [0.2, float("nan")])
+def test_other_scores_are_refused(tiny_store: Path, change: float) -> None:
+    scorer: Scorer = with_probes(exact_scorer(tiny_store), change)
+    assert isinstance(scorer.manifest.probe_pairs[0], ProbePair)
+    with pytest.raises(VersionCorruptError, match=r"version 1 scores its 4 probe pairs .* apart"):
+        check_probes(scorer)

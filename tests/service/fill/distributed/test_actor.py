@@ -7,15 +7,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from model_store.errors import CacheUnavailableError, InputError, RelevanceError
 from service.cache.connection import CacheConnection
 from service.cache.generations import Generation
 from service.cache.store import OfflineCache
-from service.engine.engine_options import EngineOptions
+from service.engine.options import EngineOptions
 from service.engine.scorer import Scorer
-from service.fill.distributed.actor import PartScoring, ScoringPlan
+from service.fill.distributed.actor import PartFailure, PartOutcome, PartReply, PartScoring, ScoringPlan
 from service.fill.distributed.parts import FilePart, file_parts, last_row
 from service.fill.job import FillJob
-from service.fill.ray_outcome import PartOutcome, PartReply
 from service.fill.target import FillTarget
 from tests.support.service.candidate_files import write_candidates
 from tests.support.service.persistent_server import PersistentServer, contents
@@ -131,3 +131,16 @@ def test_what_goes_wrong_is_told(tiny_store: Path, server: PersistentServer, can
     assert reply.outcome is None
     assert reply.failure
     assert reply.failure.kind == "CacheUnavailableError"
+
+
+@pytest.mark.parametrize("error", [InputError("no such file", source="c.tsv"), CacheUnavailableError("away")])
+def test_an_error_of_an_actor_is_raised_as_what_it_was(error: RelevanceError) -> None:
+    raised = PartFailure.of(error).error()
+    assert type(raised) is type(error)
+    assert str(raised) == str(error)
+
+
+def test_any_other_exception_is_named() -> None:
+    raised = PartFailure.of(KeyError("us")).error()
+    assert type(raised) is RelevanceError
+    assert str(raised) == "a scoring actor failed with KeyError: 'us'"

@@ -6,7 +6,8 @@ import pytest
 from rich.console import Console
 
 from service.fill.report import progress
-from service.fill.report.progress import FillProgress
+from service.fill.report import progress as pace
+from service.fill.report.progress import FillProgress, Pace
 from service.fill.report.report import FillCounts
 
 HALF = FillCounts(rows=1500, scored=1500, kept=300)
@@ -45,3 +46,33 @@ def test_elsewhere_there_is_a_line_now_and_then(monkeypatch: pytest.MonkeyPatch)
 def test_empty_files_are_no_problem(monkeypatch: pytest.MonkeyPatch, terminal: bool) -> None:
     monkeypatch.setattr(progress, "_SECONDS_BETWEEN_LINES", 0.0)
     assert "1,500 pairs" in shown(terminal=terminal, total=0, read=0)
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 100.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    clock = Clock()
+    monkeypatch.setattr(pace, "time", clock)
+    return clock
+
+
+def test_the_rate_is_that_of_this_start(clock: Clock) -> None:
+    measured = Pace(1000)
+    measured.begin(600, 400)
+    clock.now += 10
+    assert measured.pairs_per_second(900) == 30
+    assert measured.seconds_left(600) == pytest.approx(20)
+    assert measured.share_read(600) == 0.6
+
+
+def test_before_anything_is_read_the_time_is_not_known(clock: Clock) -> None:
+    assert Pace(1000).seconds_left(0) is None
+    assert Pace(0).seconds_left(0) is None
+    assert Pace(0).share_read(0) == 1

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from service.fill.query_digests import DIGEST_TYPE, QueryDigests, query_digest
+from service.fill.candidates.query_log import DIGEST_TYPE, QueryDigests, query_digest
 
 
 def digests_of(*digests: bytes) -> QueryDigests:

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from service.closing_door import open_no_connection
+from service.server.shutdown import open_no_connection
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="a filter of Linux")
 
@@ -33,7 +33,7 @@ def test_where_it_is_not_allowed_the_service_ends_all_the_same() -> None:
     """As a user without any rights; whether a filter is allowed then is up to the kernel."""
     command = (
         "import os, socket\n"
-        "from service.closing_door import open_no_connection\n"
+        "from service.server.shutdown import open_no_connection\n"
         "if os.getuid() == 0: os.setuid(65534)\n"
         "open_no_connection(socket.create_server(('127.0.0.1', 0)))\n"
         "print('ended')\n"

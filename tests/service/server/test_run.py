@@ -6,7 +6,7 @@ import signal
 import pytest
 import typer
 
-from service.running import run_to_end
+from service.server.run import run_to_end
 
 
 async def interrupted_by(number: signal.Signals, cleaned_up: list[str]) -> None:

@@ -4,7 +4,7 @@ import threading
 
 import pytest
 
-from service.engine.own_thread import in_own_thread
+from service.engine.versions.threads import in_own_thread
 
 
 def test_the_thread_has_ended_when_the_result_is_there() -> None:
