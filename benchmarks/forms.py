@@ -10,8 +10,8 @@ from model_store.network.interaction import PairNetwork, Route
 from model_store.network.relevance_network import RelevanceNetwork
 from service.engine.backends.choice import EngineChoice, engine_choices
 from service.engine.backends.forms import ServedForms
-from service.engine.options import EngineOptions
 from service.engine.folded.network import FoldedNetwork
+from service.engine.options import EngineOptions
 
 
 def forms_of(

@@ -17,8 +17,8 @@ from model_store.product import QueryProductPair
 from model_store.versions.evaluation_rows import read_evaluation_rows
 from service.engine.backends.choice import TORCH_FLOAT32
 from service.engine.batching.token_budget import calibrated_token_budget
-from service.engine.options import EngineOptions
 from service.engine.folded.network import FoldedNetwork
+from service.engine.options import EngineOptions
 from service.engine.scorer import Scorer
 from service.engine.versions.loading import load_scorer
 from service.engine.versions.quality import roc_auc

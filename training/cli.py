@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from training.overrides import parse_overrides
+from training.configuration import parse_overrides
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -83,7 +83,7 @@ def sequential(
     settings: Overrides = None,
 ) -> None:
     """Fine-tune the whole encoder on one marketplace after another: the baseline that forgets."""
-    from training.commands.sequential import finetune_sequentially
+    from training.commands.continual import finetune_sequentially
 
     overrides = parse_overrides(settings or [], translation="none", seed=seed)
     finetune_sequentially(data, sequence.split(","), preset, overrides, output)

@@ -55,7 +55,7 @@ def measure(request: DemoRequest, listener: ProgressListener) -> Baseline:
     """Fine-tune on one marketplace after another; also written to `sequential_finetuning-seedN.json`."""
     import torch
 
-    from training.commands.sequential import finetune_sequentially
+    from training.commands.continual import finetune_sequentially
     from training.experiments.running.machine import commit, hardware
 
     path = request.folder / f"sequential_finetuning-seed{request.seed}.json"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from training.overrides import Overrides, parse_overrides
+from training.configuration import Overrides, parse_overrides
 
 DEFAULT_FOLDER = Path("demo")
 

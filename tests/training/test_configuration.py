@@ -5,8 +5,7 @@ from pathlib import Path
 import pytest
 
 from model_store.errors import ConfigurationError
-from training.configuration import load_configuration, presets
-from training.overrides import parse_overrides
+from training.configuration import load_configuration, parse_overrides, presets
 
 
 @pytest.mark.parametrize("name", presets())

@@ -11,8 +11,7 @@ from training.commands.console import notes
 from training.commands.continual import load_splits
 from training.commands.matrix import print_matrices
 from training.commands.run_names import run_name, store_folder
-from training.configuration import TrainingConfiguration, checked_configuration
-from training.overrides import Overrides, merged
+from training.configuration import Overrides, TrainingConfiguration, checked_configuration, merged
 from training.runs.driver import ContinualRun, RunState, check_translators
 from training.runs.files import RunFiles
 from training.runs.learner import ContinualLearner

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tempfile
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -9,16 +11,61 @@ from model_store.versions.store import ModelStore
 from training.commands.console import notes
 from training.commands.matrix import print_matrices
 from training.commands.run_names import run_name, store_folder
-from training.configuration import TrainingConfiguration, load_configuration
+from training.configuration import Overrides, TrainingConfiguration, load_configuration
 from training.data.sources import parse_source
 from training.data.splits import Splits
-from training.new_network import new_network
-from training.overrides import Overrides
+from training.evaluation import roc_auc
+from training.methods.base import MarketplaceRows, MethodContext
+from training.methods.sequential_finetuning import SequentialFinetuning
 from training.runs.driver import ContinualRun, Report, RunState, check_translators
-from training.runs.files import RunFiles
+from training.runs.files import RunFiles, write_json
 from training.runs.learner import ContinualLearner
 from training.runs.marketplace_data import checked_splits
-from training.stages.environment import prepare_environment, run_folder_of
+from training.stages.environment import new_network, prepare_environment, run_folder_of
+from training.stages.labelled_tokens import LabelledTokens
+
+
+def finetune_sequentially(
+    data: str,
+    sequence: Sequence[str],
+    preset: str,
+    overrides: Overrides,
+    output: Path,
+    report: Report = notes.print,
+) -> None:
+    """Fine-tune on one marketplace after another and write the matrix of test ROC-AUC.
+
+    Args:
+        report: is given a line after each marketplace.
+    """
+    configuration = load_configuration(preset, overrides)
+    splits = load_splits(data, sequence, configuration)
+    started = time.monotonic()
+    matrix: list[dict[str, float]] = []
+    with tempfile.TemporaryDirectory() as folder:
+        method = SequentialFinetuning(MethodContext.of(configuration, Path(folder)))
+        tokenizer = method.context.tokenizer
+        test = {name: LabelledTokens.of(parts.test, tokenizer) for name, parts in splits.items()}
+        for marketplace, parts in splits.items():
+            train, validation = (LabelledTokens.of(rows, tokenizer) for rows in (parts.train, parts.validation))
+            method.learn(MarketplaceRows(marketplace, train, validation))
+            matrix.append(
+                {name: roc_auc(rows.labels, method.logits(name, rows.tokenized)) for name, rows in test.items()}
+            )
+            known = "  ".join(f"{name} {auc:.4f}" for name, auc in matrix[-1].items())
+            report(f"fine-tuned on {marketplace}: test ROC-AUC {known}")
+    write_json(
+        output,
+        {
+            "method": method.name,
+            "data": data,
+            "sequence": list(sequence),
+            "test_matrix": matrix,
+            "trainable_parameters": method.trainable_parameters,
+            "seconds": time.monotonic() - started,
+            "configuration": configuration.model_dump(mode="json"),
+        },
+    )
 
 
 def train_continually(

@@ -18,8 +18,7 @@ from model_store.errors import ConfigurationError
 from model_store.network.interaction import Route
 from model_store.network.relevance_network import RelevanceNetwork
 from training.configuration import TrainingConfiguration
-from training.new_network import new_network
-from training.stages.environment import TrainingEnvironment, make_accelerator
+from training.stages.environment import TrainingEnvironment, make_accelerator, new_network
 from training.stages.labelled_tokens import LabelledTokens
 
 

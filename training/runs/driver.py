@@ -17,7 +17,6 @@ from training.configuration import TrainingConfiguration
 from training.data.pairs import RelevancePair
 from training.data.splits import Splits
 from training.evaluation import roc_auc
-from training.frozen_rows import frozen_rows
 from training.languages import language_of
 from training.runs.files import RunFiles, read_json, write_json
 from training.runs.learner import ContinualLearner, StepResult
@@ -26,6 +25,7 @@ from training.runs.publishing import Publication, publish_step
 from training.runs.translated_rows import translated_rows
 from training.runs.zero_shot import zero_shot_cosine
 from training.stages.environment import TrainingEnvironment
+from training.stages.finetuning import frozen_rows
 from training.stages.labelled_tokens import LabelledTokens
 from training.translation.plan import TranslationPlan
 

@@ -11,10 +11,10 @@ import numpy as np
 from model_store.network.head import SHARED_HEAD
 from model_store.network.interaction import Route
 from model_store.network.relevance_network import parameter_count
-from training.frozen_rows import frozen_rows
 from training.stages.adapter import AdapterStage, calibrate_cosine, rescale_head
 from training.stages.anchors import Anchors
 from training.stages.environment import TrainingEnvironment, seed_stage
+from training.stages.finetuning import frozen_rows
 from training.stages.finished import finished_stage, is_finished
 from training.stages.fusion import FusionStage
 from training.stages.labelled_tokens import LabelledTokens

@@ -10,8 +10,7 @@ from training.configuration import TrainingConfiguration
 from training.data.pairs import RelevancePair
 from training.languages import language_of
 from training.stages.labelled_tokens import LabelledTokens
-from training.translation.cache import TranslationCache
-from training.translation.cached import CachedTranslator
+from training.translation.cache import CachedTranslator, TranslationCache
 from training.translation.pairs import sample_for_translation, translate_pairs
 from training.translation.plan import TranslationPlan
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Generic
@@ -12,12 +13,28 @@ from accelerate import Accelerator, PartialState
 from accelerate.utils import broadcast_object_list, set_seed
 from typing_extensions import TypeVar
 
+from model_store.encoders.base_encoders import parse_base_encoder
 from model_store.encoding.tokens import PairTokenizer, TokenizedPairs
 from model_store.network.fast_products import bf16_is_faster
 from model_store.network.interaction import PairNetwork, Route
 from model_store.network.relevance_network import RelevanceNetwork
 from model_store.network.scoring import score_tokenized
 from training.configuration import TrainingConfiguration
+
+
+def new_network(configuration: TrainingConfiguration) -> tuple[RelevanceNetwork, PairTokenizer]:
+    """The base encoder without any adapter or head, and its tokenizer."""
+    encoder, tokenizer = parse_base_encoder(configuration.base_encoder).load()
+    network = RelevanceNetwork(
+        encoder, configuration.pair_encoding, configuration.adapter, configuration.fusion, configuration.head
+    )
+    positions = int(encoder.config.max_position_embeddings)
+    return network, PairTokenizer(tokenizer, configuration.pair_encoding, positions)
+
+
+IS_FIRST_PROCESS = (os.environ.get("RANK") or "0") == "0"
+"""The first process prints; `RANK` is what torchrun and `accelerate launch` set."""
+
 
 NetworkT = TypeVar("NetworkT", bound=PairNetwork, covariant=True, default=RelevanceNetwork)
 _AnyNetwork = TypeVar("_AnyNetwork", bound=PairNetwork)

@@ -18,7 +18,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from training.process_rank import IS_FIRST_PROCESS
+from training.stages.environment import IS_FIRST_PROCESS
 
 _SMOOTHING = 0.9
 

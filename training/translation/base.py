@@ -9,6 +9,20 @@ from typing import Protocol
 from model_store.errors import ConfigurationError, TranslationError
 from model_store.text import checked_optional_text
 
+
+class IdentityTranslator:
+    """Gives every text back: the older marketplace speaks the new one's language."""
+
+    name = "identity"
+
+    def __init__(self, language: str) -> None:
+        self.source = self.target = checked_language(language)
+
+    def translate(self, texts: Sequence[str]) -> list[str]:
+        """The texts without surrounding white space."""
+        return checked_texts(texts)
+
+
 _LANGUAGE = re.compile(r"[a-z]{2}")
 _COUNTRY_NOT_LANGUAGE = {
     "jp": "ja",

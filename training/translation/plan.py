@@ -9,11 +9,10 @@ from pathlib import Path
 
 from model_store.errors import ConfigurationError, RelevanceError, TranslationError
 from training.settings import with_data_folder
-from training.translation.base import Translator, checked_language, pair_name
+from training.translation.base import IdentityTranslator, Translator, checked_language, pair_name
 from training.translation.fast_translate import FastTranslateTranslator
 from training.translation.glossary.file import names_languages
 from training.translation.glossary.translator import GlossaryTranslator
-from training.translation.identity import IdentityTranslator
 from training.translation.opus_mt.translator import OpusMtTranslator
 
 ANY_PAIR = "*"

@@ -31,8 +31,8 @@ from service.engine.backends.rates import (
 )
 from service.engine.backends.torch_threads import ALL_THREADS, torch_threads
 from service.engine.batching.token_budget import calibrated_token_budget
-from service.engine.options import EngineOptions
 from service.engine.folded.network import FoldedNetwork
+from service.engine.options import EngineOptions
 from service.engine.scorer import Scorer
 from service.engine.versions.quality import AUC_TOLERANCE, compared, require_validation_rows, validation_rows
 from service.engine.versions.threads import in_own_thread

@@ -166,6 +166,4 @@ def ray_engine(options: RayOptions, settings: ServiceSettings) -> FillEngine:
         ConfigurationError: Ray is not installed, or there is no server that all machines reach.
     """
     reached_redis(settings)
-    from service.fill.distributed.scan import RayPass
-
     return FillEngine("ray", partial(RayPass, options=options))

@@ -6,7 +6,7 @@ import numpy as np
 
 from tests.support.training.toy import learn, logits_of, toy_method
 from training.methods.single_marketplace import SingleMarketplace
-from training.trainable_rows import TrainableRows
+from training.stages.finetuning import TrainableRows
 
 
 def test_an_older_marketplaces_scores_do_not_change(tiny_encoder_folder: Path, tmp_path: Path) -> None:

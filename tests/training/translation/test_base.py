@@ -4,6 +4,7 @@ import pytest
 
 from model_store.errors import ConfigurationError, InputError, TranslationError
 from tests.support.training.translators import CountingTranslator
+from training.translation import IdentityTranslator
 from training.translation.base import checked_language, checked_texts, translate_distinct
 
 
@@ -45,3 +46,9 @@ def test_only_two_letter_codes_name_languages(code: str) -> None:
 def test_a_country_code_is_answered_with_the_language_code() -> None:
     with pytest.raises(ConfigurationError, match="'ja'"):
         checked_language("jp")
+
+
+def test_texts_stay_as_they_are() -> None:
+    translator = IdentityTranslator("en")
+    assert translator.translate(["red colour", "", " x "]) == ["red colour", "", "x"]
+    assert (translator.source, translator.target) == ("en", "en")

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from model_store.errors import ConfigurationError, InputError
 from model_store.files import write_text_atomically
 from model_store.text import checked_marketplace
-from training.overrides import Overrides
+from training.configuration import Overrides
 
 PLANS = Path(__file__).parents[1] / "plans"
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")

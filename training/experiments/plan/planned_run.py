@@ -8,11 +8,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from pydantic import BaseModel, ConfigDict
 
 from model_store.errors import ConfigurationError, RelevanceError
-from training.configuration import TrainingConfiguration, load_configuration
+from training.configuration import Overrides, TrainingConfiguration, load_configuration, merged
 from training.experiments.plan.plan import ExperimentPlan, PlannedMethod
 from training.methods.base import Method
 from training.methods.registry import METHODS
-from training.overrides import Overrides, merged
 from training.runs.driver import check_translators
 
 _SHARD = re.compile(r"([0-9]{1,4})/([0-9]{1,4})")

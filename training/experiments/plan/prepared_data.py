@@ -19,11 +19,10 @@ from training.data.sources import parse_source
 from training.data.splits import Splits, check_trainable, read_pairs, split_fold, write_pairs
 from training.evaluation import roc_auc
 from training.experiments.plan.planned_run import PlannedRun
-from training.new_network import new_network
 from training.runs.files import read_json, write_json
 from training.runs.marketplace_data import checked_splits
 from training.runs.zero_shot import zero_shot_cosine
-from training.stages.environment import prepare_environment
+from training.stages.environment import new_network, prepare_environment
 from training.stages.labelled_tokens import LabelledTokens
 
 _FACTS = "rows.json"

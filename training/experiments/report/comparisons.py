@@ -11,13 +11,17 @@ from training.experiments.report.table import (
     NONE,
     Cell,
     ReportTable,
+    Row,
     Value,
+    incomplete_note,
     interval_cell,
     mean_cell,
+    n_cell,
+    paired_differences,
     signed,
     text_cell,
+    title_cell,
 )
-from training.experiments.report_rows import Row, incomplete_note, n_cell, paired_differences, title_cell
 from training.experiments.statistics.significance import AVERAGE, UNTRAINED, Comparison
 from training.experiments.statistics.summary import METRICS, average, estimate
 

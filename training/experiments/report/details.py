@@ -7,8 +7,16 @@ from functools import partial
 
 from training.experiments.report.numbers import auc_after, training_seconds, translation_seconds
 from training.experiments.report.runs import MarketplaceGroup, MethodRuns, ReportRuns, Sequence_
-from training.experiments.report.table import NONE, Cell, ReportTable, Value, count_cell, text_cell
-from training.experiments.report_rows import n_cell, title_cell
+from training.experiments.report.table import (
+    NONE,
+    Cell,
+    ReportTable,
+    Value,
+    count_cell,
+    n_cell,
+    text_cell,
+    title_cell,
+)
 from training.experiments.running.run_result import RunResult
 from training.experiments.statistics.summary import METRICS, mean_of_all
 

@@ -9,11 +9,15 @@ import numpy as np
 
 from training.experiments.report.numbers import auc_after, total_parameters, trained_parameters, untrained_auc
 from training.experiments.report.runs import MarketplaceGroup, MethodRuns, Sequence_, Trial
-from training.experiments.report.table import NONE, Cell, ReportTable, count_cell, mean_cell
-from training.experiments.report_rows import (
+from training.experiments.report.table import (
+    NONE,
+    Cell,
     Number,
+    ReportTable,
     Row,
+    count_cell,
     incomplete_note,
+    mean_cell,
     n_cell,
     paired_differences,
     title_cell,

@@ -13,8 +13,7 @@ from training.experiments.report.numbers import (
     translation_seconds,
 )
 from training.experiments.report.runs import MarketplaceGroup, MethodRuns, Sequence_
-from training.experiments.report.table import Cell, ReportTable, interval_cell
-from training.experiments.report_rows import title_cell
+from training.experiments.report.table import Cell, ReportTable, interval_cell, title_cell
 from training.experiments.running.run_result import RunResult
 from training.experiments.statistics.summary import Estimate, estimate
 

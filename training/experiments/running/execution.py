@@ -19,9 +19,9 @@ from training.experiments.running.output_folder import OutputFolder
 from training.experiments.running.run_result import FinalScores, RunResult, StepFacts, StepResult, write_result
 from training.experiments.running.work_folder import work_folder
 from training.methods.base import MarketplaceRows, MethodContext
-from training.methods.publishing import publish_method
 from training.methods.replay_guard import lent_rows
 from training.runs.files import read_json, write_json
+from training.runs.publishing import publish_method
 from training.runs.translated_rows import translated_rows
 from training.stages.labelled_tokens import LabelledTokens
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from training.method_configuration import BclConfiguration
-from training.methods.capsule_adapters import DynamicRoutingAdapter
+from training.configuration import BclConfiguration
+from training.methods.masked.adapter import DynamicRoutingAdapter
 from training.methods.masked.capsules import TaskCapsules
 from training.methods.masked.method import MaskedMethod
 

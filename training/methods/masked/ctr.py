@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from training.method_configuration import CtrConfiguration
-from training.methods.capsule_adapters import TransferRoutingAdapter
+from training.configuration import CtrConfiguration
+from training.methods.masked.adapter import TransferRoutingAdapter
 from training.methods.masked.capsules import TaskCapsules
 from training.methods.masked.method import MaskedMethod
 

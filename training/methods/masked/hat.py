@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from training.method_configuration import MaskedConfiguration
+from training.configuration import MaskedConfiguration
 from training.methods.masked.adapter import MaskedAdapter
 from training.methods.masked.method import MaskedMethod
 

@@ -9,7 +9,7 @@ import numpy as np
 from model_store.encoding.tokens import TokenizedPairs
 from model_store.network.interaction import Route
 from model_store.network.relevance_network import parameter_count
-from training.method_configuration import MaskedConfiguration
+from training.configuration import MaskedConfiguration
 from training.methods.base import ADAPTER_SETTINGS, FUSION_SETTINGS, MarketplaceRows, Method, MethodContext
 from training.methods.masked.adapter import MaskedAdapter
 from training.methods.masked.network import TaskNetwork

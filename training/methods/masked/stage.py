@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from model_store.network.interaction import Route
-from training.method_configuration import CapsuleConfiguration, MaskedConfiguration
+from training.configuration import CapsuleConfiguration, MaskedConfiguration
 from training.methods.base import MarketplaceRows
 from training.methods.masked.hard_attention import (
     LARGEST_EMBEDDING,

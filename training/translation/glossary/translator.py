@@ -19,12 +19,12 @@ from training.translation.glossary.tokens import (
     WITHOUT_SPACES,
     Token,
     folded,
+    in_the_case_of,
     is_word,
     katakana_words,
     surfaces,
     tokenise,
 )
-from training.translation.letter_case import in_the_case_of
 
 _MATCHING_VERSION = 1
 

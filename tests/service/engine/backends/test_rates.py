@@ -10,8 +10,8 @@ from model_store.network.interaction import Route
 from service.engine.backends.choice import ONNX_FLOAT32, ONNX_INT8, TORCH_FLOAT32, TORCH_INT8, engine_choices
 from service.engine.backends.forms import ServedForms
 from service.engine.backends.rates import LAYERS, FormRate, measured_rates, random_hidden, worthwhile
-from service.engine.options import EngineOptions
 from service.engine.folded.network import FoldedNetwork
+from service.engine.options import EngineOptions
 from tests.support.models.networks import random_network
 
 ROUTE = Route(("m0", "m1"), "step")

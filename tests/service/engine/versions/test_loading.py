@@ -25,8 +25,8 @@ from service.engine.backends.choice import engine_choices
 from service.engine.backends.files import EngineFiles
 from service.engine.backends.product_probes import bf16_problem, onnx_int8, torch_int8
 from service.engine.backends.rates import FormRate
-from service.engine.options import EngineOptions
 from service.engine.folded.network import FoldedNetwork
+from service.engine.options import EngineOptions
 from service.engine.versions import loading as scorer_loading
 from service.engine.versions.loading import load_scorer
 from tests.support.models.tiny_model import build_tiny_store, random_relevance_network, tiny_draft

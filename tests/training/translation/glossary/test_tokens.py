@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from training.translation.glossary.tokens import folded, katakana_words, surfaces, tokenise
+from training.translation.glossary.tokens import folded, in_the_case_of, katakana_words, surfaces, tokenise
 
 
 @pytest.mark.parametrize(
@@ -45,3 +45,24 @@ def test_katakana_words_end_at_other_letters_and_at_spaces() -> None:
     tokens = tokenise("赤ケース カバーと靴クツ", "ja")
     words = ["".join(tokens[place].folded for place in word) for word in katakana_words(tokens)]
     assert words == ["ケース", "カバー", "クツ"]
+
+
+@pytest.mark.parametrize(
+    ("matched", "translation", "target", "expected"),
+    [
+        ("running shoes", "Zapatillas de Running", "es", "zapatillas de running"),
+        ("Running shoes", "zapatillas de running", "es", "Zapatillas de running"),
+        ("RUNNING SHOES", "Zapatillas de running", "es", "ZAPATILLAS DE RUNNING"),
+        ("led lamp", "Lámpara LED", "es", "lámpara LED"),
+        ("TV", "Televisor", "es", "Televisor"),
+        ("Phone", "iPhone", "es", "iPhone"),
+        ("dog", "Hund", "de", "Hund"),
+        ("靴", "shoes", "en", "shoes"),
+        ("shoes", "靴", "ja", "靴"),
+        ("4K", "4K", "es", "4K"),
+    ],
+)
+def test_a_translation_is_written_as_the_text_is(
+    matched: str, translation: str, target: str, expected: str
+) -> None:
+    assert in_the_case_of(matched, translation, target) == expected

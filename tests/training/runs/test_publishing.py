@@ -16,8 +16,7 @@ from tests.support.training.learners import toy_pairs
 from tests.support.training.toy import SEQUENCE, learn, toy_method
 from training.evaluation import roc_auc
 from training.methods.base import Method
-from training.methods.publishing import publish_method
-from training.runs.publishing import Publication
+from training.runs.publishing import Publication, publish_method
 from training.stages.labelled_tokens import LabelledTokens
 
 PAIRS = {

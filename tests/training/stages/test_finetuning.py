@@ -5,16 +5,47 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
 from model_store.errors import ConfigurationError
 from model_store.network.configuration import AdapterConfiguration
 from model_store.network.interaction import Route
 from tests.support.training.learners import toy_configuration, toy_environment, toy_learner, toy_pairs
-from training.frozen_rows import frozen_rows
 from training.runs.zero_shot import zero_shot_cosine
 from training.stages.adapter import labelled_logits
 from training.stages.environment import TrainingEnvironment
+from training.stages.finetuning import TrainableRows, frozen_rows
 from training.stages.labelled_tokens import LabelledTokens
+
+
+def trained(embedding: nn.Module, ids: torch.Tensor, parameters: list[torch.Tensor]) -> None:
+    optimizer = torch.optim.Adam(parameters, lr=0.1)
+    for _ in range(3):
+        optimizer.zero_grad()
+        embedding(ids).square().sum().backward()
+        optimizer.step()
+
+
+def test_training_the_rows_in_use_is_full_training() -> None:
+    torch.manual_seed(0)
+    full = nn.Embedding(20, 4, padding_idx=0)
+    partly = nn.Embedding(20, 4, padding_idx=0)
+    partly.load_state_dict(full.state_dict())
+    before = partly.weight.detach().clone()
+    ids = torch.tensor([[3, 5, 5], [7, 3, 19]])
+    trained(full, ids, [full.weight])
+    rows = TrainableRows(partly, ids)
+    trained(rows, ids, [rows.rows])
+    merged = rows.merged()
+    torch.testing.assert_close(merged.weight, full.weight)
+    torch.testing.assert_close(merged.weight[4], before[4])
+
+
+def test_a_token_that_is_not_in_the_data_keeps_its_embedding() -> None:
+    embedding = nn.Embedding(10, 4)
+    rows = TrainableRows(embedding, torch.tensor([1, 2]))
+    torch.testing.assert_close(rows(torch.tensor([[9]])), embedding(torch.tensor([[9]])))
+
 
 ROUTES = (Route(), Route(("es",)), Route(("us", "es"), "step-0002"))
 
