@@ -20,8 +20,8 @@ from model_store.encoding.configuration import PairEncoding
 from model_store.encoding.tokens import PairTokenizer
 from model_store.network.interaction import PairNetwork, Route
 from service.engine.backends.product_probes import bf16_problem
-from service.engine.batching.tight_batches import tight_batches
 from service.engine.folded.network import FoldedNetwork
+from service.engine.interactions.tight_batches import tight_batches
 from training.data.sources import DataSource
 
 FEW_PAIRS = 64

@@ -19,7 +19,8 @@ from benchmarks.texts import judged_pairs, name_of
 from benchmarks.writer import writer_figures
 from model_store.product import QueryProductPair
 from service.cache.opening import opened_cache
-from service.engine.batching.tight_batches import tight_batches
+from service.engine.backends.onednn_caches import bound_onednn_caches
+from service.engine.interactions.tight_batches import tight_batches
 from service.engine.scorer import PreparedPairs, Scorer
 from service.engine.versions.loading import load_scorer
 from service.engine.versions.threads import in_own_thread
@@ -28,7 +29,6 @@ from service.fill.job import FillJob
 from service.fill.report.progress import FillProgress, FillStage
 from service.fill.report.report import FillReport
 from service.fill.target import FillTarget
-from service.server.startup import bound_onednn_caches
 from service.settings import ServiceSettings, load_settings
 from training.data.sources import DataSource
 

@@ -19,12 +19,12 @@ from rich.progress import track
 
 from benchmarks.machine import machine, resident_megabytes
 from service.cache.opening import opened_cache
+from service.engine.backends.onednn_caches import bound_onednn_caches
 from service.engine.versions.loading import load_scorer
 from service.fill.job import FillJob
 from service.fill.report.progress import FillProgress
 from service.fill.report.report import FillCounts, FillReport
 from service.fill.target import FillTarget
-from service.server.startup import bound_onednn_caches
 from service.settings import load_settings
 
 _PRODUCTS_PER_QUERY = 20

@@ -107,3 +107,14 @@ class ShuttingDownError(RelevanceError):
     """The service ends and takes no more work."""
 
     exit_code = 7
+
+
+def hub_errors() -> tuple[type[BaseException], ...]:
+    """Classes to catch.
+
+    Before its version 1 the client is made of requests, whose errors are all `OSError`; then of httpx, whose are
+    not.
+    """
+    from huggingface_hub.errors import HfHubHTTPError
+
+    return (*HfHubHTTPError.__bases__, OSError)

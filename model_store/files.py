@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import uuid
@@ -30,6 +31,23 @@ def write_bytes_atomically(path: Path, content: bytes) -> None:
     finally:
         temporary.unlink(missing_ok=True)
     sync_folder(path.parent)
+
+
+def write_json(path: Path, content: object) -> None:
+    """Replace a JSON file in one step; its folder is made where it is missing.
+
+    Raises:
+        ValueError: a number that JSON does not have (NaN, infinity).
+    """
+    write_text_atomically(path, json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def read_json(path: Path) -> dict[str, object] | None:
+    """The JSON object in a file, None where there is no such file."""
+    if not path.is_file():
+        return None
+    content: dict[str, object] = json.loads(path.read_text(encoding="utf-8"))
+    return content
 
 
 def sync_tree(folder: Path) -> None:

@@ -15,8 +15,8 @@ from service.api.compatible import predict, rerank
 from service.api.errors import install_error_handlers
 from service.api.middleware.api_keys import DECLARED_KEY, KeyMiddleware, check_keys
 from service.api.middleware.observation import ObservationMiddleware
-from service.api.middleware.request_id import HEADER as REQUEST_ID_HEADER
 from service.api.middleware.request_id import RequestIdMiddleware
+from service.api.request_scope import REQUEST_ID_HEADER
 from service.api.routes import (
     cache,
     cache_administration,
@@ -35,7 +35,7 @@ from service.api.routes import (
 from service.cache.opening import opened_cache
 from service.engine.batching.micro_batching import MicroBatching
 from service.engine.versions.comparison import Comparison
-from service.engine.versions.served import ServedModel
+from service.engine.versions.served import ServedModel, VersionSource
 from service.engine.versions.threads import WorkerThread
 from service.jobs.fill_jobs import FillJobs
 from service.observability.metrics import ServiceMetrics
@@ -114,14 +114,17 @@ async def _lifespan(
 ) -> AsyncIterator[None]:
     thread = WorkerThread()
     batching = MicroBatching(settings.max_waiting_tokens, settings.max_wait_seconds, figures)
-    served = ServedModel(settings, thread, announce)
-    comparison = Comparison(settings, thread, served)
+    source = VersionSource(
+        settings.model_store, settings.model_version, settings.engine, settings.reload_interval_seconds
+    )
+    served = ServedModel(source, thread, announce)
+    comparison = Comparison(source, thread, served)
     try:
         async with opened_cache(settings) as offline_cache:
             fills = FillJobs(settings, served, batching, figures)
             state = ServiceState(settings, figures, batching, served, comparison, offline_cache, fills)
             app.state.service = state
-            figures.watch(state)
+            figures.watch(state.gauges)
             served.begin_loading()
             watching = asyncio.create_task(served.watch())
             yield

@@ -11,7 +11,7 @@ from service.engine.batching.micro_batching import MicroBatching
 from service.engine.versions.comparison import Comparison
 from service.engine.versions.served import ServedModel
 from service.jobs.fill_jobs import FillJobs
-from service.observability.metrics import ServiceMetrics
+from service.observability.metrics import ServiceGauges, ServiceMetrics
 from service.settings import ServiceSettings
 
 
@@ -35,6 +35,20 @@ class ServiceState:
         self.comparison = comparison
         self.cache = cache
         self.jobs = jobs
+
+    def gauges(self) -> ServiceGauges:
+        """What the metrics show of this moment."""
+        admission, jobs = self.batching.admission, self.jobs.queue
+        return ServiceGauges(
+            waiting_tokens=admission.waiting_tokens,
+            waiting_requests=admission.waiting_calls,
+            model_loads=self.model.loads,
+            model_load_failures=self.model.failed_loads,
+            model_refused=self.model.refused is not None,
+            jobs_running=len(jobs.running()),
+            jobs_waiting=len(jobs.waiting()),
+            scorer=self.model.loaded_scorer,
+        )
 
 
 def state_of(app: FastAPI) -> ServiceState:

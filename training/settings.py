@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -10,6 +11,9 @@ from model_store.errors import ConfigurationError
 
 DATA_FOLDER = "$RELEVANCE_DATA"
 """How texts that are kept with results name the folder for data, so that they are the same on every machine."""
+
+IS_FIRST_PROCESS = (os.environ.get("RANK") or "0") == "0"
+"""The first process prints; `RANK` is what torchrun and `accelerate launch` set before processes meet."""
 
 
 class TrainingSettings(BaseSettings):

@@ -33,9 +33,8 @@ from model_store.encoders.known_files import (
     tokenizer_fields,
 )
 from model_store.encoders.packaged import packaged_encoder_folder
-from model_store.errors import ConfigurationError, VersionCorruptError
+from model_store.errors import ConfigurationError, VersionCorruptError, hub_errors
 from model_store.files import write_text_atomically
-from model_store.hub_errors import hub_errors
 from model_store.settings import ModelStoreSettings
 
 

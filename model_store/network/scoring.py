@@ -15,11 +15,9 @@ from model_store.encoding.tokens import PairTokenizer, TokenIds, TokenizedPairs
 from model_store.network.fast_products import FastProducts
 from model_store.network.head import similarity_features
 from model_store.network.interaction import PairNetwork, Route
-from model_store.product import QueryProductPair
 
 if TYPE_CHECKING:
     from model_store.network.relevance_network import RelevanceNetwork
-    from model_store.versions.loading import LoadedVersion
 
 DEFAULT_TOKEN_BUDGET = 2048
 _HEAD_BATCH = 8192
@@ -166,34 +164,3 @@ def probabilities(logits: np.ndarray) -> np.ndarray:
     """Logits to relevance scores in [0, 1], float32, without overflow."""
     scores: np.ndarray = 0.5 * (1.0 + np.tanh(0.5 * logits.astype(np.float32)))
     return scores
-
-
-def score_pairs(
-    loaded: LoadedVersion,
-    pairs: Sequence[QueryProductPair],
-    *,
-    token_budget: int = DEFAULT_TOKEN_BUDGET,
-    progress: Progress | None = None,
-) -> np.ndarray:
-    """Relevance scores of pairs by a loaded version.
-
-    Args:
-        progress: as in `score_tokenized`.
-
-    Returns:
-        (N) float32 scores in [0, 1], in the order of the pairs.
-
-    Raises:
-        InputError: a pair of a marketplace that the version does not know.
-    """
-    heads = loaded.head_numbers([pair.marketplace for pair in pairs])
-    logits = score_tokenized(
-        loaded.network,
-        loaded.tokenizer,
-        loaded.tokenizer.tokenize(pairs),
-        loaded.route,
-        heads,
-        token_budget=token_budget,
-        progress=progress,
-    )
-    return probabilities(logits)

@@ -11,9 +11,9 @@ import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError, model_validator
 
 from model_store.errors import InputError
+from model_store.tables.labels import NEGATIVE_LABELS, POSITIVE_LABELS, canonical_label
 from model_store.tables.lines import iter_lines
 from model_store.text import checked_marketplace
-from training.data.labels import NEGATIVE_LABELS, POSITIVE_LABELS, canonical_label
 
 KNOWN_NAMES = {
     "marketplace": ("marketplace", "product_locale", "locale"),

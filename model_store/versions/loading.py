@@ -13,6 +13,8 @@ from model_store.encoding.tokens import PairTokenizer
 from model_store.network.configuration import FusionConfiguration
 from model_store.network.interaction import Route
 from model_store.network.relevance_network import RelevanceNetwork
+from model_store.network.scoring import DEFAULT_TOKEN_BUDGET, Progress, probabilities, score_tokenized
+from model_store.product import QueryProductPair
 from model_store.versions.manifest import Manifest
 from model_store.versions.store import ModelStore
 from model_store.versions.weights import read_network
@@ -66,3 +68,34 @@ def load_version(store_root: Path, version: str | int = "latest") -> LoadedVersi
     return LoadedVersion(
         manifest, network.eval(), PairTokenizer(tokenizer, manifest.pair_encoding, positions), route
     )
+
+
+def score_pairs(
+    loaded: LoadedVersion,
+    pairs: Sequence[QueryProductPair],
+    *,
+    token_budget: int = DEFAULT_TOKEN_BUDGET,
+    progress: Progress | None = None,
+) -> np.ndarray:
+    """Relevance scores of pairs by a loaded version.
+
+    Args:
+        progress: as in `score_tokenized`.
+
+    Returns:
+        (N) float32 scores in [0, 1], in the order of the pairs.
+
+    Raises:
+        InputError: a pair of a marketplace that the version does not know.
+    """
+    heads = loaded.head_numbers([pair.marketplace for pair in pairs])
+    logits = score_tokenized(
+        loaded.network,
+        loaded.tokenizer,
+        loaded.tokenizer.tokenize(pairs),
+        loaded.route,
+        heads,
+        token_budget=token_budget,
+        progress=progress,
+    )
+    return probabilities(logits)

@@ -17,9 +17,9 @@ from typing import Annotated, Any
 
 import typer
 
+from model_store.files import write_json
 from scripts.demo.request import DemoRequest
 from training.configuration import load_configuration
-from training.runs.files import write_json
 from training.stages.progress import ProgressListener, progress_listener
 
 KEPT = Path(__file__).with_name("kept_baseline.json")

@@ -10,7 +10,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from training.runs.files import read_json, write_json
+from model_store.files import read_json, write_json
 
 
 @dataclass(frozen=True, slots=True)

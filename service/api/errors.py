@@ -24,8 +24,7 @@ from model_store.errors import (
     StoreError,
 )
 from service.api.client_disconnect import ClientLeftError
-from service.api.middleware.observation import ERROR_KEY
-from service.api.middleware.request_id import HEADER, request_id_of
+from service.api.request_scope import ERROR_KEY, REQUEST_ID_HEADER, request_id_of
 from service.jobs.folder import JobsNotConfiguredError
 
 _MEANINGS = {
@@ -180,5 +179,5 @@ def _unexpected_error(request: Request, error: Exception) -> Response:
     _log.error("request %s failed", request_id_of(request.scope), exc_info=error)
     detail = "the service failed on this request; its log has the reason under this request id"
     # Starlette sends this one from outside of all middleware.
-    headers = {HEADER: request_id_of(request.scope)}
+    headers = {REQUEST_ID_HEADER: request_id_of(request.scope)}
     return error_answer(request, 500, "internal_error", detail, type(error).__name__, headers)

@@ -9,7 +9,7 @@ from fastapi import Request
 
 from model_store.product import QueryProductPair
 from service.api.client_disconnect import for_client
-from service.api.middleware.observation import note_facts
+from service.api.request_scope import note_facts
 from service.cache.score_writer import ScoredPair, ScoreWriter, WriteReport
 from service.engine.batching.micro_batching import ScoredPairs
 from service.engine.scorer import Scorer

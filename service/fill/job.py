@@ -17,10 +17,10 @@ from service.cache.generations import Generation
 from service.fill.candidates.chunks import UselessCandidatesError
 from service.fill.candidates.reading import CandidateFile
 from service.fill.candidates.traffic import HeadAndTorso
-from service.fill.generation.difference import GenerationDifference, difference
 from service.fill.generation.record import FillRecordFile, fingerprint
 from service.fill.generation.state import FillIdentity, FillState, WritesLostError
 from service.fill.generation.verification import EntriesLostError, GenerationChecks, RescoringError
+from service.fill.report.difference import GenerationDifference, difference
 from service.fill.report.progress import FillProgress, Progress
 from service.fill.report.report import FillCounts, FillReport
 from service.fill.report.stage_times import StageTimes

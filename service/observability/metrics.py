@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
@@ -14,12 +15,25 @@ from service.observability.drift import ScoreDrift
 
 if TYPE_CHECKING:
     from service.engine.scorer import Scorer
-    from service.state import ServiceState
 
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 120.0)
 _SIZES = (1, 4, 16, 64, 256, 1024, 4096, 16384, 65536)
 _SHARES = (0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 0.75)
 _SCORES = tuple(step / 20 for step in range(1, 21))
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceGauges:
+    """What is so at one moment. `scorer` is the loaded version, None without."""
+
+    waiting_tokens: int
+    waiting_requests: int
+    model_loads: int
+    model_load_failures: int
+    model_refused: bool
+    jobs_running: int
+    jobs_waiting: int
+    scorer: Scorer | None
 
 
 class ServiceMetrics(EngineObserver):
@@ -90,9 +104,9 @@ class ServiceMetrics(EngineObserver):
         self._padding.observe(batch.padding_tokens / max(1, batch.tokens + batch.padding_tokens))
         self._computing.observe(batch.seconds)
 
-    def watch(self, state: ServiceState) -> None:
-        """Read the gauges from here whenever the metrics are asked for."""
-        self.registry.register(_Gauges(state, self.drift))
+    def watch(self, read: Callable[[], ServiceGauges]) -> None:
+        """Read the gauges so whenever the metrics are asked for."""
+        self.registry.register(_Gauges(read, self.drift))
 
     def text(self) -> bytes:
         """In Prometheus' text format."""
@@ -106,22 +120,20 @@ class ServiceMetrics(EngineObserver):
 
 
 class _Gauges(Collector):
-    def __init__(self, state: ServiceState, drift: ScoreDrift) -> None:
-        self._state, self._drift = state, drift
+    def __init__(self, read: Callable[[], ServiceGauges], drift: ScoreDrift) -> None:
+        self._read, self._drift = read, drift
 
     def collect(self) -> Iterator[Metric]:
         """What is so at this moment."""
-        state = self._state
-        model, admission = state.model, state.batching.admission
-        yield _gauge("waiting_tokens", "Tokens that wait to be computed", admission.waiting_tokens)
-        yield _gauge("waiting_requests", "Requests that wait for scores", admission.waiting_calls)
-        yield _count("model_loads", "Versions that were loaded", model.loads)
-        yield _count("model_load_failures", "Attempts to load a version that failed", model.failed_loads)
-        yield _gauge("model_refused", "1 while a newer version is refused", int(model.refused is not None))
-        jobs = state.jobs.queue
-        yield _gauge("jobs_running", "Jobs that are being done", len(jobs.running()))
-        yield _gauge("jobs_waiting", "Jobs whose turn has not come", len(jobs.waiting()))
-        scorer = model.loaded_scorer
+        now = self._read()
+        yield _gauge("waiting_tokens", "Tokens that wait to be computed", now.waiting_tokens)
+        yield _gauge("waiting_requests", "Requests that wait for scores", now.waiting_requests)
+        yield _count("model_loads", "Versions that were loaded", now.model_loads)
+        yield _count("model_load_failures", "Attempts to load a version that failed", now.model_load_failures)
+        yield _gauge("model_refused", "1 while a newer version is refused", int(now.model_refused))
+        yield _gauge("jobs_running", "Jobs that are being done", now.jobs_running)
+        yield _gauge("jobs_waiting", "Jobs whose turn has not come", now.jobs_waiting)
+        scorer = now.scorer
         yield _gauge("model_version", "Version that scores; 0 without", scorer.model_version if scorer else 0)
         if scorer is None:
             return

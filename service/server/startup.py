@@ -7,16 +7,6 @@ every request up meanwhile, for 0.2 seconds and more (measured: docs/performance
 from __future__ import annotations
 
 import gc
-import os
-
-_SHAPES = "64"
-_CACHES = ("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "LRU_CACHE_CAPACITY")
-
-
-def bound_onednn_caches() -> None:
-    """To be called before torch computes anything, as it reads this once; what is set already stays."""
-    for name in _CACHES:
-        os.environ[name] = os.environ.get(name) or _SHAPES
 
 
 def settle_heap() -> None:

@@ -86,8 +86,8 @@ def test_every_step_is_asked_the_plain_probes_and_held_against_its_parent(traine
 def test_a_loaded_version_gives_the_scores_it_was_published_with(trained: Path) -> None:
     import numpy as np
 
-    from model_store.network.scoring import score_pairs
     from model_store.product import Product, QueryProductPair
+    from model_store.versions.loading import score_pairs
 
     loaded = load_version(trained, 2)
     probes = loaded.manifest.probe_pairs

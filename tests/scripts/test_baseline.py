@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from model_store.files import write_json
 from scripts.demo.baseline import KEPT, Baseline, keep, kept
 from scripts.demo.request import DemoRequest
 from training.configuration import load_configuration
-from training.runs.files import write_json
 
 DEFAULT = DemoRequest(
     data="catalogue",

@@ -2,9 +2,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from model_store.files import write_json
 from scripts.demo.published_versions import PublishedVersions
 from tests.scripts.test_journey import Clock
-from training.runs.files import write_json
 
 
 def publish(run: Path, number: int, marketplace: str) -> None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from rich.console import Console
 
-from training.stages.environment import IS_FIRST_PROCESS
+from training.settings import IS_FIRST_PROCESS
 
 results = Console(highlight=False, quiet=not IS_FIRST_PROCESS)
 notes = Console(stderr=True, highlight=False, quiet=not IS_FIRST_PROCESS)

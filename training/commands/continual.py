@@ -7,6 +7,7 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from model_store.files import write_json
 from model_store.versions.store import ModelStore
 from training.commands.console import notes
 from training.commands.matrix import print_matrices
@@ -15,14 +16,14 @@ from training.configuration import Overrides, TrainingConfiguration, load_config
 from training.data.sources import parse_source
 from training.data.splits import Splits
 from training.evaluation import roc_auc
-from training.methods.base import MarketplaceRows, MethodContext
+from training.methods.base import MethodContext
 from training.methods.sequential_finetuning import SequentialFinetuning
 from training.runs.driver import ContinualRun, Report, RunState, check_translators
-from training.runs.files import RunFiles, write_json
+from training.runs.files import RunFiles
 from training.runs.learner import ContinualLearner
 from training.runs.marketplace_data import checked_splits
 from training.stages.environment import new_network, prepare_environment, run_folder_of
-from training.stages.labelled_tokens import LabelledTokens
+from training.stages.labelled_tokens import LabelledTokens, MarketplaceRows
 
 
 def finetune_sequentially(

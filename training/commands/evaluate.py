@@ -10,8 +10,8 @@ import numpy as np
 from rich.table import Table
 
 from model_store.errors import InputError
-from model_store.network.scoring import score_pairs, untrained_cosine
-from model_store.versions.loading import LoadedVersion, load_version
+from model_store.network.scoring import untrained_cosine
+from model_store.versions.loading import LoadedVersion, load_version, score_pairs
 from model_store.versions.manifest import Manifest
 from training.commands.console import notes, results
 from training.commands.run_names import store_folder

@@ -10,9 +10,8 @@ from pathlib import Path
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from model_store.errors import ConfigurationError
-from model_store.network.scoring import score_pairs
 from model_store.product import QueryProductPair
-from model_store.versions.loading import load_version
+from model_store.versions.loading import load_version, score_pairs
 from training.commands.console import notes
 from training.commands.run_names import store_folder
 from training.data.table import ColumnMapping, read_unlabelled

@@ -9,9 +9,9 @@ from pathlib import Path
 from model_store.errors import InputError
 from model_store.product import Product, QueryProductPair
 from model_store.tables.columns import KNOWN_NAMES, ColumnMapping
+from model_store.tables.labels import LabelReader
 from model_store.tables.rows import Row, iter_rows
 from model_store.text import checked_marketplace, checked_optional_text, checked_text
-from training.data.labels import LabelReader
 from training.data.pairs import RelevancePair
 
 __all__ = ["ColumnMapping", "iter_rows", "read_labelled", "read_unlabelled"]

@@ -7,12 +7,14 @@ import numpy as np
 from model_store.encoding.tokens import TokenizedPairs
 from model_store.network.interaction import Route
 from model_store.network.relevance_network import parameter_count
-from training.methods.base import FUSION_SETTINGS, MarketplaceRows, Method, MethodContext, ServedVersion
+from training.methods.base import FUSION_SETTINGS, Method, MethodContext
+from training.runs.publishing import ServedVersion
 from training.stages.adapter import AdapterStage
 from training.stages.anchors import Anchors
 from training.stages.environment import TrainingEnvironment, seed_stage
-from training.stages.finetuning import add_calibrated_head, frozen_rows
+from training.stages.finetuning import add_calibrated_head
 from training.stages.finished import finished_stage, is_finished
+from training.stages.labelled_tokens import MarketplaceRows, frozen_rows
 
 
 class Adapter(Method):

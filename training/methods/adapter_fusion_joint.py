@@ -17,13 +17,14 @@ from model_store.network.head import SHARED_HEAD, RelevanceHeads
 from model_store.network.interaction import Route
 from model_store.network.relevance_network import parameter_count
 from training.methods.adapter import train_adapter
-from training.methods.base import MarketplaceRows, Method, MethodContext, ServedVersion
+from training.methods.base import Method, MethodContext
+from training.runs.publishing import ServedVersion
 from training.stages.adapter import task_losses, validation_auc
 from training.stages.batches import Batch, epoch_batches
 from training.stages.environment import TrainingEnvironment, seed_stage
-from training.stages.finetuning import frozen_rows
 from training.stages.finished import finished_stage, is_finished
 from training.stages.fusion import value_distance
+from training.stages.labelled_tokens import MarketplaceRows, frozen_rows
 
 FUSION = "joint"
 

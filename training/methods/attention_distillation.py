@@ -11,9 +11,10 @@ from model_store.encoding.tokens import TokenizedPairs
 from model_store.network.interaction import Route
 from model_store.network.relevance_network import parameter_count
 from training.configuration import TrainingConfiguration
-from training.methods.base import MarketplaceRows, Method, MethodContext, ServedVersion
+from training.methods.base import Method, MethodContext
 from training.runs.learner import ContinualLearner
-from training.stages.labelled_tokens import LabelledTokens
+from training.runs.publishing import ServedVersion
+from training.stages.labelled_tokens import LabelledTokens, MarketplaceRows
 
 
 class AttentionDistillation(Method):

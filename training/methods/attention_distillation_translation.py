@@ -6,8 +6,7 @@ from collections.abc import Mapping
 
 from training.configuration import TrainingConfiguration
 from training.methods.attention_distillation import AttentionDistillation
-from training.methods.base import MarketplaceRows
-from training.stages.labelled_tokens import LabelledTokens
+from training.stages.labelled_tokens import LabelledTokens, MarketplaceRows
 
 
 class AttentionDistillationTranslation(AttentionDistillation):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
@@ -18,23 +18,9 @@ from model_store.errors import ConfigurationError
 from model_store.network.interaction import Route
 from model_store.network.relevance_network import RelevanceNetwork
 from training.configuration import TrainingConfiguration
+from training.runs.publishing import ServedVersion
 from training.stages.environment import TrainingEnvironment, make_accelerator, new_network
-from training.stages.labelled_tokens import LabelledTokens
-
-
-@dataclass(frozen=True, slots=True)
-class MarketplaceRows:
-    """The labelled rows of the one marketplace that a method may see now.
-
-    Args:
-        translated: training rows translated into older marketplaces' languages, by older marketplace; empty
-            for methods that use no translation.
-    """
-
-    marketplace: str
-    train: LabelledTokens
-    validation: LabelledTokens
-    translated: Mapping[str, LabelledTokens] = field(default_factory=dict)
+from training.stages.labelled_tokens import MarketplaceRows
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,20 +53,6 @@ class MethodContext:
         network, tokenizer = new_network(self.configuration)
         network.to(self.accelerator.device)
         return TrainingEnvironment(self.configuration, network, tokenizer, self.accelerator)
-
-
-@dataclass(frozen=True, slots=True)
-class ServedVersion:
-    """What the model store can hold of a method as one version, for the service to score with.
-
-    Args:
-        route: its adapters are the version's marketplaces, in the order of learning.
-        heads: name of the head that scores each of them.
-    """
-
-    network: RelevanceNetwork
-    route: Route
-    heads: Mapping[str, str]
 
 
 FUSION_SETTINGS = frozenset(
@@ -118,6 +90,16 @@ class Method(ABC):
         self.context = context
         self.marketplaces: list[str] = []
         """Those learnt so far, in order. `learn` appends to it."""
+
+    @property
+    def configuration(self) -> TrainingConfiguration:
+        """What decides how it learns."""
+        return self.context.configuration
+
+    @property
+    def tokenizer(self) -> PairTokenizer:
+        """Its network's tokenizer."""
+        return self.context.tokenizer
 
     @abstractmethod
     def learn(self, rows: MarketplaceRows) -> None:

@@ -8,8 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from model_store.errors import ReplayError
-from training.methods.base import MarketplaceRows
-from training.stages.labelled_tokens import LabelledTokens
+from training.stages.labelled_tokens import LabelledTokens, MarketplaceRows
 
 Lend = Callable[[MarketplaceRows], MarketplaceRows]
 

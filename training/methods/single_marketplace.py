@@ -15,7 +15,7 @@ from model_store.encoding.tokens import TokenizedPairs
 from model_store.network.head import SHARED_HEAD
 from model_store.network.interaction import Route
 from model_store.network.relevance_network import RelevanceNetwork
-from training.methods.base import ADAPTER_SETTINGS, FUSION_SETTINGS, MarketplaceRows, Method, MethodContext
+from training.methods.base import ADAPTER_SETTINGS, FUSION_SETTINGS, Method, MethodContext
 from training.stages.environment import seed_stage
 from training.stages.finetuning import (
     FinetuningStage,
@@ -24,6 +24,7 @@ from training.stages.finetuning import (
     whole_model_parameters,
 )
 from training.stages.finished import finished_stage
+from training.stages.labelled_tokens import MarketplaceRows
 
 _WHOLE_VOCABULARY = "word_embeddings.w"  # `.weight`, or `.whole.weight` beside trainable rows
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from model_store.errors import ConfigurationError
+from model_store.files import read_json, write_json
 from model_store.network.scoring import probabilities
 from model_store.versions.manifest import Manifest
 from model_store.versions.store import ModelStore
@@ -18,15 +19,21 @@ from training.data.pairs import RelevancePair
 from training.data.splits import Splits
 from training.evaluation import roc_auc
 from training.languages import language_of
-from training.runs.files import RunFiles, read_json, write_json
+from training.runs.files import RunFiles
 from training.runs.learner import ContinualLearner, StepResult
 from training.runs.marketplace_data import EvaluationTokens
-from training.runs.publishing import Publication, publish_step
+from training.runs.publishing import (
+    Publication,
+    ScoredRows,
+    ServedVersion,
+    VersionFacts,
+    evaluation_sets,
+    publish_version,
+)
 from training.runs.translated_rows import translated_rows
-from training.runs.zero_shot import zero_shot_cosine
 from training.stages.environment import TrainingEnvironment
-from training.stages.finetuning import frozen_rows
-from training.stages.labelled_tokens import LabelledTokens
+from training.stages.labelled_tokens import LabelledTokens, frozen_rows
+from training.stages.zero_shot import zero_shot_cosine
 from training.translation.plan import TranslationPlan
 
 Report = Callable[[str], None]
@@ -156,7 +163,7 @@ class ContinualRun:
     def _publish(
         self, marketplace: str, result: StepResult, folder: Path, facts: Mapping[str, object]
     ) -> Publication:
-        publication = publish_step(self, result.trainable_parameters)
+        publication = self._publish_version(result.trainable_parameters)
         row: dict[str, object] = {
             "marketplace": marketplace,
             **facts,
@@ -167,6 +174,31 @@ class ContinualRun:
         self.state.steps.append(row)
         write_json(folder / "published.json", {"step": row, "publication": publication.as_dict()})
         return publication
+
+    def _publish_version(self, trainable_parameters: Mapping[str, int]) -> Publication:
+        """Publish the network as it is after the newest step."""
+        learner, state = self.learner, self.state
+        names = learner.marketplaces
+        state.parameters[names[-1]] = dict(trainable_parameters)
+        on_new_data = self.configuration.distillation.on_new_data
+        facts = VersionFacts(
+            method="attention_distillation" if on_new_data else "attention_distillation_translation",
+            configuration=self.configuration,
+            parent=self.parent,
+            run=self.files.folder.name,
+            validation={
+                name: ScoredRows(self.rows[name]["validation"], self.validation_scores(name)) for name in names
+            },
+            validation_matrix=state.validation_matrix,
+            test_matrix=state.test_matrix,
+            zero_shot=state.zero_shot_validation,
+            zero_shot_test=state.zero_shot_test,
+            evaluation=evaluation_sets(self.store, self.files, {name: self.rows[name] for name in names}),
+            trainable_parameters=state.parameters,
+        )
+        heads = {name: learner.head_of(name) for name in names}
+        version = ServedVersion(self.environment.network, learner.route, heads)
+        return publish_version(self.store, version, self.environment.tokenizer, facts)
 
     def _published_before(self, marketplace: str, result: StepResult, folder: Path) -> Publication | None:
         """What an earlier call of this run, or the main process, published: nothing is published twice."""
@@ -206,7 +238,7 @@ class ContinualRun:
         self.report(f"learnt {marketplace}: test ROC-AUC {known}")
         self.report(f"version {publication.number}: {publication.reason}")
         if publication.plain_probes:
-            self.report(f"plain probes ranked right: {publication.plain_probes_told}")
+            self.report(f"plain probes ranked right: {publication.plain_probe_line}")
 
 
 def check_translators(configuration: TrainingConfiguration, known: Sequence[str], new: Sequence[str]) -> None:

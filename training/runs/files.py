@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from model_store.errors import ConfigurationError
+from model_store.files import write_json
 from training.configuration import TrainingConfiguration
 from training.data.pairs import RelevancePair
 from training.data.splits import Splits, read_pairs, write_pairs
@@ -58,23 +58,3 @@ class RunFiles:
     def evaluation_rows(self, marketplace: str) -> dict[str, tuple[RelevancePair, ...]]:
         """Validation and test rows of a marketplace."""
         return {name: tuple(read_pairs(self.evaluation_path(marketplace, name))) for name in _EVALUATION_SETS}
-
-
-def write_json(path: Path, content: object) -> None:
-    """Write a JSON file so that a crash leaves the older one or the new one, whole."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    with temporary.open("w", encoding="utf-8") as file:
-        json.dump(content, file, indent=2, ensure_ascii=False, allow_nan=False)
-        file.write("\n")
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
-
-
-def read_json(path: Path) -> dict[str, object] | None:
-    """The JSON object in a file, None where there is no such file."""
-    if not path.is_file():
-        return None
-    content: dict[str, object] = json.loads(path.read_text(encoding="utf-8"))
-    return content

@@ -14,10 +14,9 @@ from model_store.network.relevance_network import parameter_count
 from training.stages.adapter import AdapterStage, calibrate_cosine, rescale_head
 from training.stages.anchors import Anchors
 from training.stages.environment import TrainingEnvironment, seed_stage
-from training.stages.finetuning import frozen_rows
 from training.stages.finished import finished_stage, is_finished
 from training.stages.fusion import FusionStage
-from training.stages.labelled_tokens import LabelledTokens
+from training.stages.labelled_tokens import LabelledTokens, frozen_rows
 from training.stages.loop import Stage, StageResult
 
 

@@ -6,13 +6,15 @@ import hashlib
 import importlib.metadata
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING
+from typing import ClassVar, Protocol
 
 import numpy as np
 
 from model_store.encoders.base_encoders import parse_base_encoder
 from model_store.encoding.tokens import PairTokenizer
+from model_store.network.interaction import Route
 from model_store.network.relevance_network import RelevanceNetwork
+from model_store.network.scoring import probabilities, score_tokenized
 from model_store.versions.manifest import (
     BaseEncoderReference,
     EvaluationSet,
@@ -26,87 +28,53 @@ from model_store.versions.store import ModelStore
 from model_store.versions.weights import ADAPTERS, write_network
 from training.configuration import TrainingConfiguration
 from training.data.pairs import RelevancePair
-from training.evaluation import highly_relevant_threshold
+from training.evaluation import highly_relevant_threshold, roc_auc
 from training.languages import language_of
-from training.methods.base import ServedVersion
 from training.runs.files import RunFiles
-
-if TYPE_CHECKING:
-    from training.runs.driver import ContinualRun
-from model_store.network.scoring import probabilities, score_tokenized
-from training.evaluation import roc_auc
-from training.methods.base import Method
-from training.runs.zero_shot import zero_shot_cosine
 from training.stages.environment import run_folder_of
 from training.stages.labelled_tokens import LabelledTokens
+from training.stages.zero_shot import zero_shot_cosine
 
 EvaluationRows = Mapping[str, Mapping[str, Sequence[RelevancePair]]]
 """Rows by marketplace, and by "validation" and "test"."""
-
-
-def publish_method(
-    method: Method,
-    store: ModelStore,
-    run: str,
-    rows: EvaluationRows,
-    test_matrix: Sequence[Mapping[str, float]],
-    zero_shot_test: Mapping[str, float],
-    trainable_parameters: Mapping[str, int],
-) -> list[Publication]:
-    """Publish what the model store can hold of a method that has learnt all of its marketplaces.
-
-    Args:
-        run: names the folder in the store's `runs/` that the evaluation rows are written to.
-        test_matrix: R so far, one row per step; one row of a joint method.
-        zero_shot_test: ROC-AUC of the untrained encoder on the test rows.
-        trainable_parameters: weights that each marketplace's step trained; for one that had no step of its own,
-            those of the newest step are noted.
-
-    Returns:
-        The versions: one for all marketplaces, or one each where nothing is shared (`adapter`); none of a
-        method whose form the model store cannot hold.
-    """
-    files = RunFiles(run_folder_of(store.root, run))
-    newest = method.trainable_parameters
-    publications = []
-    for version in method.served_versions():
-        names = version.route.adapters
-        kept = {name: {part: tuple(rows[name][part]) for part in ("validation", "test")} for name in names}
-        for name, sets in kept.items():
-            files.keep_evaluation(name, sets)
-        tokens = {name: LabelledTokens.of(kept[name]["validation"], method.context.tokenizer) for name in names}
-        scores = {name: _exact_scores(method, version, name, tokens[name]) for name in names}
-        facts = VersionFacts(
-            method=method.name,
-            configuration=method.context.configuration,
-            parent=None,
-            run=run,
-            validation={name: ScoredRows(kept[name]["validation"], scores[name]) for name in names},
-            validation_matrix=[{name: roc_auc(tokens[name].labels, scores[name]) for name in names}],
-            test_matrix=test_matrix if len(test_matrix) == len(names) else test_matrix[-1:],
-            zero_shot={name: _zero_shot(method, version, tokens[name]) for name in names},
-            zero_shot_test={name: zero_shot_test[name] for name in names},
-            evaluation=evaluation_sets(store, files, kept),
-            trainable_parameters={name: {"step": trainable_parameters.get(name, newest)} for name in names},
-        )
-        publications.append(publish_version(store, version, method.context.tokenizer, facts))
-    return publications
-
-
-def _exact_scores(method: Method, version: ServedVersion, marketplace: str, rows: LabelledTokens) -> np.ndarray:
-    """(N) scores in [0, 1] as a loaded copy gives them: float32 whatever the training's precision."""
-    network, tokenizer = version.network, method.context.tokenizer
-    heads = np.full(len(rows), network.heads.names.index(version.heads[marketplace]), dtype=np.int64)
-    return probabilities(score_tokenized(network, tokenizer, rows.tokenized, version.route, heads))
-
-
-def _zero_shot(method: Method, version: ServedVersion, rows: LabelledTokens) -> float:
-    return roc_auc(rows.labels, zero_shot_cosine(version.network, method.context.tokenizer, rows))
-
-
 HISTOGRAM_BINS = 20
 PROBE_PAIRS = 4
 _LIBRARIES = ("torch", "transformers", "tokenizers", "safetensors", "accelerate", "numpy", "scikit-learn")
+
+
+@dataclass(frozen=True, slots=True)
+class ServedVersion:
+    """What the model store can hold of a method as one version, for the service to score with.
+
+    Args:
+        route: its adapters are the version's marketplaces, in the order of learning.
+        heads: name of the head that scores each of them.
+    """
+
+    network: RelevanceNetwork
+    route: Route
+    heads: Mapping[str, str]
+
+
+class PublishedMethod(Protocol):
+    """What is published of a method that has learnt its marketplaces."""
+
+    name: ClassVar[str]
+
+    @property
+    def configuration(self) -> TrainingConfiguration:
+        """What decided how it learnt."""
+
+    @property
+    def tokenizer(self) -> PairTokenizer:
+        """Its network's tokenizer."""
+
+    @property
+    def trainable_parameters(self) -> int:
+        """Weights that the newest step trained."""
+
+    def served_versions(self) -> tuple[ServedVersion, ...]:
+        """One for all marketplaces, one each, or none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +91,7 @@ class Publication:
     plain_probes: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
 
     @property
-    def plain_probes_told(self) -> str:
+    def plain_probe_line(self) -> str:
         """A line for people; empty where no marketplace's language has probes."""
         return ", ".join(
             f"{name} {shares['previous']:.3f} -> {shares['now']:.3f} (untrained {shares['untrained']:.3f})"
@@ -176,30 +144,66 @@ class VersionFacts:
     trainable_parameters: Mapping[str, Mapping[str, int]]
 
 
-def publish_step(run: ContinualRun, trainable_parameters: Mapping[str, int]) -> Publication:
-    """Publish the network as it is after the run's newest step."""
-    learner, state = run.learner, run.state
-    names = learner.marketplaces
-    state.parameters[names[-1]] = dict(trainable_parameters)
-    on_new_data = run.configuration.distillation.on_new_data
-    facts = VersionFacts(
-        method="attention_distillation" if on_new_data else "attention_distillation_translation",
-        configuration=run.configuration,
-        parent=run.parent,
-        run=run.files.folder.name,
-        validation={
-            name: ScoredRows(run.rows[name]["validation"], run.validation_scores(name)) for name in names
-        },
-        validation_matrix=state.validation_matrix,
-        test_matrix=state.test_matrix,
-        zero_shot=state.zero_shot_validation,
-        zero_shot_test=state.zero_shot_test,
-        evaluation=evaluation_sets(run.store, run.files, {name: run.rows[name] for name in names}),
-        trainable_parameters=state.parameters,
-    )
-    heads = {name: learner.head_of(name) for name in names}
-    version = ServedVersion(run.environment.network, learner.route, heads)
-    return publish_version(run.store, version, run.environment.tokenizer, facts)
+def publish_method(
+    method: PublishedMethod,
+    store: ModelStore,
+    run: str,
+    rows: EvaluationRows,
+    test_matrix: Sequence[Mapping[str, float]],
+    zero_shot_test: Mapping[str, float],
+    trainable_parameters: Mapping[str, int],
+) -> list[Publication]:
+    """Publish what the model store can hold of a method that has learnt all of its marketplaces.
+
+    Args:
+        run: names the folder in the store's `runs/` that the evaluation rows are written to.
+        test_matrix: R so far, one row per step; one row of a joint method.
+        zero_shot_test: ROC-AUC of the untrained encoder on the test rows.
+        trainable_parameters: weights that each marketplace's step trained; for one that had no step of its own,
+            those of the newest step are noted.
+
+    Returns:
+        The versions: one for all marketplaces, or one each where nothing is shared (`adapter`); none of a
+        method whose form the model store cannot hold.
+    """
+    files = RunFiles(run_folder_of(store.root, run))
+    newest = method.trainable_parameters
+    publications = []
+    for version in method.served_versions():
+        names = version.route.adapters
+        kept = {name: {part: tuple(rows[name][part]) for part in ("validation", "test")} for name in names}
+        for name, sets in kept.items():
+            files.keep_evaluation(name, sets)
+        tokens = {name: LabelledTokens.of(kept[name]["validation"], method.tokenizer) for name in names}
+        scores = {name: _exact_scores(method, version, name, tokens[name]) for name in names}
+        facts = VersionFacts(
+            method=method.name,
+            configuration=method.configuration,
+            parent=None,
+            run=run,
+            validation={name: ScoredRows(kept[name]["validation"], scores[name]) for name in names},
+            validation_matrix=[{name: roc_auc(tokens[name].labels, scores[name]) for name in names}],
+            test_matrix=test_matrix if len(test_matrix) == len(names) else test_matrix[-1:],
+            zero_shot={name: _zero_shot(method, version, tokens[name]) for name in names},
+            zero_shot_test={name: zero_shot_test[name] for name in names},
+            evaluation=evaluation_sets(store, files, kept),
+            trainable_parameters={name: {"step": trainable_parameters.get(name, newest)} for name in names},
+        )
+        publications.append(publish_version(store, version, method.tokenizer, facts))
+    return publications
+
+
+def _exact_scores(
+    method: PublishedMethod, version: ServedVersion, marketplace: str, rows: LabelledTokens
+) -> np.ndarray:
+    """(N) scores in [0, 1] as a loaded copy gives them: float32 whatever the training's precision."""
+    network, tokenizer = version.network, method.tokenizer
+    heads = np.full(len(rows), network.heads.names.index(version.heads[marketplace]), dtype=np.int64)
+    return probabilities(score_tokenized(network, tokenizer, rows.tokenized, version.route, heads))
+
+
+def _zero_shot(method: PublishedMethod, version: ServedVersion, rows: LabelledTokens) -> float:
+    return roc_auc(rows.labels, zero_shot_cosine(version.network, method.tokenizer, rows))
 
 
 def publish_version(

@@ -20,11 +20,10 @@ from torch import Tensor
 
 from model_store.encoding.tokens import PairTokenizer, TokenIds, TokenizedPairs
 from model_store.network.interaction import PairNetwork, Route
-from training.runs.zero_shot import zero_shot_cosine
 from training.stages.batches import Batch, micro_batches
 from training.stages.environment import TrainingEnvironment
-from training.stages.finetuning import frozen_rows
-from training.stages.labelled_tokens import LabelledTokens
+from training.stages.labelled_tokens import LabelledTokens, frozen_rows
+from training.stages.zero_shot import zero_shot_cosine
 
 PRODUCTS_PER_QUERY = 3
 """The product that the query was drawn from, and its neighbours in the list."""

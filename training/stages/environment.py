@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Generic
@@ -30,10 +29,6 @@ def new_network(configuration: TrainingConfiguration) -> tuple[RelevanceNetwork,
     )
     positions = int(encoder.config.max_position_embeddings)
     return network, PairTokenizer(tokenizer, configuration.pair_encoding, positions)
-
-
-IS_FIRST_PROCESS = (os.environ.get("RANK") or "0") == "0"
-"""The first process prints; `RANK` is what torchrun and `accelerate launch` set."""
 
 
 NetworkT = TypeVar("NetworkT", bound=PairNetwork, covariant=True, default=RelevanceNetwork)

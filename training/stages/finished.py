@@ -11,7 +11,7 @@ from accelerate import Accelerator
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from training.runs.files import read_json, write_json
+from model_store.files import read_json, write_json
 from training.stages.loop import Stage, StageResult, run_stage
 
 RESULT = "result.json"

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
@@ -12,10 +12,12 @@ from torch import Tensor
 from model_store.encoding.batch import PairBatch
 from model_store.encoding.tokens import PairTokenizer, TokenizedPairs
 from model_store.network.interaction import PairNetwork, Route
+from model_store.network.relevance_network import RelevanceNetwork
 from model_store.network.scoring import logits_of_encoded, score_tokenized
 from training.data.pairs import RelevancePair
 from training.stages.batches import micro_batches
-from training.stages.frozen_states import FrozenStates
+from training.stages.environment import TrainingEnvironment
+from training.stages.frozen_states import FrozenStates, frozen_states
 
 
 @dataclass(frozen=True, slots=True, weakref_slot=True)
@@ -86,3 +88,33 @@ class LabelledTokens:
         for part, (tokens, _) in zip(micro_batches(rows, self.lengths, token_budget), batches, strict=True):
             logits[part] = network(tokens, route).float().cpu().numpy()
         return logits
+
+
+@dataclass(frozen=True, slots=True)
+class MarketplaceRows:
+    """The labelled rows of the one marketplace that a method may see now.
+
+    Args:
+        translated: training rows translated into older marketplaces' languages, by older marketplace; empty
+            for methods that use no translation.
+    """
+
+    marketplace: str
+    train: LabelledTokens
+    validation: LabelledTokens
+    translated: Mapping[str, LabelledTokens] = field(default_factory=dict)
+
+
+def frozen_rows(
+    environment: TrainingEnvironment[RelevanceNetwork], step: str, *rows: LabelledTokens, dropout: bool
+) -> list[LabelledTokens]:
+    """The same rows, their states computed once where that is possible (see `frozen_states`).
+
+    They hold as long as nothing below the adapters is trained. Rows that have states keep them.
+
+    Args:
+        dropout: whether a stage that reads them lets the encoder's dropout act.
+    """
+    without = [data for data in rows if data.states is None]
+    states = iter(frozen_states(environment, step, *(data.tokenized for data in without), dropout=dropout))
+    return [data if data.states is not None else replace(data, states=next(states)) for data in rows]

@@ -14,9 +14,9 @@ from accelerate import Accelerator
 from torch import Tensor, nn
 from torch.utils.tensorboard import SummaryWriter
 
+from training.configuration import StageConfiguration
 from training.stages.batches import Batch
 from training.stages.checkpoint import LoopState, load_checkpoint, save_checkpoint
-from training.stages.configuration import StageConfiguration
 from training.stages.progress import stage_progress
 
 

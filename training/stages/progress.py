@@ -18,7 +18,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from training.stages.environment import IS_FIRST_PROCESS
+from training.settings import IS_FIRST_PROCESS
 
 _SMOOTHING = 0.9
 

@@ -30,7 +30,7 @@ from rich.progress import (
 from rich.text import Text
 
 from model_store.errors import ConfigurationError, TranslationError
-from training.stages.environment import IS_FIRST_PROCESS
+from training.settings import IS_FIRST_PROCESS
 from training.translation.base import Translator, pair_name, translate_distinct
 
 DEFAULT_BATCH_SIZE = 256

@@ -23,7 +23,7 @@ _PAIR = re.compile(rf"({_ENTRY})(.*)", re.DOTALL)
 
 
 def _catalogue(source: str, target: str, argument: str) -> Translator:
-    from training.data.catalogue import CatalogueTranslator
+    from training.translation.catalogue import CatalogueTranslator
 
     del argument
     translator: Translator = CatalogueTranslator(source, target)

@@ -7,12 +7,10 @@ import time
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from service.api.middleware.request_id import request_id_of
+from service.api.request_scope import ERROR_KEY, FACTS_KEY, request_id_of
 from service.observability.metrics import ServiceMetrics
 from service.observability.tracing import Fact, Tracing
 
-ERROR_KEY = "relevance.error"
-FACTS_KEY = "relevance.facts"
 _UNKNOWN_ROUTE = "unknown"
 _QUIET = frozenset({"/healthz", "/readyz", "/metrics"})
 _log = logging.getLogger("service.requests")
@@ -63,8 +61,3 @@ class ObservationMiddleware:
         level = logging.DEBUG if route in _QUIET and status < 400 else logging.INFO
         _log.log(level, "%s %s %d", scope["method"], route, status, extra=facts)
         return facts
-
-
-def note_facts(scope: Scope, **facts: Fact) -> None:
-    """Add to what the log line and the span of this request say."""
-    scope.get(FACTS_KEY, {}).update(facts)

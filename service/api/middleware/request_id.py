@@ -8,9 +8,9 @@ import uuid
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-HEADER = "X-Request-ID"
+from service.api.request_scope import REQUEST_ID_HEADER, REQUEST_ID_KEY
+
 _SAFE = re.compile(r"[A-Za-z0-9._:-]{1,128}")
-_SCOPE_KEY = "relevance.request_id"
 
 
 class RequestIdMiddleware:
@@ -24,18 +24,13 @@ class RequestIdMiddleware:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        given = Headers(scope=scope).get(HEADER, "")
+        given = Headers(scope=scope).get(REQUEST_ID_HEADER, "")
         request_id = given if _SAFE.fullmatch(given) else uuid.uuid4().hex
-        scope[_SCOPE_KEY] = request_id
+        scope[REQUEST_ID_KEY] = request_id
 
         async def send_with_id(message: Message) -> None:
             if message["type"] == "http.response.start":
-                MutableHeaders(scope=message)[HEADER] = request_id
+                MutableHeaders(scope=message)[REQUEST_ID_HEADER] = request_id
             await send(message)
 
         await self._app(scope, receive, send_with_id)
-
-
-def request_id_of(scope: Scope) -> str:
-    """The id that the middleware gave."""
-    return str(scope.get(_SCOPE_KEY, ""))

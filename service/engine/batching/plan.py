@@ -8,7 +8,7 @@ from typing import Generic, TypeVar
 import numpy as np
 
 from model_store.encoding.length_batches import SPECIAL_TOKENS
-from service.engine.batching.tight_batches import rows_of_batch
+from service.engine.interactions.tight_batches import rows_of_batch
 
 Key = TypeVar("Key")
 

@@ -12,9 +12,9 @@ from torch import Tensor
 from model_store.encoding.batch import PRODUCT_SEGMENT, QUERY_SEGMENT, PairBatch
 from model_store.encoding.tokens import PairTokenizer, TokenIds, TokenizedPairs
 from model_store.network.interaction import PairNetwork, Route
-from service.engine.batching.tight_batches import tight_batches
 from service.engine.interactions.encoded_texts import EncodedTexts, TextKey, text_key
 from service.engine.interactions.interaction import Interaction, RowWork
+from service.engine.interactions.tight_batches import tight_batches
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,17 +9,18 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from model_store.errors import RelevanceError, VersionNotFoundError
 from model_store.versions.store import ModelStore
+from service.engine.options import EngineOptions
 from service.engine.scorer import Scorer
 from service.engine.versions.loading import load_scorer
 from service.engine.versions.quality import check_probes
 
 if TYPE_CHECKING:
     from service.engine.versions.threads import WorkerThread
-    from service.settings import ServiceSettings
 
 RETRY_SECONDS = 5.0
 """A store that had no usable version is looked at again after this time, when somebody asks."""
@@ -28,6 +29,20 @@ RETRY_BROKEN_SECONDS = 60.0
 """A newer version that could not be loaded is tried again after this time."""
 
 _log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class VersionSource:
+    """Which version is served, in what form, and how often the store is asked for a newer one.
+
+    Args:
+        version: a number, or `latest`.
+    """
+
+    store: Path
+    version: str
+    engine: EngineOptions
+    reload_seconds: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,9 +65,9 @@ class ServedModel:
     """
 
     def __init__(
-        self, settings: ServiceSettings, thread: WorkerThread, announce: Callable[[ServedModel], None]
+        self, source: VersionSource, thread: WorkerThread, announce: Callable[[ServedModel], None]
     ) -> None:
-        self._settings = settings
+        self._source = source
         self._thread = thread
         self._announce = announce
         self._loading = asyncio.Lock()
@@ -103,7 +118,7 @@ class ServedModel:
     async def watch(self) -> None:
         """Follow the store until cancelled."""
         while True:
-            await asyncio.sleep(self._settings.reload_interval_seconds)
+            await asyncio.sleep(self._source.reload_seconds)
             if self._scorer is None:
                 self.begin_loading()
             else:
@@ -135,7 +150,7 @@ class ServedModel:
             return
 
     def _wanted(self) -> int:
-        return ModelStore(self._settings.model_store).resolve(self._settings.model_version)
+        return ModelStore(self._source.store).resolve(self._source.version)
 
     def _was_refused_lately(self, number: int) -> bool:
         refused = self.refused
@@ -156,7 +171,7 @@ class ServedModel:
         self._announce(self)
 
     def _loaded_and_checked(self, number: int) -> Scorer:
-        scorer = load_scorer(self._settings.model_store, str(number), self._settings.engine)
+        scorer = load_scorer(self._source.store, str(number), self._source.engine)
         check_probes(scorer)
         return scorer
 

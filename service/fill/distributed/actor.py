@@ -18,6 +18,7 @@ from service.cache.generation_builder import GenerationBuilder
 from service.cache.generations import Generation
 from service.cache.keys import TimeToLive
 from service.cache.store import OfflineCache
+from service.engine.backends.onednn_caches import bound_onednn_caches
 from service.engine.options import EngineOptions
 from service.engine.scorer import Scorer
 from service.engine.versions.loading import load_scorer
@@ -30,7 +31,6 @@ from service.fill.report.sample import SampledPair, ScoredSample
 from service.fill.report.stage_times import Stage, StageTimes
 from service.fill.retry import Patience
 from service.fill.scoring import ChunkScoring, OwnComputing
-from service.server.startup import bound_onednn_caches
 
 
 class RejectedRow(BaseModel):

@@ -7,7 +7,7 @@ from datetime import datetime
 from pydantic import BaseModel, ConfigDict, Field
 
 from service.fill.candidates.traffic import TrafficCoverage
-from service.fill.generation.difference import Change, GenerationDifference
+from service.fill.report.difference import Change, GenerationDifference
 from service.fill.report.histogram import ScoreHistogram
 from service.fill.report.stage_times import StageReport
 

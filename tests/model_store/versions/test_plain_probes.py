@@ -7,9 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from model_store.network.scoring import score_pairs
 from model_store.product import Product, QueryProductPair
-from model_store.versions.loading import load_version
+from model_store.versions.loading import load_version, score_pairs
 from model_store.versions.plain_probes import (
     TITLES,
     all_plain_probes,

@@ -13,9 +13,9 @@ import pytest
 import torch
 
 from model_store.errors import StoreError, VersionCorruptError, VersionNotFoundError
-from model_store.network.scoring import probabilities, score_pairs, score_tokenized
+from model_store.network.scoring import probabilities, score_tokenized
 from model_store.product import Product, QueryProductPair
-from model_store.versions.loading import load_version
+from model_store.versions.loading import load_version, score_pairs
 from model_store.versions.store import ModelStore
 from tests.support.models.tiny_model import (
     build_tiny_store,

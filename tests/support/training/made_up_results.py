@@ -11,8 +11,8 @@ import yaml
 
 from training.evaluation import roc_auc
 from training.experiments.report.reading import read_runs
-from training.experiments.report.runs import MarketplaceGroup
 from training.experiments.running.run_result import FinalScores, RunResult, StepFacts, write_result
+from training.experiments.statistics.runs import MarketplaceGroup
 
 Matrix = Sequence[Mapping[str, float]]
 

@@ -10,9 +10,9 @@ from torch import Tensor
 
 from model_store.encoding.tokens import PairTokenizer
 from tests.support.training.learners import toy_configuration, toy_pairs
-from training.methods.base import MarketplaceRows, Method, MethodContext
+from training.methods.base import Method, MethodContext
 from training.methods.registry import METHODS
-from training.stages.labelled_tokens import LabelledTokens
+from training.stages.labelled_tokens import LabelledTokens, MarketplaceRows
 
 SEQUENCE = ("us", "es", "de")
 

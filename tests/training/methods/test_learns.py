@@ -11,10 +11,10 @@ from training.configuration import load_configuration
 from training.data.pairs import RelevancePair
 from training.data.sources import parse_source
 from training.evaluation import roc_auc
-from training.methods.base import MarketplaceRows, MethodContext
+from training.methods.base import MethodContext
 from training.methods.registry import METHODS
 from training.runs.marketplace_data import checked_splits
-from training.stages.labelled_tokens import LabelledTokens
+from training.stages.labelled_tokens import LabelledTokens, MarketplaceRows
 
 MARKETPLACE = "us"
 PEER = "sequential_finetuning"

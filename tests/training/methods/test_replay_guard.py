@@ -8,10 +8,11 @@ import pytest
 
 from model_store.errors import ReplayError
 from tests.support.training.toy import SEQUENCE, toy_method, toy_rows
-from training.methods.base import MarketplaceRows, Method
+from training.methods.base import Method
 from training.methods.registry import METHODS
 from training.methods.replay_guard import lent_rows
 from training.methods.sequential_finetuning import SequentialFinetuning
+from training.stages.labelled_tokens import MarketplaceRows
 
 
 def cheating(keep: Callable[[MarketplaceRows], object]) -> type[SequentialFinetuning]:

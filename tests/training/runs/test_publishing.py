@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from model_store.network.scoring import probabilities, score_pairs, score_tokenized
+from model_store.network.scoring import probabilities, score_tokenized
 from model_store.versions.evaluation_rows import read_evaluation_rows
-from model_store.versions.loading import load_version
+from model_store.versions.loading import load_version, score_pairs
 from model_store.versions.plain_probes import plain_probe_shares, untrained_probe_shares
 from model_store.versions.store import ModelStore
 from service.engine.folded.network import FoldedNetwork
@@ -112,7 +112,7 @@ def test_every_publication_is_asked_the_plain_probes(tiny_encoder_folder: Path, 
         assert found.untrained == pytest.approx(untrained[name], abs=0.03)
         told = {"previous": found.untrained, "now": found.share, "untrained": found.untrained}
         assert publication.plain_probes[name] == told
-    assert publication.plain_probes_told.startswith("us 0.")
+    assert publication.plain_probe_line.startswith("us 0.")
     assert Publication(**json.loads(json.dumps(publication.as_dict()))) == publication
 
 

@@ -11,11 +11,11 @@ from model_store.errors import ConfigurationError
 from model_store.network.configuration import AdapterConfiguration
 from model_store.network.interaction import Route
 from tests.support.training.learners import toy_configuration, toy_environment, toy_learner, toy_pairs
-from training.runs.zero_shot import zero_shot_cosine
 from training.stages.adapter import labelled_logits
 from training.stages.environment import TrainingEnvironment
-from training.stages.finetuning import TrainableRows, frozen_rows
-from training.stages.labelled_tokens import LabelledTokens
+from training.stages.finetuning import TrainableRows
+from training.stages.labelled_tokens import LabelledTokens, frozen_rows
+from training.stages.zero_shot import zero_shot_cosine
 
 
 def trained(embedding: nn.Module, ids: torch.Tensor, parameters: list[torch.Tensor]) -> None:

@@ -11,8 +11,8 @@ import torch
 from accelerate import Accelerator
 from torch import Tensor, nn
 
+from training.configuration import StageConfiguration
 from training.stages.batches import Batch
-from training.stages.configuration import StageConfiguration
 from training.stages.loop import StageResult, run_stage
 
 STEPS_PER_EPOCH = 4

@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Literal
 
 from model_store.errors import ConfigurationError, InputError
+from model_store.tables.labels import ESCI_NEGATIVE, ESCI_POSITIVE, LabelReader
 from model_store.tables.lines import iter_lines
 from model_store.tables.parquet import check_column
 from model_store.text import checked_marketplace, checked_optional_text, checked_text
 from training.data.esci.official import EXAMPLES, is_official, official_locales, read_official
-from training.data.labels import ESCI_NEGATIVE, ESCI_POSITIVE, LabelReader
 from training.data.pairs import RelevancePair
 
 EsciVersion = Literal["large", "small"]

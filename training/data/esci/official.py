@@ -15,9 +15,9 @@ import pyarrow.compute as pc
 
 from model_store.errors import InputError
 from model_store.product import Product, QueryProductPair
+from model_store.tables.labels import ESCI_NEGATIVE, ESCI_POSITIVE, LabelReader
 from model_store.tables.parquet import iter_batches, parquet_errors
 from model_store.text import checked_optional_text, checked_text
-from training.data.labels import ESCI_NEGATIVE, ESCI_POSITIVE, LabelReader
 from training.data.pairs import RelevancePair
 
 EXAMPLES = "shopping_queries_dataset_examples.parquet"

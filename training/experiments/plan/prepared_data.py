@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from safetensors.numpy import load_file, save
 
-from model_store.files import write_bytes_atomically
+from model_store.files import read_json, write_bytes_atomically, write_json
 from model_store.network.configuration import HeadConfiguration
 from training.configuration import TrainingConfiguration
 from training.data.pairs import RelevancePair
@@ -19,11 +19,10 @@ from training.data.sources import parse_source
 from training.data.splits import Splits, check_trainable, read_pairs, split_fold, write_pairs
 from training.evaluation import roc_auc
 from training.experiments.plan.planned_run import PlannedRun
-from training.runs.files import read_json, write_json
 from training.runs.marketplace_data import checked_splits
-from training.runs.zero_shot import zero_shot_cosine
 from training.stages.environment import new_network, prepare_environment
 from training.stages.labelled_tokens import LabelledTokens
+from training.stages.zero_shot import zero_shot_cosine
 
 _FACTS = "rows.json"
 

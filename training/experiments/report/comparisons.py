@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 
 from training.experiments.report.numbers import auc_after, gain_over_untrained
-from training.experiments.report.runs import SINGLE_MARKETPLACE, MarketplaceGroup, MethodRuns
 from training.experiments.report.table import (
     NONE,
     Cell,
@@ -22,6 +21,7 @@ from training.experiments.report.table import (
     text_cell,
     title_cell,
 )
+from training.experiments.statistics.runs import SINGLE_MARKETPLACE, MarketplaceGroup, MethodRuns
 from training.experiments.statistics.significance import AVERAGE, UNTRAINED, Comparison
 from training.experiments.statistics.summary import METRICS, average, estimate
 

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from functools import partial
 
 from training.experiments.report.numbers import auc_after, training_seconds, translation_seconds
-from training.experiments.report.runs import MarketplaceGroup, MethodRuns, ReportRuns, Sequence_
 from training.experiments.report.table import (
     NONE,
     Cell,
@@ -18,6 +17,7 @@ from training.experiments.report.table import (
     title_cell,
 )
 from training.experiments.running.run_result import RunResult
+from training.experiments.statistics.runs import MarketplaceGroup, MethodRuns, ReportRuns, Sequence_
 from training.experiments.statistics.summary import METRICS, mean_of_all
 
 

@@ -6,8 +6,8 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 
 from training.experiments.plan.planned_run import decisive_configuration, first_difference
-from training.experiments.report.runs import ReportRuns
 from training.experiments.running.run_result import RunResult
+from training.experiments.statistics.runs import ReportRuns
 
 _DIRTY = "-dirty"
 

@@ -9,8 +9,8 @@ from pathlib import Path
 from training.experiments.report.curves import draw_parameters, draw_shares, draw_steps
 from training.experiments.report.details import attention_maps
 from training.experiments.report.heat_maps import draw_attention, draw_matrices
-from training.experiments.report.runs import MarketplaceGroup, MethodRuns, Sequence_
 from training.experiments.report.translation import share_curves
+from training.experiments.statistics.runs import MarketplaceGroup, MethodRuns, Sequence_
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,8 +14,8 @@ from matplotlib.image import AxesImage
 from matplotlib.patches import Rectangle
 
 from training.experiments.report.numbers import auc_after, untrained_auc
-from training.experiments.report.runs import MethodRuns, Sequence_
 from training.experiments.report.style import save_figure
+from training.experiments.statistics.runs import MethodRuns, Sequence_
 
 _COLOURS = "cividis"  # from dark to light without a turn: it reads the same in grey
 _MOST_IN_A_ROW = 4

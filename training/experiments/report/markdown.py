@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from model_store.errors import ConfigurationError
-from model_store.files import write_text_atomically
+from model_store.files import write_json, write_text_atomically
 from training.experiments.report.comparisons import (
     comparison_table,
     reference_rows_table,
@@ -19,11 +19,11 @@ from training.experiments.report.details import attention_table, cost_table, mat
 from training.experiments.report.facts import facts, warnings
 from training.experiments.report.figures import ReportFigure, draw_figures
 from training.experiments.report.reading import read_runs
-from training.experiments.report.runs import MarketplaceGroup, MethodRuns, ReportRuns
 from training.experiments.report.table import ReportTable
 from training.experiments.report.table1 import table_1
 from training.experiments.report.translation import share_curves, share_table
 from training.experiments.statistics.bootstrap import REPLICATES, bootstrap
+from training.experiments.statistics.runs import MarketplaceGroup, MethodRuns, ReportRuns
 from training.experiments.statistics.significance import (
     Comparison,
     against_best_rival,
@@ -31,7 +31,6 @@ from training.experiments.statistics.significance import (
     all_pairs,
 )
 from training.experiments.statistics.summary import METRICS, average
-from training.runs.files import write_json
 
 REPORT = "report.md"
 SUMMARY = "summary.json"

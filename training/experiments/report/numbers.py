@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from training.experiments.report.runs import Sequence_
 from training.experiments.running.run_result import RunResult
+from training.experiments.statistics.runs import Sequence_
 from training.experiments.statistics.summary import mean_of_all
 
 

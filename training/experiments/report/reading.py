@@ -12,7 +12,10 @@ from pydantic import ValidationError
 from model_store.errors import InputError
 from training.experiments.plan.plan import ExperimentPlan, load_plan
 from training.experiments.plan.planned_run import sequences_of
-from training.experiments.report.runs import (
+from training.experiments.running.output_folder import PLAN
+from training.experiments.running.run_result import RESULT, RunResult, read_result
+from training.experiments.running.work_folder import WORK
+from training.experiments.statistics.runs import (
     FinishedRun,
     MarketplaceGroup,
     MethodRuns,
@@ -22,9 +25,6 @@ from training.experiments.report.runs import (
     Trial,
     run_name,
 )
-from training.experiments.running.output_folder import PLAN
-from training.experiments.running.run_result import RESULT, RunResult, read_result
-from training.experiments.running.work_folder import WORK
 
 
 def read_runs(folder: Path) -> ReportRuns:

@@ -11,7 +11,7 @@ from matplotlib.artist import Artist
 from matplotlib.figure import Figure
 from matplotlib.typing import RcKeyType
 
-from training.experiments.report.runs import MethodRuns
+from training.experiments.statistics.runs import MethodRuns
 
 _SETTINGS: dict[RcKeyType, object] = {
     "font.size": 9,

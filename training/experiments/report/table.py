@@ -7,8 +7,8 @@ import io
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from training.experiments.report.runs import MarketplaceGroup, MethodRuns, Sequence_, Trial
 from training.experiments.running.run_result import RunResult
+from training.experiments.statistics.runs import MarketplaceGroup, MethodRuns, Sequence_, Trial
 from training.experiments.statistics.summary import Estimate, average
 
 NONE = "–"

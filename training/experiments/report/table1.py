@@ -8,7 +8,6 @@ from functools import partial
 import numpy as np
 
 from training.experiments.report.numbers import auc_after, total_parameters, trained_parameters, untrained_auc
-from training.experiments.report.runs import MarketplaceGroup, MethodRuns, Sequence_, Trial
 from training.experiments.report.table import (
     NONE,
     Cell,
@@ -22,6 +21,7 @@ from training.experiments.report.table import (
     paired_differences,
     title_cell,
 )
+from training.experiments.statistics.runs import MarketplaceGroup, MethodRuns, Sequence_, Trial
 
 _NOTE = (
     "Test ROC-AUC: mean ± standard deviation over n trials (seeds, and folds where there are any). `average` "

@@ -12,9 +12,9 @@ from training.experiments.report.numbers import (
     translated_share,
     translation_seconds,
 )
-from training.experiments.report.runs import MarketplaceGroup, MethodRuns, Sequence_
 from training.experiments.report.table import Cell, ReportTable, interval_cell, title_cell
 from training.experiments.running.run_result import RunResult
+from training.experiments.statistics.runs import MarketplaceGroup, MethodRuns, Sequence_
 from training.experiments.statistics.summary import Estimate, estimate
 
 _NOT_COMPARED = ("translation", "translated_share", "seed")

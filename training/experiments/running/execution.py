@@ -10,20 +10,20 @@ from pathlib import Path
 
 import numpy as np
 
+from model_store.files import read_json, write_json
 from model_store.versions.store import ModelStore
 from training.evaluation import roc_auc
 from training.experiments.plan.planned_run import PlannedRun, method_named
-from training.experiments.report.fusion_attention import mean_attention
+from training.experiments.running.fusion_attention import mean_attention
 from training.experiments.running.machine import commit, hardware, library_versions, peak_memory_bytes
 from training.experiments.running.output_folder import OutputFolder
 from training.experiments.running.run_result import FinalScores, RunResult, StepFacts, StepResult, write_result
 from training.experiments.running.work_folder import work_folder
-from training.methods.base import MarketplaceRows, MethodContext
+from training.methods.base import MethodContext
 from training.methods.replay_guard import lent_rows
-from training.runs.files import read_json, write_json
 from training.runs.publishing import publish_method
 from training.runs.translated_rows import translated_rows
-from training.stages.labelled_tokens import LabelledTokens
+from training.stages.labelled_tokens import LabelledTokens, MarketplaceRows
 
 ALL_TOGETHER = "all"
 """The one step of a joint method."""

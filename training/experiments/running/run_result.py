@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict
 from safetensors.numpy import load_file, save_file
 
 from model_store.errors import InputError
-from training.runs.files import read_json, write_json
+from model_store.files import read_json, write_json
 
 RESULT = "result.json"
 SCORES = "scores.safetensors"

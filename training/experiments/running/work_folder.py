@@ -9,8 +9,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from model_store.errors import ConfigurationError
+from model_store.files import read_json, write_json
 from training.experiments.plan.planned_run import PlannedRun
-from training.runs.files import read_json, write_json
 
 WORK = "work"
 

@@ -15,8 +15,8 @@ import numpy as np
 
 from model_store.errors import InputError
 from training.evaluation import roc_auc
-from training.experiments.report.runs import FinishedRun, MarketplaceGroup, RunKey, Trial
 from training.experiments.running.run_result import RESULT, SCORES, FinalScores, read_scores
+from training.experiments.statistics.runs import FinishedRun, MarketplaceGroup, RunKey, Trial
 
 REPLICATES = 10_000  # the smallest p value times a hundred comparisons is still below 0.05
 _CHUNK_BYTES = 64 * 2**20

@@ -11,8 +11,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from training.experiments.report.runs import MarketplaceGroup, MethodRuns, RunKey, Sequence_
 from training.experiments.statistics.bootstrap import Areas, Bootstrap
+from training.experiments.statistics.runs import MarketplaceGroup, MethodRuns, RunKey, Sequence_
 from training.experiments.statistics.summary import Estimate, estimate, holm
 
 SIGNIFICANCE = 0.05

@@ -17,7 +17,7 @@ from torch.nn import functional
 from model_store.encoding.tokens import TokenizedPairs
 from model_store.network.interaction import Route
 from model_store.network.relevance_network import parameter_count
-from training.methods.base import ADAPTER_SETTINGS, FUSION_SETTINGS, MarketplaceRows, Method, MethodContext
+from training.methods.base import ADAPTER_SETTINGS, FUSION_SETTINGS, Method, MethodContext
 from training.methods.dytox.task_attention import TaskTokenNetwork
 from training.stages.adapter import validation_auc
 from training.stages.batches import Batch, epoch_batches
@@ -29,6 +29,7 @@ from training.stages.finetuning import (
     whole_model_parameters,
 )
 from training.stages.finished import finished_stage
+from training.stages.labelled_tokens import MarketplaceRows
 
 _ROWS = "rows"
 _OLDER = 0  # the divergence head's class for what an older task token reads; then not relevant, relevant

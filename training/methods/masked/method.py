@@ -10,13 +10,14 @@ from model_store.encoding.tokens import TokenizedPairs
 from model_store.network.interaction import Route
 from model_store.network.relevance_network import parameter_count
 from training.configuration import MaskedConfiguration
-from training.methods.base import ADAPTER_SETTINGS, FUSION_SETTINGS, MarketplaceRows, Method, MethodContext
+from training.methods.base import ADAPTER_SETTINGS, FUSION_SETTINGS, Method, MethodContext
 from training.methods.masked.adapter import MaskedAdapter
 from training.methods.masked.network import TaskNetwork
 from training.methods.masked.stage import MaskedStage
 from training.stages.adapter import calibrate_cosine
 from training.stages.environment import TrainingEnvironment, seed_stage
 from training.stages.finished import finished_stage
+from training.stages.labelled_tokens import MarketplaceRows
 
 
 class MaskedMethod(Method):

@@ -10,7 +10,6 @@ from torch import Tensor, nn
 
 from model_store.network.interaction import Route
 from training.configuration import CapsuleConfiguration, MaskedConfiguration
-from training.methods.base import MarketplaceRows
 from training.methods.masked.hard_attention import (
     LARGEST_EMBEDDING,
     annealed_scale,
@@ -21,6 +20,7 @@ from training.methods.masked.network import TaskNetwork
 from training.stages.adapter import task_losses, validation_auc
 from training.stages.batches import Batch, epoch_batches
 from training.stages.environment import TrainingEnvironment
+from training.stages.labelled_tokens import MarketplaceRows
 
 _ROWS = "rows"
 

@@ -9,8 +9,7 @@ import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
-from model_store.errors import TranslationError
-from model_store.hub_errors import hub_errors
+from model_store.errors import TranslationError, hub_errors
 from training.translation.base import pair_name
 
 WEIGHTS = "model.safetensors"

@@ -8,7 +8,7 @@ import pytest
 
 from model_store.errors import VersionNotFoundError
 from service.engine.versions import served as served_model
-from service.engine.versions.served import ServedModel
+from service.engine.versions.served import ServedModel, VersionSource
 from service.engine.versions.threads import WorkerThread
 from tests.support.service.running import settings_for
 
@@ -28,7 +28,9 @@ def model_of(store: Path, thread: WorkerThread, announced: list[str]) -> ServedM
     def announce(model: ServedModel) -> None:
         announced.append("ready" if model.loaded_scorer else model.problem)
 
-    return ServedModel(settings_for(store, store.parent), thread, announce)
+    settings = settings_for(store, store.parent)
+    source = VersionSource(store, settings.model_version, settings.engine, settings.reload_interval_seconds)
+    return ServedModel(source, thread, announce)
 
 
 async def test_it_loads_behind_the_scenes_and_says_so(tiny_store: Path, thread: WorkerThread) -> None:

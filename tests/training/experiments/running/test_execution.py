@@ -12,9 +12,8 @@ from training.experiments.plan import planned_run
 from training.experiments.plan.planned_run import planned_runs
 from training.experiments.running.execution import MODEL_STORE, execute, prepare
 from training.experiments.running.output_folder import OutputFolder
-from training.methods.base import MarketplaceRows
 from training.methods.sequential_finetuning import SequentialFinetuning
-from training.stages.labelled_tokens import LabelledTokens
+from training.stages.labelled_tokens import LabelledTokens, MarketplaceRows
 
 ONE_RUN = {"sequences": [["us", "es"]], "seeds": [0]}
 

@@ -13,9 +13,9 @@ from tests.support.training.made_up_results import (
     write_drawn,
     write_run,
 )
-from training.experiments.report.runs import MarketplaceGroup
 from training.experiments.running.run_result import FinalScores
 from training.experiments.statistics.bootstrap import bootstrap
+from training.experiments.statistics.runs import MarketplaceGroup
 from training.experiments.statistics.significance import (
     UNTRAINED,
     Comparison,

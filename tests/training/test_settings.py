@@ -15,7 +15,7 @@ def test_an_empty_rank_is_that_of_a_process_alone(rank: str, first: bool) -> Non
     command = [
         sys.executable,
         "-c",
-        "from training.stages.environment import IS_FIRST_PROCESS as first; print(first)",
+        "from training.settings import IS_FIRST_PROCESS as first; print(first)",
     ]
     environment = {**os.environ, "RANK": rank, "PYTHONPATH": str(REPOSITORY)}
     done = subprocess.run(command, check=True, capture_output=True, text=True, env=environment)

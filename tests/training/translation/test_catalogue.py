@@ -6,13 +6,14 @@ from itertools import permutations
 import pytest
 
 from model_store.errors import ConfigurationError, TranslationError
-from training.data.catalogue import MARKETPLACES, NO_NOISE, CatalogueTranslator, generate_pairs
+from training.data.catalogue import MARKETPLACES, NO_NOISE, generate_pairs
 from training.data.catalogue.generator import draw_judged
 from training.data.catalogue.lexicon import load_lexicon
 from training.data.catalogue.marketplaces import marketplace_named
 from training.data.catalogue.wording import Piece
 from training.data.catalogue.words import DEFAULT_GENDER, LANGUAGES
 from training.translation.base import Translator
+from training.translation.catalogue import CatalogueTranslator
 
 PAIRS = list(permutations(LANGUAGES, 2))
 

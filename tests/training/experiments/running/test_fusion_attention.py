@@ -7,7 +7,7 @@ import torch
 
 from model_store.network.interaction import Route
 from tests.support.training.learners import toy_configuration, toy_environment, toy_pairs
-from training.experiments.report.fusion_attention import mean_attention
+from training.experiments.running.fusion_attention import mean_attention
 from training.stages.labelled_tokens import LabelledTokens
 
 
