@@ -44,7 +44,7 @@ def _store(store: Path | None) -> ModelStore:
 def list_versions(store: Store = None, as_json: Json = False) -> None:
     """List all versions; the served one is marked."""
     model_store = _store(store)
-    manifests = [model_store.versions.manifest(number) for number in model_store.numbers()]
+    manifests = [model_store.manifest(number) for number in model_store.numbers()]
     if as_json:
         typer.echo(json.dumps([json.loads(manifest.model_dump_json(include=_LISTED)) for manifest in manifests]))
         return
@@ -63,7 +63,7 @@ _LISTED = {"number", "created_at", "parent", "marketplaces", "promotion", "run"}
 def show(version: Version = "latest", store: Store = None) -> None:
     """Print a version's manifest, and on standard error what promotion warned of."""
     model_store = _store(store)
-    manifest = model_store.versions.manifest(model_store.resolve(version))
+    manifest = model_store.manifest(model_store.resolve(version))
     typer.echo(manifest.model_dump_json(indent=2))
     for warning in manifest.promotion.warnings:
         typer.echo(f"warning: {warning}", err=True)
