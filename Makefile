@@ -53,9 +53,9 @@ types: $(STAMP)
 imports: $(STAMP)
 	$(BIN)/lint-imports
 
-# A file's tests stay in one process: they share what they trained. Long files come first (tests/conftest.py).
+# A file's tests stay in one process: they share what they trained.
 unit: $(STAMP)
-	$(BIN)/python -m pytest -m 'not long and not gpu' -n logical --maxprocesses 4 --dist loadfile --no-loadscope-reorder
+	$(BIN)/python -m pytest -m 'not long and not gpu' -n logical --maxprocesses 4 --dist loadfile
 
 # The engine again as on a processor with AVX2 alone, without bf16 products and with int8 products that overflow.
 unit-avx2: $(STAMP)
@@ -73,7 +73,7 @@ test-long: $(STAMP)
 # The newest transformers, which the library `adapters` does not go with, in an environment of its own: all tests but those
 # that compare with that library.
 test-transformers5: $(STAMP5)
-	$(VENV5)/bin/python -m pytest -m 'not long and not gpu' -n logical --maxprocesses 4 --dist loadfile --no-loadscope-reorder
+	$(VENV5)/bin/python -m pytest -m 'not long and not gpu' -n logical --maxprocesses 4 --dist loadfile
 
 $(STAMP5): pyproject.toml constraints.txt constraints-transformers5.txt
 	test -x $(VENV5)/bin/python || $(PYTHON) -m venv $(VENV5)

@@ -106,10 +106,10 @@ def _job_figures(store: Path, data: DataSource, marketplace: str, pairs: int, ro
             rounds,
             kind,
         )
-        return _told(scorer, prepared, len(asked), seconds, jobs)
+        return _described(scorer, prepared, len(asked), seconds, jobs)
 
 
-def _told(
+def _described(
     scorer: Scorer,
     prepared: PreparedPairs,
     pairs: int,

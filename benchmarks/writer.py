@@ -25,7 +25,7 @@ from service.cache.store import OfflineCache
 from service.fill.candidates.query_log import QueryLog
 from service.fill.generation.writer import GenerationWriter
 from service.fill.report.stage_times import StageTimes
-from service.fill.retry import Patience
+from service.fill.retry import RetryPolicy
 
 MARKETPLACE = "us"
 PRODUCTS = 20
@@ -65,9 +65,9 @@ class ScoredPairs:
 async def write_pairs(cache: OfflineCache, built: Generation, scored: ScoredPairs, folder: Path) -> None:
     """As a fill writes them, in chunks of its size."""
     queries = QueryLog(folder / "queries")
-    patience = Patience(0, print)
+    retry = RetryPolicy(0, print)
     try:
-        writer = GenerationWriter(GenerationBuilder(cache, built), queries, patience.run, StageTimes())
+        writer = GenerationWriter(GenerationBuilder(cache, built), queries, retry.run, StageTimes())
         for start in range(0, len(scored.pairs), _CHUNK_PAIRS):
             part = slice(start, start + _CHUNK_PAIRS)
             scores = scored.scores[part]

@@ -24,7 +24,7 @@ from service.fill.report.difference import GenerationDifference, difference
 from service.fill.report.progress import FillProgress, Progress
 from service.fill.report.report import FillCounts, FillReport
 from service.fill.report.stage_times import StageTimes
-from service.fill.retry import Patience
+from service.fill.retry import RetryPolicy
 from service.fill.scan import LOCAL, FillEngine
 from service.fill.target import FillOptions, FillTarget
 
@@ -60,7 +60,7 @@ class FillJob:
         self._files = [CandidateFile(path, target.marketplace, settings.max_text_characters) for path in paths]
         self._progress = progress or FillProgress(target.marketplace)
         self._engine = engine
-        self._patience = Patience(settings.fill_wait_seconds, self._progress.say)
+        self._patience = RetryPolicy(settings.fill_wait_seconds, self._progress.say)
         self._record_file = FillRecordFile(settings.fill_folder, target.marketplace)
         self._state = FillState(target.cache, self._record_file, self._patience, self._progress.say)
         self._checks = GenerationChecks(target, self._state, self._patience)

@@ -14,7 +14,7 @@ _LONGEST_PAUSE_SECONDS = 5.0
 _Result = TypeVar("_Result")
 
 
-class Patience:
+class RetryPolicy:
     """Tries again with longer and longer pauses.
 
     Args:

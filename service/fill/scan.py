@@ -22,8 +22,8 @@ from service.fill.report.progress import Progress
 from service.fill.report.report import FillCounts
 from service.fill.report.sample import ScoredSample
 from service.fill.report.stage_times import StageTimes
-from service.fill.retry import Patience
-from service.fill.scoring import ChunkScoring, computing_for
+from service.fill.retry import RetryPolicy
+from service.fill.scoring import ChunkScoring, batch_runner_for
 from service.fill.target import FillTarget
 
 
@@ -36,7 +36,7 @@ class FillPass:
         files: Sequence[CandidateFile],
         chosen: ChosenQueries | None,
         state: FillState,
-        patience: Patience,
+        retry: RetryPolicy,
         progress: Progress,
         times: StageTimes,
     ) -> None:
@@ -45,7 +45,7 @@ class FillPass:
         self._files = files
         self._chosen = chosen
         self._state = state
-        self._patience = patience
+        self._patience = retry
         self._progress = progress
         self._times = times
         settings = target.settings
@@ -74,8 +74,8 @@ class FillPass:
             CacheUnavailableError: the cache stays away.
         """
         target = self._target
-        computing = computing_for(target.batching)
-        scoring = ChunkScoring(target.scorer, computing, self._times)
+        runner = batch_runner_for(target.batching)
+        scoring = ChunkScoring(target.scorer, runner, self._times)
         self._note_reading(self._start.reading)
         self._progress.begin(self._start.scored, self._start.reading.bytes_read)
         reading = self._start.reading
@@ -92,7 +92,7 @@ class FillPass:
         finally:
             await self._writer.abandon()
             await scoring.close()
-            await computing.close()
+            await runner.close()
 
     def close(self) -> None:
         """Close the files that the pass writes."""
@@ -148,7 +148,7 @@ class FillPass:
 
 
 MakePass = Callable[
-    [FillTarget, Sequence[CandidateFile], ChosenQueries | None, FillState, Patience, Progress, StageTimes],
+    [FillTarget, Sequence[CandidateFile], ChosenQueries | None, FillState, RetryPolicy, Progress, StageTimes],
     FillPass,
 ]
 

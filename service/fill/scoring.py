@@ -19,7 +19,7 @@ from service.fill.candidates.chunks import Chunk
 from service.fill.report.stage_times import StageTimes
 
 
-class Computing(Protocol):
+class BatchRunner(Protocol):
     """Takes the steps of a computation, one batch each, on one thread."""
 
     async def run(self, steps: Iterator[None]) -> None:
@@ -29,19 +29,19 @@ class Computing(Protocol):
         """Return when no step is being taken any more."""
 
 
-def computing_for(batching: MicroBatching | None) -> Computing:
+def batch_runner_for(batching: MicroBatching | None) -> BatchRunner:
     """Between the batches of requests where there are any, else on a thread of its own."""
-    return SharedComputing(batching) if batching else OwnComputing()
+    return SharedBatchRunner(batching) if batching else ThreadBatchRunner()
 
 
-class OwnComputing:
+class ThreadBatchRunner:
     """A thread that does nothing else."""
 
     def __init__(self) -> None:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="filling")
 
     async def run(self, steps: Iterator[None]) -> None:
-        """As in `Computing`."""
+        """As in `BatchRunner`."""
         cancelled = threading.Event()
         try:
             await asyncio.get_running_loop().run_in_executor(self._thread, _take, steps, cancelled)
@@ -49,23 +49,23 @@ class OwnComputing:
             cancelled.set()
 
     async def close(self) -> None:
-        """As in `Computing`."""
+        """As in `BatchRunner`."""
         await asyncio.to_thread(self._thread.shutdown, cancel_futures=True)
 
 
-class SharedComputing:
+class SharedBatchRunner:
     """The thread that computes requests' batches, which come first."""
 
     def __init__(self, batching: MicroBatching) -> None:
         self._batching = batching
 
     async def run(self, steps: Iterator[None]) -> None:
-        """As in `Computing`."""
+        """As in `BatchRunner`."""
         while await self._batching.run(lambda: next(steps, self), gives_way=True) is None:
             pass
 
     async def close(self) -> None:
-        """As in `Computing`; the thread is others'."""
+        """As in `BatchRunner`; the thread is others'."""
 
 
 def _take(steps: Iterator[None], cancelled: threading.Event) -> None:
@@ -88,9 +88,9 @@ class ChunkScoring:
     So batches never hold rows of two chunks, and what is known of texts is forgotten with each window.
     """
 
-    def __init__(self, scorer: Scorer, computing: Computing, times: StageTimes) -> None:
+    def __init__(self, scorer: Scorer, runner: BatchRunner, times: StageTimes) -> None:
         self._scorer = scorer.with_texts_of_its_own()
-        self._computing = computing
+        self._runner = runner
         self._times = times
         self._reading = ThreadPoolExecutor(1, thread_name_prefix="reading")
         self._tokenizing = ThreadPoolExecutor(1, thread_name_prefix="tokenizing")
@@ -131,7 +131,7 @@ class ChunkScoring:
         if before:
             await asyncio.wait([before])
         logits: list[np.ndarray] = []
-        await self._computing.run(self._steps(prepared, begins_window, logits))
+        await self._runner.run(self._steps(prepared, begins_window, logits))
         return probabilities(logits[0]).clip(0.0, 1.0)
 
     def _prepared(self, chunk: Chunk) -> PreparedPairs:

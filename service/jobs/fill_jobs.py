@@ -16,7 +16,7 @@ from service.fill.report.report import FillReport
 from service.fill.target import FillOptions, FillTarget, checked_threshold
 from service.jobs.folder import CandidateFolder, JobsNotConfiguredError
 from service.jobs.job import FillRequest, Job
-from service.jobs.queue import JobQueue, in_own_loop
+from service.jobs.queue import JobQueue, run_in_thread_loop
 from service.observability.metrics import ServiceMetrics
 from service.settings import ServiceSettings
 
@@ -99,7 +99,7 @@ class FillJobs:
 
     async def _run(self, job: Job) -> FillReport:
         scorer = self._model.required_scorer()
-        report = await in_own_loop(lambda: self._fill(job, scorer))
+        report = await run_in_thread_loop(lambda: self._fill(job, scorer))
         return report.model_copy(update={"files": [self.folder.shown(name) for name in report.files]})
 
     async def _fill(self, job: Job, scorer: Scorer) -> FillReport:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Literal
 
 from service.fill.job import FillJob
-from service.fill.report.progress import FillStage, Pace
+from service.fill.report.progress import FillRate, FillStage
 from service.fill.report.report import FillCounts, FillReport
 from service.fill.target import FillOptions
 
@@ -41,13 +41,13 @@ class JobProgress:
     def __init__(self, name: str, scored: Callable[[int], None]) -> None:
         self._name = name
         self._scored = scored
-        self._pace = Pace()
+        self._rate = FillRate()
         self._scored_so_far = 0
         self.snapshot = ProgressSnapshot()
 
     def start(self, total_bytes: int) -> None:
         """As in `Progress`."""
-        self._pace = Pace(total_bytes)
+        self._rate = FillRate(total_bytes)
 
     def stop(self) -> None:
         """As in `Progress`."""
@@ -59,7 +59,7 @@ class JobProgress:
     def begin(self, scored: int, bytes_read: int) -> None:
         """As in `Progress`."""
         self._scored_so_far = scored
-        self._pace.begin(scored, bytes_read)
+        self._rate.begin(scored, bytes_read)
 
     def say(self, text: str) -> None:
         """As in `Progress`."""
@@ -73,9 +73,9 @@ class JobProgress:
         self.snapshot = replace(
             self.snapshot,
             counts=counts.model_copy(),
-            share_read=round(self._pace.share_read(bytes_read), 4),
-            pairs_per_second=round(self._pace.pairs_per_second(counts.scored), 1),
-            seconds_left=self._pace.seconds_left(bytes_read),
+            share_read=round(self._rate.share_read(bytes_read), 4),
+            pairs_per_second=round(self._rate.pairs_per_second(counts.scored), 1),
+            seconds_left=self._rate.seconds_left(bytes_read),
         )
 
 

@@ -17,7 +17,7 @@ from service.jobs.job import Job, Outcome
 _Result = TypeVar("_Result")
 
 
-async def in_own_loop(make: Callable[[], Coroutine[Any, Any, _Result]]) -> _Result:
+async def run_in_thread_loop(make: Callable[[], Coroutine[Any, Any, _Result]]) -> _Result:
     """The result of the coroutine that `make` gives, or its exception.
 
     Cancelling the caller cancels the coroutine; this returns when it has cleaned up.

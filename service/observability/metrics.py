@@ -50,7 +50,7 @@ class ServiceMetrics(EngineObserver):
         self._padding = self._histogram("batch_padding_share", "Padding in a batch", _SHARES)
         self._tokenizing = self._histogram("tokenizing_seconds", "Tokenizing a request's pairs", _SECONDS)
         self._queue = self._histogram("queue_seconds", "From tokens to the first batch", _SECONDS)
-        self._computing = self._histogram("compute_seconds", "Computing a batch", _SECONDS)
+        self._computing = self._histogram("compute_seconds", "BatchRunner a batch", _SECONDS)
         self._scores = self._histogram("scores", "Scores", _SCORES, "marketplace")
         self._lookups = self._counter("cache_lookups", "Look-ups of queries", "marketplace", "status")
         self._writes = self._counter("cache_writes", "Pairs written to the cache", "marketplace")

@@ -29,7 +29,7 @@ class BoundedHeadProtocol(HttpToolsProtocol):
     _timer: asyncio.TimerHandle | None = None
     _head_bytes = 0
     """Of the head as far as the parser has told it."""
-    _untold_bytes = 0
+    _unreported_bytes = 0
     """Come since the parser last told anything: it keeps what is not whole yet."""
     _too_large = False
 
@@ -45,16 +45,16 @@ class BoundedHeadProtocol(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Parse what came, and refuse what grows without an end."""
-        self._untold_bytes += len(data)
+        self._unreported_bytes += len(data)
         super().data_received(data)
-        if not self._too_large and self._head_bytes + self._untold_bytes > MAX_HEAD_BYTES:
+        if not self._too_large and self._head_bytes + self._unreported_bytes > MAX_HEAD_BYTES:
             self._too_large = True
             self._refuse()
 
     def on_message_begin(self) -> None:
         """A request begins."""
         self._head_bytes = 0
-        self._untold_bytes = 0
+        self._unreported_bytes = 0
         self._wait_for_the_head()
         super().on_message_begin()
 
@@ -78,19 +78,19 @@ class BoundedHeadProtocol(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         """The body begins."""
-        self._untold_bytes = 0
+        self._unreported_bytes = 0
         self._stop_waiting()
         super().on_headers_complete()
 
     def on_body(self, body: bytes) -> None:
         """A part of the body; its size has a limit elsewhere."""
-        self._untold_bytes = 0
+        self._unreported_bytes = 0
         super().on_body(body)
 
     def on_message_complete(self) -> None:
         """The request is here whole."""
         self._head_bytes = 0
-        self._untold_bytes = 0
+        self._unreported_bytes = 0
         super().on_message_complete()
 
     def _wait_for_the_head(self) -> None:
@@ -111,7 +111,7 @@ class BoundedHeadProtocol(HttpToolsProtocol):
 
     def _count(self, size: int) -> None:
         self._head_bytes += size
-        self._untold_bytes = 0
+        self._unreported_bytes = 0
         if self._head_bytes > MAX_HEAD_BYTES:
             self._too_large = True
             raise _HeadTooLargeError

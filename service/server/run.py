@@ -21,7 +21,7 @@ from service.engine.versions.served import ServedModel
 from service.observability.logs import configure_logs
 from service.server.head_limits import BoundedHeadProtocol
 from service.server.shutdown import DrainingServer
-from service.server.startup import settle_heap
+from service.server.startup import freeze_heap
 from service.settings import ServiceSettings
 
 _Result = TypeVar("_Result")
@@ -73,7 +73,7 @@ def serve(settings: ServiceSettings) -> None:
             http=BoundedHeadProtocol,
         )
         server = DrainingServer(configuration)
-        settle_heap()
+        freeze_heap()
         # uvicorn raises the signal again once it has shut down in order.
         signal.signal(signal.SIGTERM, signal.default_int_handler)
         with suppress(KeyboardInterrupt):
@@ -89,7 +89,7 @@ def _announce(model: ServedModel, address: str) -> None:
         line = f"ready: {address} (model version {model.loaded_scorer.model_version})"
     sys.stdout.write(f"{line}\n")
     sys.stdout.flush()
-    settle_heap()
+    freeze_heap()
 
 
 def _listening_socket(settings: ServiceSettings) -> socket.socket:

@@ -25,7 +25,7 @@ _DROP_OPENING_SEGMENTS = (
 _log = logging.getLogger(__name__)
 
 
-def open_no_connection(listener: socket.socket) -> None:
+def refuse_new_connections(listener: socket.socket) -> None:
     """Let no connection begin; those whose handshake has begun can still be accepted.
 
     A socket that is simply closed resets the connections that came between the last one accepted and the closing.
@@ -61,7 +61,7 @@ class DrainingServer(uvicorn.Server):
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Let nobody in any more, answer what has come, and end."""
         for listener in sockets or []:
-            open_no_connection(listener)
+            refuse_new_connections(listener)
         # For handshakes that have begun.
         await asyncio.sleep(_HANDSHAKE_SECONDS)
         for server in self.servers:

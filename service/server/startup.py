@@ -9,7 +9,7 @@ from __future__ import annotations
 import gc
 
 
-def settle_heap() -> None:
+def freeze_heap() -> None:
     """Collect garbage once more, also what stayed before, and exempt from now on all that is left."""
     gc.unfreeze()
     gc.collect()

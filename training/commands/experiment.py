@@ -47,12 +47,12 @@ def run_experiment(
     notes.print(f"{plan.name}: all {len(mine)} runs are finished")
 
 
-def _numbers(told: str | None, option: str) -> Sequence[int] | None:
-    if told is None:
+def _numbers(summary: str | None, option: str) -> Sequence[int] | None:
+    if summary is None:
         return None
-    if not _NUMBERS.fullmatch(told):
-        raise ConfigurationError(f"{option} {told!r}: write numbers with commas, as 0,1")
-    return [int(number) for number in told.split(",")]
+    if not _NUMBERS.fullmatch(summary):
+        raise ConfigurationError(f"{option} {summary!r}: write numbers with commas, as 0,1")
+    return [int(number) for number in summary.split(",")]
 
 
 def _check_data(plan: ExperimentPlan) -> None:

@@ -167,7 +167,7 @@ class ContinualRun:
         row: dict[str, object] = {
             "marketplace": marketplace,
             **facts,
-            **_told(result),
+            **_described(result),
             "validation_auc": self.state.validation_matrix[-1],
             "test_auc": self.state.test_matrix[-1],
         }
@@ -261,7 +261,7 @@ def _language_pairs(languages: Sequence[str], known: int) -> Iterable[tuple[str,
             yield languages[place], older
 
 
-def _told(result: StepResult) -> dict[str, object]:
+def _described(result: StepResult) -> dict[str, object]:
     stages = {"adapter": result.adapter, "fusion": result.fusion}
     return {
         "trainable_parameters": result.trainable_parameters,

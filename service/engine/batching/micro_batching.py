@@ -19,7 +19,7 @@ from model_store.network.scoring import probabilities
 from model_store.product import QueryProductPair
 from service.engine.batching.admission import Admission, Ticket, TokenRate
 from service.engine.batching.plan import BatchPlan
-from service.engine.batching.priority import GivingWay
+from service.engine.batching.priority import BackgroundWork
 from service.engine.interactions.interaction import RowWork
 from service.engine.scorer import PreparedPairs, Scorer, TextSide
 
@@ -167,7 +167,7 @@ class _ComputingThread:
         self._arrived: list[_Call | _Task] = []
         self._closed = False
         self._plans: dict[Scorer, BatchPlan[_Call]] = {}
-        self._giving_way = GivingWay()
+        self._background_work = BackgroundWork()
         self._thread = threading.Thread(target=self._run, name="scoring", daemon=True)
         self._thread.start()
 
@@ -195,20 +195,20 @@ class _ComputingThread:
                 if isinstance(item, _Call):
                     self._begin(item)
                 elif item.gives_way:
-                    self._giving_way.add(item.work)
+                    self._background_work.add(item.work)
                 else:
                     item.work()
             for scorer, plan in list(self._plans.items()):
                 self._compute_batch(scorer, plan)
                 if not plan:
                     del self._plans[scorer]
-            self._giving_way.take_turn(requests_wait=bool(self._plans))
+            self._background_work.take_turn(requests_wait=bool(self._plans))
         waiting = [item for item in arrived if isinstance(item, _Call)]
         for call in (*waiting, *(call for plan in self._plans.values() for call in plan.waiting())):
             call.future.cancel()
 
     def _has_work(self) -> bool:
-        return bool(self._closed or self._arrived or self._plans or self._giving_way)
+        return bool(self._closed or self._arrived or self._plans or self._background_work)
 
     def _begin(self, call: _Call) -> None:
         if call.future.cancelled():

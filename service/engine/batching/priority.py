@@ -9,7 +9,7 @@ BATCHES_AHEAD = 10
 """So many batches of requests may be computed before a piece of this work, so that it never stands still."""
 
 
-class GivingWay:
+class BackgroundWork:
     """Pieces of work, each about a batch long. For the computing thread alone."""
 
     def __init__(self) -> None:

@@ -137,10 +137,10 @@ class _Loading:
         calm = Calm()
         rates = measured_rates(networks, self._loaded.route)
         share = calm.share
-        told = ", ".join(f"{name} {rate.alone:,.0f} and {rate.batched:,.0f}" for name, rate in rates.items())
+        summary = ", ".join(f"{name} {rate.alone:,.0f} and {rate.batched:,.0f}" for name, rate in rates.items())
         _log.info(
             "tokens a second through %d layers, alone and in a batch: %s (measured in %.1f s)",
-            *(LAYERS, told, time.perf_counter() - started),
+            *(LAYERS, summary, time.perf_counter() - started),
         )
         if share >= form_rates.CALM_SHARE:
             self._files.write_rates(rates)

@@ -29,8 +29,8 @@ from service.fill.generation.writer import GenerationWriter
 from service.fill.report.histogram import ScoreHistogram
 from service.fill.report.sample import SampledPair, ScoredSample
 from service.fill.report.stage_times import Stage, StageTimes
-from service.fill.retry import Patience
-from service.fill.scoring import ChunkScoring, OwnComputing
+from service.fill.retry import RetryPolicy
+from service.fill.scoring import ChunkScoring, ThreadBatchRunner
 
 
 class RejectedRow(BaseModel):
@@ -178,14 +178,14 @@ class _PartFill:
         self._rejected, self._keys = _RejectedRows(), _WrittenKeys()
         self._sample = ScoredSample(plan.sampled_pairs)
         self._histogram = ScoreHistogram(threshold=plan.threshold)
-        patience = Patience(plan.wait_seconds, print)
+        retry = RetryPolicy(plan.wait_seconds, print)
         builder = GenerationBuilder(cache, plan.generation)
-        self._writer = GenerationWriter(builder, self._keys, patience.run, self._times)
+        self._writer = GenerationWriter(builder, self._keys, retry.run, self._times)
 
     async def run(self) -> PartOutcome:
         """All of the part is written when this returns."""
-        computing = OwnComputing()
-        scoring = ChunkScoring(self._scorer, computing, self._times)
+        runner = ThreadBatchRunner()
+        scoring = ChunkScoring(self._scorer, runner, self._times)
         reading = ReadingState()
         try:
             async with aclosing(scoring.scored(self._chunks())) as chunks:
@@ -199,7 +199,7 @@ class _PartFill:
         finally:
             await self._writer.abandon()
             await scoring.close()
-            await computing.close()
+            await runner.close()
         return PartOutcome(
             number=self._part.number,
             engine=f"{self._scorer.choice.name} on {self._scorer.device.split(':')[0]}",

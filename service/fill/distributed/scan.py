@@ -24,7 +24,7 @@ from service.fill.distributed.parts import FilePart, PartNumbers, file_parts
 from service.fill.generation.state import FillState
 from service.fill.report.progress import Progress
 from service.fill.report.stage_times import STAGES, StageTimes
-from service.fill.retry import Patience
+from service.fill.retry import RetryPolicy
 from service.fill.scan import FillEngine, FillPass
 from service.fill.target import FillTarget
 from service.settings import ServiceSettings
@@ -45,12 +45,12 @@ class RayPass(FillPass):
         files: Sequence[CandidateFile],
         chosen: ChosenQueries | None,
         state: FillState,
-        patience: Patience,
+        retry: RetryPolicy,
         progress: Progress,
         times: StageTimes,
         options: RayOptions,
     ) -> None:
-        super().__init__(target, files, chosen, state, patience, progress, times)
+        super().__init__(target, files, chosen, state, retry, progress, times)
         self._options = options
         self._reading = self._start.reading
         self._done = PartNumbers(self._start.parts_done)

@@ -13,7 +13,7 @@ from service.cache.keys import checkpoint_key
 from service.cache.store import OfflineCache
 from service.fill.generation.record import Checkpoint, FillRecord, FillRecordFile
 from service.fill.report.histogram import ScoreHistogram
-from service.fill.retry import Patience
+from service.fill.retry import RetryPolicy
 
 Say = Callable[[str], None]
 
@@ -41,10 +41,10 @@ class FillState:
     nothing of the other nodes: there a node that was started again takes the fill back to its beginning.
     """
 
-    def __init__(self, cache: OfflineCache, file: FillRecordFile, patience: Patience, say: Say) -> None:
+    def __init__(self, cache: OfflineCache, file: FillRecordFile, retry: RetryPolicy, say: Say) -> None:
         self._cache = cache
         self.file = file
-        self._patience = patience
+        self._patience = retry
         self._say = say
         self.record: FillRecord
         self.generation: Generation

@@ -20,19 +20,19 @@ from service.fill.generation.state import FillState
 from service.fill.report.report import FillCounts
 from service.fill.report.sample import SampledPair
 from service.fill.report.stage_times import StageTimes
-from service.fill.retry import Patience
-from service.fill.scoring import ChunkScoring, computing_for
+from service.fill.retry import RetryPolicy
+from service.fill.scoring import ChunkScoring, batch_runner_for
 from service.fill.target import FillTarget
 from service.settings import ServiceSettings
 
 
 class GenerationChecks:
-    """The checks of one fill, done with patience where the cache is asked."""
+    """The checks of one fill, done with retry where the cache is asked."""
 
-    def __init__(self, target: FillTarget, state: FillState, patience: Patience) -> None:
+    def __init__(self, target: FillTarget, state: FillState, retry: RetryPolicy) -> None:
         self._target = target
         self._state = state
-        self._patience = patience
+        self._patience = retry
 
     async def verify(self, counts: FillCounts) -> None:
         """Compare what the cache holds with what was written, and a sample with a second scoring.
@@ -45,19 +45,19 @@ class GenerationChecks:
             RescoringError: a score is another one now.
             CacheUnavailableError: the cache stays away.
         """
-        cache, generation, patience = self._target.cache, self._state.generation, self._patience
+        cache, generation, retry = self._target.cache, self._state.generation, self._patience
         if not counts.queries:
             raise UselessCandidatesError(
                 f"the files hold no pair of {generation.marketplace!r} ({counts.rows} rows); "
                 "the cache is as it was"
             )
         prefix = entries_prefix(generation.marketplace, generation.number)
-        found = await patience.run(lambda: cache.connection.counts(prefix))
+        found = await retry.run(lambda: cache.connection.counts(prefix))
         check_counts(found, counts.queries, counts.kept)
         counts.cached, counts.nothing_relevant = found.members, found.markers
         sample, threshold = self._state.record.newest.sample, self._target.threshold()
         check_rescored(sample, await self._rescored(sample))
-        await patience.run(lambda: check_stored(cache, generation, sample, threshold))
+        await retry.run(lambda: check_stored(cache, generation, sample, threshold))
 
     async def compare_shares(self, counts: FillCounts) -> None:
         """Compare shares with those of the generation that is read now.
@@ -72,14 +72,14 @@ class GenerationChecks:
 
     async def _rescored(self, sample: Sequence[SampledPair]) -> np.ndarray:
         pairs = [sampled.pair(self._target.marketplace) for sampled in sample]
-        computing = computing_for(self._target.batching)
-        scoring = ChunkScoring(self._target.scorer, computing, StageTimes())
+        runner = batch_runner_for(self._target.batching)
+        scoring = ChunkScoring(self._target.scorer, runner, StageTimes())
         try:
             async with aclosing(scoring.scored([Chunk(pairs, ReadingState(), ends_window=True)])) as chunks:
                 return np.concatenate([scores async for _, scores in chunks])
         finally:
             await scoring.close()
-            await computing.close()
+            await runner.close()
 
 
 RESCORING_TOLERANCE = 0.02

@@ -18,7 +18,7 @@ from rich.progress import Progress as Bar
 from service.fill.report.report import FillCounts
 
 
-class Pace:
+class FillRate:
     """Measures from `begin` on: what was done before it, by an interrupted fill, took no time of this one.
 
     Args:
@@ -87,7 +87,7 @@ class FillProgress:
     def __init__(self, marketplace: str, console: Console | None = None) -> None:
         self._console = console or Console(stderr=True)
         self._marketplace = marketplace
-        self._pace = Pace()
+        self._rate = FillRate()
         self._last_line = time.monotonic()
         self._progress = Bar(
             TextColumn("fill {task.description}"),
@@ -104,7 +104,7 @@ class FillProgress:
 
     def start(self, total_bytes: int) -> None:
         """As in `Progress`."""
-        self._pace = Pace(total_bytes)
+        self._rate = FillRate(total_bytes)
         self._progress.update(self._task, total=total_bytes)
         self._progress.start()
 
@@ -118,7 +118,7 @@ class FillProgress:
 
     def begin(self, scored: int, bytes_read: int) -> None:
         """As in `Progress`."""
-        self._pace.begin(scored, bytes_read)
+        self._rate.begin(scored, bytes_read)
 
     def say(self, text: str) -> None:
         """Print a line above the bar."""
@@ -126,12 +126,12 @@ class FillProgress:
 
     def update(self, counts: FillCounts, bytes_read: int) -> None:
         """As in `Progress`."""
-        rate = self._pace.pairs_per_second(counts.scored)
+        rate = self._rate.pairs_per_second(counts.scored)
         note = f"{counts.scored:,} pairs, {rate:,.0f} pairs/s, {counts.kept_share:.1%} kept"
         self._progress.update(self._task, completed=bytes_read, note=note)
         now = time.monotonic()
         if not self._console.is_terminal and now - self._last_line >= _SECONDS_BETWEEN_LINES:
             self._last_line = now
-            left = self._pace.seconds_left(bytes_read)
+            left = self._rate.seconds_left(bytes_read)
             note += "" if left is None else f", {left:.0f} s left"
             self._console.print(f"fill {self._marketplace}: {note}", highlight=False)

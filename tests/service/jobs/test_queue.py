@@ -11,7 +11,7 @@ from model_store.errors import InputError, OverloadedError
 from service.fill.report.report import FillReport
 from service.fill.target import FillOptions
 from service.jobs.job import FillRequest, Job
-from service.jobs.queue import JobQueue, in_own_loop
+from service.jobs.queue import JobQueue, run_in_thread_loop
 
 pytestmark = pytest.mark.anyio
 
@@ -108,7 +108,7 @@ async def test_the_result_comes_from_another_thread() -> None:
         await asyncio.sleep(0)
         return threading.get_ident()
 
-    assert await in_own_loop(work) != threading.get_ident()
+    assert await run_in_thread_loop(work) != threading.get_ident()
 
 
 async def test_errors_come_through() -> None:
@@ -116,7 +116,7 @@ async def test_errors_come_through() -> None:
         await asyncio.to_thread(int, "no number")
 
     with pytest.raises(ValueError, match="no number"):
-        await in_own_loop(work)
+        await run_in_thread_loop(work)
 
 
 async def test_cancelling_lets_it_clean_up() -> None:
@@ -129,7 +129,7 @@ async def test_cancelling_lets_it_clean_up() -> None:
         finally:
             await asyncio.to_thread(cleaned.set)
 
-    task = asyncio.create_task(in_own_loop(work))
+    task = asyncio.create_task(run_in_thread_loop(work))
     await asyncio.to_thread(begun.wait, 30)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -148,7 +148,7 @@ async def test_what_comes_to_its_end_all_the_same_has_a_result() -> None:
             return "done"
         return "never"
 
-    task = asyncio.create_task(in_own_loop(work))
+    task = asyncio.create_task(run_in_thread_loop(work))
     await asyncio.to_thread(begun.wait, 30)
     task.cancel()
     assert await task == "done"
@@ -160,7 +160,7 @@ async def test_it_does_not_hold_the_callers_loop_up() -> None:
     async def work() -> bool:
         return released.wait(30)
 
-    task = asyncio.create_task(in_own_loop(work))
+    task = asyncio.create_task(run_in_thread_loop(work))
     await asyncio.sleep(0)
     released.set()
     assert await task

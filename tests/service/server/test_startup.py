@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from service.server.startup import settle_heap
+from service.server.startup import freeze_heap
 
 
 class _Cycle:
@@ -24,19 +24,19 @@ def unfrozen() -> Iterator[None]:
 
 
 def test_what_stays_is_not_gone_through_again() -> None:
-    settle_heap()
+    freeze_heap()
     # A tuple of what the collector still goes through; the frozen ones are not in it.
     assert len(gc.get_objects()) < gc.get_freeze_count() / 10
 
 
 def test_what_was_settled_and_is_garbage_now_goes_with_the_next_time() -> None:
     cycle = _Cycle()
-    settle_heap()
+    freeze_heap()
     gone = weakref.ref(cycle)
     del cycle
     gc.collect()
     assert gone() is not None
-    settle_heap()
+    freeze_heap()
     assert gone() is None
 
 

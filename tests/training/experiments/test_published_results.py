@@ -70,7 +70,7 @@ def test_the_plan_that_ships_goes_on_from_the_kept_runs(folder: Path) -> None:
 
 @pytest.mark.parametrize(("source", "rows"), quoted_rows())
 def test_every_quoted_row_is_in_its_source(source: str, rows: list[str]) -> None:
-    told = (DOCS / source).read_text(encoding="utf-8").splitlines()
+    summary = (DOCS / source).read_text(encoding="utf-8").splitlines()
     assert rows
     for row in rows:
-        assert row in told
+        assert row in summary

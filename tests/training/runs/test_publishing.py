@@ -110,8 +110,8 @@ def test_every_publication_is_asked_the_plain_probes(tiny_encoder_folder: Path, 
         # A tie may fall either way in another process.
         assert found.share == pytest.approx(shares[name], abs=0.03)
         assert found.untrained == pytest.approx(untrained[name], abs=0.03)
-        told = {"previous": found.untrained, "now": found.share, "untrained": found.untrained}
-        assert publication.plain_probes[name] == told
+        summary = {"previous": found.untrained, "now": found.share, "untrained": found.untrained}
+        assert publication.plain_probes[name] == summary
     assert publication.plain_probe_line.startswith("us 0.")
     assert Publication(**json.loads(json.dumps(publication.as_dict()))) == publication
 

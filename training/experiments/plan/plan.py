@@ -195,11 +195,11 @@ def _validated(content: dict[str, object], name: str) -> ExperimentPlan:
     try:
         return ExperimentPlan.model_validate(content)
     except ValidationError as error:
-        problems = [_told(problem["loc"], problem["msg"]) for problem in error.errors(include_url=False)]
+        problems = [_described(problem["loc"], problem["msg"]) for problem in error.errors(include_url=False)]
         raise ConfigurationError(f"{name}: {'; '.join(problems)}") from error
 
 
-def _told(place: tuple[int | str, ...], message: str) -> str:
+def _described(place: tuple[int | str, ...], message: str) -> str:
     field = ".".join(str(part) for part in place)
     problem = message.removeprefix("Value error, ")
     return f"{field}: {problem}" if field else problem
@@ -215,5 +215,5 @@ def _check_marketplace(name: str) -> None:
 def _check_distinct(values: tuple[object, ...] | list[str], what: str) -> None:
     for place, value in enumerate(values):
         if value in values[:place]:
-            told = ", ".join(map(str, value)) if isinstance(value, tuple) else value
-            raise ValueError(f"{what} {told} is there twice")
+            summary = ", ".join(map(str, value)) if isinstance(value, tuple) else value
+            raise ValueError(f"{what} {summary} is there twice")

@@ -19,15 +19,15 @@ def facts(runs: ReportRuns) -> dict[str, str]:
         "Plan": runs.name,
         "Runs": f"{len(results)} finished"
         + (f", {len(runs.missing)} missing" if runs.plan else "; there is no plan.yaml to tell what is missing"),
-        "Data": _told(result.data for result in results),
-        "Encoder": _told(str(result.configuration.get("base_encoder", "not told")) for result in results),
+        "Data": _described(result.data for result in results),
+        "Encoder": _described(str(result.configuration.get("base_encoder", "not told")) for result in results),
         "Test rows": _test_rows(results),
         "Sequences": "; ".join(dict.fromkeys(" → ".join(result.sequence) for result in results)),
         "Seeds": ", ".join(map(str, sorted({result.seed for result in results}))),
         "Folds": ", ".join(sorted({_folds(result) for result in results})),
-        "Hardware": _told(result.hardware for result in results),
-        "Commit": _told(result.commit for result in results),
-        "Versions": _told(_versions(result) for result in results),
+        "Hardware": _described(result.hardware for result in results),
+        "Commit": _described(result.commit for result in results),
+        "Versions": _described(_versions(result) for result in results),
         "Run on": _days(results),
     }
 
@@ -58,7 +58,7 @@ def _missing(runs: ReportRuns) -> Iterator[str]:
 def _mixed(what: str, consequence: str, values: Iterable[str]) -> Iterator[str]:
     counted = Counter(values)
     if len(counted) > 1:
-        yield f"Mixed {what}{': ' + consequence if consequence else ''} ({_told(counted.elements())})."
+        yield f"Mixed {what}{': ' + consequence if consequence else ''} ({_described(counted.elements())})."
 
 
 def _dirty(results: Iterable[RunResult]) -> Iterator[str]:
@@ -70,12 +70,12 @@ def _dirty(results: Iterable[RunResult]) -> Iterator[str]:
 def _configurations(results: Iterable[RunResult]) -> Iterator[str]:
     """Rows whose runs differ in more than the seed."""
     first: dict[str, RunResult] = {}
-    told: set[str] = set()
+    summary: set[str] = set()
     for result in results:
         known = first.setdefault(result.label, result)
         difference = first_difference(_but_seed(result), _but_seed(known))
-        if difference and result.label not in told:
-            told.add(result.label)
+        if difference and result.label not in summary:
+            summary.add(result.label)
             yield f"Runs of {result.label} differ in their configuration: {difference}."
 
 
@@ -92,7 +92,7 @@ def _but_seed(result: RunResult) -> dict[str, object]:
     return {key: value for key, value in decisive.items() if key != "seed"}
 
 
-def _told(values: Iterable[str]) -> str:
+def _described(values: Iterable[str]) -> str:
     """Each value once; with how many runs it is of where there are several."""
     counted = Counter(values)
     if len(counted) == 1:

@@ -66,9 +66,9 @@ def _read(folder: Path) -> FinishedRun:
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         field = ".".join(str(part) for part in first["loc"])
-        raise InputError(_told(first["msg"]), source=str(path), field=field) from error
+        raise InputError(_described(first["msg"]), source=str(path), field=field) from error
     except ValueError as error:  # no JSON, or no text
-        raise InputError(_told(f"no JSON ({error})"), source=str(path)) from error
+        raise InputError(_described(f"no JSON ({error})"), source=str(path)) from error
     assert result is not None
     _check(result, path)
     return FinishedRun(folder, result)
@@ -76,14 +76,14 @@ def _read(folder: Path) -> FinishedRun:
 
 def _check(result: RunResult, path: Path) -> None:
     if not result.test_matrix or len(result.steps) != len(result.test_matrix):
-        told = f"{len(result.test_matrix)} rows for {len(result.steps)} steps"
-        raise InputError(_told(told), source=str(path), field="test_matrix")
+        summary = f"{len(result.test_matrix)} rows for {len(result.steps)} steps"
+        raise InputError(_described(summary), source=str(path), field="test_matrix")
     for name in result.sequence:
         if not 0 <= result.final.get(name, -1) <= 1:
-            raise InputError(_told(f"no final ROC-AUC of {name!r}"), source=str(path), field="test_matrix")
+            raise InputError(_described(f"no final ROC-AUC of {name!r}"), source=str(path), field="test_matrix")
 
 
-def _told(problem: str) -> str:
+def _described(problem: str) -> str:
     return f"{problem}: no result of a finished run; remove its folder and do the run again"
 
 
@@ -123,11 +123,11 @@ def _groups(
         ran = [sequence for sequence in mine if any(run.result.sequence == sequence for run in of_set)]
         found = [_method(label, of_set, mine, missing) for label in labels]
         if of_set:
-            methods = _told_apart([method for method in found if method])
+            methods = _distinguished([method for method in found if method])
             yield MarketplaceGroup(mine[0], tuple(ran), tuple(methods))
 
 
-def _told_apart(methods: Sequence[MethodRuns]) -> list[MethodRuns]:
+def _distinguished(methods: Sequence[MethodRuns]) -> list[MethodRuns]:
     """Rows with one title get their label beside it."""
     titles = Counter(method.title for method in methods)
     return [

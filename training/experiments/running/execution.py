@@ -144,8 +144,8 @@ class _Execution:
             facts=facts, test_auc={name: roc_auc(s.labels, s.logits) for name, s in scores.items()}
         )
         write_json(path, result.model_dump(mode="json"))
-        told = "  ".join(f"{name} {auc:.4f}" for name, auc in result.test_auc.items())
-        print(f"learnt {marketplace} in {seconds:.1f} s: test ROC-AUC {told}", flush=True)
+        summary = "  ".join(f"{name} {auc:.4f}" for name, auc in result.test_auc.items())
+        print(f"learnt {marketplace} in {seconds:.1f} s: test ROC-AUC {summary}", flush=True)
         return result
 
     def _learn(self, marketplace: str) -> None:

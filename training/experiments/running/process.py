@@ -36,7 +36,7 @@ def start_process(
     return process
 
 
-def told_exit(code: int) -> str:
+def exit_description(code: int) -> str:
     """An exit code in words."""
     if code >= 0:
         return f"exit code {code}"

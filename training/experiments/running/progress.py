@@ -79,7 +79,7 @@ class PlanProgress:
     def _rate(self, left: Iterable[PlannedRun]) -> str:
         minutes = (time.monotonic() - self._started) / 60
         rate = f"{self._finished_here / minutes:.1f} runs a minute, " if self._finished_here else ""
-        return f"{rate}{told_seconds(self._estimate(left))} left"
+        return f"{rate}{duration_text(self._estimate(left))} left"
 
     def _estimate(self, left: Iterable[PlannedRun]) -> float | None:
         everything = [seconds for found in self._seconds.values() for seconds in found]
@@ -92,7 +92,7 @@ class PlanProgress:
         return total / self._jobs
 
 
-def told_seconds(seconds: float | None) -> str:
+def duration_text(seconds: float | None) -> str:
     """A time as a person says it."""
     if seconds is None:
         return "unknown time"

@@ -15,7 +15,7 @@ from model_store.errors import RelevanceError
 from training.experiments.plan.planned_run import PlannedRun
 from training.experiments.running.execution import execute, prepare
 from training.experiments.running.output_folder import LOG, OutputFolder
-from training.experiments.running.process import start_process, told_exit
+from training.experiments.running.process import exit_description, start_process
 from training.experiments.running.progress import PlanProgress
 
 _PREPARATION_LOGS = "logs"
@@ -81,7 +81,7 @@ class PlanRunner:
         finally:
             self._stop()
         if self._failures:
-            raise RunsFailedError(_told(self._failures, len(self.runs)))
+            raise RunsFailedError(_described(self._failures, len(self.runs)))
 
     def _sort_out_finished(self, progress: PlanProgress) -> None:
         for run in self.runs:
@@ -126,7 +126,7 @@ class PlanRunner:
             return
         result = self.output.result_of(job.run)
         if result is None:
-            self._fail(Failure(job.run, told_exit(code), job.log), progress)
+            self._fail(Failure(job.run, exit_description(code), job.log), progress)
             return
         average = sum(result.final.values()) / len(result.final)
         progress.finished(job.run, result.seconds, f"final average AUC {average:.4f}", self._unfinished())
@@ -137,7 +137,9 @@ class PlanRunner:
         for run in concerned:
             self._left.remove(run)
         for run in concerned:
-            self._fail(Failure(run, f"its data could not be prepared: {told_exit(code)}", job.log), progress)
+            self._fail(
+                Failure(run, f"its data could not be prepared: {exit_description(code)}", job.log), progress
+            )
 
     def _fail(self, failure: Failure, progress: PlanProgress) -> None:
         self._failures.append(failure)
@@ -155,7 +157,7 @@ class PlanRunner:
         self._active.clear()
 
 
-def _told(failures: Sequence[Failure], total: int) -> str:
+def _described(failures: Sequence[Failure], total: int) -> str:
     lines = [
         f"  {failure.run.name}: {failure.reason}; {_last_line(failure.log)} (log: {failure.log})"
         for failure in failures

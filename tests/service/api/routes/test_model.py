@@ -28,11 +28,11 @@ async def test_the_model_tells_what_it_ranks_right_of_the_plain_probes(service: 
     }
     promotion = scorer.manifest.promotion.model_copy(update={"plain_probes": changes})
     scorer.manifest = scorer.manifest.model_copy(update={"plain_probes": found, "promotion": promotion})
-    told = {
+    summary = {
         entry["name"]: entry["plain_probes"]
         for entry in (await service.client.get("/model")).json()["marketplaces"]
     }
-    assert told == {
+    assert summary == {
         "us": {"probes": 40, "share": 0.9, "parent": 0.95, "untrained": 0.8},
         "es": {"probes": 40, "share": 0.7, "parent": None, "untrained": 0.8},
         "jp": None,

@@ -195,7 +195,7 @@ async def test_work_that_gives_way_is_done_after_the_batches_of_requests(
     def batches() -> int:
         return len(scorer.calls_per_batch)
 
-    giving_way = asyncio.create_task(batching.run(batches, gives_way=True))
+    background_work = asyncio.create_task(batching.run(batches, gives_way=True))
     at_once = asyncio.create_task(batching.run(batches))
     # Both have been handed over once each task has had its first turn.
     await asyncio.sleep(0)
@@ -204,4 +204,4 @@ async def test_work_that_gives_way_is_done_after_the_batches_of_requests(
     total = batches()
     assert total > 2
     assert await at_once < total
-    assert await giving_way >= min(total, BATCHES_AHEAD)
+    assert await background_work >= min(total, BATCHES_AHEAD)

@@ -2,12 +2,12 @@ from __future__ import annotations
 
 from functools import partial
 
-from service.engine.batching.priority import BATCHES_AHEAD, GivingWay
+from service.engine.batching.priority import BATCHES_AHEAD, BackgroundWork
 
 
 def test_it_is_done_at_once_where_nobody_waits() -> None:
     done: list[int] = []
-    work = GivingWay()
+    work = BackgroundWork()
     for number in range(3):
         work.add(partial(done.append, number))
     work.take_turn(requests_wait=False)
@@ -21,7 +21,7 @@ def test_it_is_done_at_once_where_nobody_waits() -> None:
 
 def test_requests_go_first_but_never_forever() -> None:
     done: list[int] = []
-    work = GivingWay()
+    work = BackgroundWork()
     for number in range(3):
         work.add(partial(done.append, number))
     for _ in range(2 * BATCHES_AHEAD - 1):

@@ -6,8 +6,8 @@ import pytest
 from rich.console import Console
 
 from service.fill.report import progress
-from service.fill.report import progress as pace
-from service.fill.report.progress import FillProgress, Pace
+from service.fill.report import progress as rate
+from service.fill.report.progress import FillProgress, FillRate
 from service.fill.report.report import FillCounts
 
 HALF = FillCounts(rows=1500, scored=1500, kept=300)
@@ -59,12 +59,12 @@ class Clock:
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     clock = Clock()
-    monkeypatch.setattr(pace, "time", clock)
+    monkeypatch.setattr(rate, "time", clock)
     return clock
 
 
 def test_the_rate_is_that_of_this_start(clock: Clock) -> None:
-    measured = Pace(1000)
+    measured = FillRate(1000)
     measured.begin(600, 400)
     clock.now += 10
     assert measured.pairs_per_second(900) == 30
@@ -73,6 +73,6 @@ def test_the_rate_is_that_of_this_start(clock: Clock) -> None:
 
 
 def test_before_anything_is_read_the_time_is_not_known(clock: Clock) -> None:
-    assert Pace(1000).seconds_left(0) is None
-    assert Pace(0).seconds_left(0) is None
-    assert Pace(0).share_read(0) == 1
+    assert FillRate(1000).seconds_left(0) is None
+    assert FillRate(0).seconds_left(0) is None
+    assert FillRate(0).share_read(0) == 1

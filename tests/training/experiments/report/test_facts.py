@@ -20,7 +20,7 @@ def warnings_of(folder: Path) -> str:
 def test_provenance_is_told(tmp_path: Path) -> None:
     write_two_methods(tmp_path)
     runs = read_runs(tmp_path)
-    told = facts(runs)
+    summary = facts(runs)
     expected = {
         "Plan": "made_up",
         "Data": "catalogue:100",
@@ -34,7 +34,7 @@ def test_provenance_is_told(tmp_path: Path) -> None:
         "Versions": "torch 2.13.0",
         "Run on": "2026-01-02",
     }
-    assert {title: told[title] for title in expected} == expected
+    assert {title: summary[title] for title in expected} == expected
     assert warnings(runs) == []
 
 
@@ -73,8 +73,8 @@ def test_missing_runs_are_told(tmp_path: Path) -> None:
     """Single Marketplace has no order: one run for both sequences."""
     write_two_methods(tmp_path, seeds=(0,))
     write_plan(tmp_path, ["single_marketplace", "hat", "ctr"], [US_ES, US_ES[::-1]], seeds=[0])
-    told = "3 of 5 planned runs are missing: hat.es+us.seed0, ctr.us+es.seed0, ctr.es+us.seed0."
-    assert told in warnings_of(tmp_path)
+    summary = "3 of 5 planned runs are missing: hat.es+us.seed0, ctr.us+es.seed0, ctr.es+us.seed0."
+    assert summary in warnings_of(tmp_path)
     assert facts(read_runs(tmp_path))["Runs"] == "2 finished, 3 missing"
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from model_store.errors import ConfigurationError
 from tests.support.repository import REPOSITORY
-from training.experiments.running.process import start_process, told_exit
+from training.experiments.running.process import exit_description, start_process
 
 
 def say(path: Path) -> None:
@@ -71,8 +71,8 @@ def test_a_crash_is_told_by_its_signal(tmp_path: Path) -> None:
     process = start_process(kill_itself, (tmp_path,), tmp_path / "log.txt", 1)
     process.join()
     assert process.exitcode is not None
-    assert "SIGKILL" in told_exit(process.exitcode)
-    assert told_exit(3) == "exit code 3"
+    assert "SIGKILL" in exit_description(process.exitcode)
+    assert exit_description(3) == "exit code 3"
 
 
 def test_a_process_ends_with_its_parent(tmp_path: Path) -> None:

@@ -102,13 +102,13 @@ def test_a_finished_run_is_skipped_and_a_changed_plan_runs_what_is_new(
     larger = small_plan(tiny_encoder_folder, **{**ONE_RUN, "methods": [plan.methods[0].method, "adapter"]})
     before = results_of(plan, output)
 
-    told = run_plan(larger, output)
+    summary = run_plan(larger, output)
 
     after = results_of(larger, output)
     assert after.items() > before.items()
     assert set(after) - set(before) == {"adapter.us+es.seed0"}
-    assert "2/2 adapter.us+es.seed0: final average AUC" in told
-    assert "0 s left" in told
+    assert "2/2 adapter.us+es.seed0: final average AUC" in summary
+    assert "0 s left" in summary
     assert load_plan(str(output / "plan.yaml")) == larger
 
 
