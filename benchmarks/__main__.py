@@ -72,6 +72,7 @@ def end_to_end(
 ) -> None:
     """Strings in, scores out: against sentence-transformers' CrossEncoder."""
     result = end_to_end_benchmark(cast("Size", size), adapters, rounds, _source(data))
+    console.print(f"`auto` takes {result['auto']}")
     for calls, rows in result["rows"].items():
         _show(f"calls of {calls} ({size})", rows)
     _write(result, output)

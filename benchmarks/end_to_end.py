@@ -12,10 +12,10 @@ from typing import Any
 from rich.progress import track
 
 from benchmarks.encoders import Size, subject_of
-from benchmarks.forms import forms_of
+from benchmarks.forms import chosen_form, forms_of
 from benchmarks.loaded import loaded_version
 from benchmarks.machine import machine
-from benchmarks.peers import ScoreTexts, cross_encoders, write_cross_encoder
+from benchmarks.peers import PEER, ScoreTexts, cross_encoders, write_cross_encoder
 from benchmarks.texts import name_of, sampled_pairs
 from model_store.product import QueryProductPair
 from model_store.versions.loading import LoadedVersion
@@ -37,7 +37,9 @@ def end_to_end_benchmark(size: Size, adapters_count: int, rounds: int, data: Dat
     """Pairs a second, and median and 99th percentile of the time of a call, for calls of 1, 32 and 256 pairs."""
     texts = sampled_pairs(data, 2048)
     subject = subject_of(size, texts)
-    candidates = dict(_own(subject, adapters_count, texts))
+    loaded = loaded_version(subject, adapters_count)
+    auto = chosen_form(loaded.network, loaded.route)
+    candidates = dict(_own(loaded, adapters_count, texts))
     with tempfile.TemporaryDirectory() as folder:
         candidates |= {
             name: _as_texts(predict)
@@ -45,13 +47,14 @@ def end_to_end_benchmark(size: Size, adapters_count: int, rounds: int, data: Dat
         }
         times = _timed(candidates, texts, rounds)
     rows = {
-        f"{batch} pairs": [{"engine": name, **_figures(times[name][batch], batch)} for name in candidates]
+        f"{batch} pairs": _compared({name: _figures(times[name][batch], batch) for name in candidates})
         for batch in BATCHES
     }
     return {
         "benchmark": "end_to_end",
         "size": size,
         "adapters": adapters_count,
+        "auto": auto.name,
         "rounds": rounds,
         "data": name_of(data),
         "rows": rows,
@@ -59,8 +62,9 @@ def end_to_end_benchmark(size: Size, adapters_count: int, rounds: int, data: Dat
     }
 
 
-def _own(subject: Any, adapters_count: int, texts: Sequence[QueryProductPair]) -> list[tuple[str, Score]]:
-    loaded = loaded_version(subject, adapters_count)
+def _own(
+    loaded: LoadedVersion, adapters_count: int, texts: Sequence[QueryProductPair]
+) -> list[tuple[str, Score]]:
     networks = forms_of(loaded.network, loaded.route, lambda folded: _calibrated(loaded, folded, texts))
     return [
         (
@@ -107,6 +111,24 @@ def _timed(
 
 def _asked(texts: list[QueryProductPair], place: int, count: int) -> list[QueryProductPair]:
     return [texts[(place + number) % len(texts)] for number in range(count)]
+
+
+def _compared(figures: dict[str, dict[str, float]]) -> list[dict[str, Any]]:
+    """Each engine's figures, and its rate as a multiple of the fastest peer's in the same precision."""
+    peers: dict[str, float] = {}
+    for name, found in figures.items():
+        if name.startswith(PEER):
+            precision = _precision(name)
+            peers[precision] = max(peers.get(precision, 0.0), found["pairs/s"])
+    rows: list[dict[str, Any]] = []
+    for name, found in figures.items():
+        best = peers.get(_precision(name))
+        rows.append({"engine": name, **found, **({"of best peer": found["pairs/s"] / best} if best else {})})
+    return rows
+
+
+def _precision(engine: str) -> str:
+    return next(precision for precision in ("float32", "bf16", "int8") if precision in engine)
 
 
 def _figures(seconds: list[float], batch: int) -> dict[str, float]:

@@ -16,6 +16,7 @@ from transformers import BertConfig, BertForSequenceClassification
 from benchmarks.encoders import Subject
 from service.engine.backends.product_probes import onnx_int8
 
+PEER = "CrossEncoder"
 BATCH_SIZE = 32
 """The library's default."""
 
@@ -59,10 +60,10 @@ def cross_encoders(folder: Path) -> dict[str, ScoreTexts]:
         quantized = _quantized(onnx, folder)
     logging.disable(logging.NOTSET)
     return {
-        "CrossEncoder torch float32": _predict(torch_float32),
-        "CrossEncoder torch bf16": _predict(torch_bf16),
-        "CrossEncoder ONNX float32": _predict(onnx),
-        "CrossEncoder ONNX int8": _predict(quantized),
+        f"{PEER} torch float32": _predict(torch_float32),
+        f"{PEER} torch bf16": _predict(torch_bf16),
+        f"{PEER} ONNX float32": _predict(onnx),
+        f"{PEER} ONNX int8": _predict(quantized),
     }
 
 

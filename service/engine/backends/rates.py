@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict
 
 from model_store.network.interaction import PairNetwork, Route
 from service.engine.backends.choice import EngineChoice
+from service.engine.folded.network import FoldedNetwork
 
 LAYERS = 2
 """Of the network, which are timed: the others cost the same."""
@@ -125,3 +126,10 @@ class _Calls:
 def random_hidden(size: int) -> torch.Tensor:
     """(texts, tokens, size): as layer norms give them."""
     return torch.randn(_TEXTS, _TOKENS, size, generator=torch.Generator().manual_seed(0))
+
+
+@torch.inference_mode()
+def run_random(network: FoldedNetwork) -> None:
+    """Compute random hidden states, so that a form that is only timed has scales for its inputs."""
+    hidden = random_hidden(network.hidden_size)
+    network.run_layers(hidden, torch.ones(hidden.shape[:2], dtype=torch.bool), False, network.route, None)

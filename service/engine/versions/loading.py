@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-import torch
 
 from model_store.errors import ConfigurationError, VersionCorruptError
 from model_store.network.fast_products import FastProducts
@@ -26,7 +25,7 @@ from service.engine.backends.rates import (
     Calm,
     FormRates,
     measured_rates,
-    random_hidden,
+    run_random,
     worthwhile,
 )
 from service.engine.backends.torch_threads import ALL_THREADS, torch_threads
@@ -133,7 +132,7 @@ class _Loading:
         for choice in choices:
             # Each from a folded network of its own: packing uses it up.
             forms = ServedForms(self._loaded.network, self._loaded.route, LAYERS)
-            networks[choice] = forms.network(choice, forms.files(choice, self._run_random))
+            networks[choice] = forms.network(choice, forms.files(choice, run_random))
         calm = Calm()
         rates = measured_rates(networks, self._loaded.route)
         share = calm.share
@@ -150,11 +149,6 @@ class _Loading:
                 100 - 100 * share,
             )
         return rates
-
-    @torch.inference_mode()
-    def _run_random(self, network: FoldedNetwork) -> None:
-        hidden = random_hidden(network.hidden_size)
-        network.run_layers(hidden, torch.ones(hidden.shape[:2], dtype=torch.bool), False, network.route, None)
 
     def _network(self, choice: EngineChoice) -> PairNetwork:
         if choice == TORCH_FLOAT32:
