@@ -1,7 +1,7 @@
-"""Exact float32 linear layers on oneDNN, for inference on a CPU.
+"""Fast products for a CPU: exact float32 linear layers on oneDNN, and whether bf16 is faster here.
 
-`torch.nn.functional.linear` goes to MKL there, which on processors that are not Intel's leaves half of the
-machine idle (measured: docs/performance.md).
+`torch.nn.functional.linear` goes to MKL, which on processors that are not Intel's leaves half of the machine
+idle (measured: docs/performance.md).
 """
 
 from __future__ import annotations

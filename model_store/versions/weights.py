@@ -1,4 +1,9 @@
-"""What lies in a version's folder, and how a network is written there and read back."""
+"""A version's folder: adapters and fusion layers, heads, and how a network is written there and read back.
+
+Adapters and fusion layers have the file format of the `adapters` library (1.3): a folder written here loads with
+its `load_adapter` or `load_adapter_fusion`, and a folder that it wrote loads here. Heads are one file with a
+weight and a bias each. Only safetensors files are read.
+"""
 
 from __future__ import annotations
 

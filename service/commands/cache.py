@@ -1,4 +1,4 @@
-"""`python -m service cache`: generations, and what is taken out of the cache by hand."""
+"""`python -m service cache`: generations, and what is taken out of the cache by hand. Needs no model."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Runs the HTTP server."""
+"""Runs the HTTP server, and asynchronous commands that Ctrl-C and SIGTERM let clean up."""
 
 from __future__ import annotations
 

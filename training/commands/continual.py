@@ -1,4 +1,4 @@
-"""`training continual`: learn a sequence of marketplaces."""
+"""`training continual` and `training sequential`: learn a sequence of marketplaces, with adapters or without."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the stages of one run share: network, tokenizer, device, precision, configuration."""
+"""What the stages of one run share: network, tokenizer, device, precision, configuration, seeds."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Labelled pairs as tokens: tokenized once, batched many times."""
+"""Labelled pairs as tokens, with the states of frozen layers: computed once, batched many times."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a translator is, and the rules about texts and languages that all translators share."""
+"""What a translator is, the one that changes nothing, and the rules about texts that all translators share."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whether a faster form of a model version still ranks as the float32 network does."""
+"""Whether a loaded version, or a faster form of it, still gives the scores and the ranking that it must."""
 
 from __future__ import annotations
 

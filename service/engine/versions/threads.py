@@ -1,4 +1,4 @@
-"""A thread for what is slow and not scoring, as loading a model, so that the event loop never blocks."""
+"""Threads for what is slow and is not scoring, such as loading a model, so that the event loop never blocks."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A table that is read as Markdown and computed with as CSV."""
+"""A table that is read as Markdown and computed with as CSV, and what rows of several tables share."""
 
 from __future__ import annotations
 

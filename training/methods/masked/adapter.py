@@ -1,4 +1,7 @@
-"""A bottleneck adapter that all marketplaces share, each through its own masks over the units."""
+"""Bottleneck adapters that all marketplaces share, each through its own masks over the units.
+
+`CapsuleAdapter` (B-CL, CTR) also sees what the tasks' capsules share.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Words of a text with their places in it, as the glossary matches them."""
+"""Words of a text with their places in it, as the glossary matches them, and the case of what replaces them."""
 
 from __future__ import annotations
 
