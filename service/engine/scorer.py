@@ -16,7 +16,7 @@ from model_store.network.interaction import PairNetwork
 from model_store.network.scoring import DEFAULT_TOKEN_BUDGET, probabilities
 from model_store.product import QueryProductPair
 from service.engine.backends.choice import TORCH_FLOAT32, EngineChoice
-from service.engine.backends.torch_threads import threads_beside, torch_threads
+from service.engine.backends.machine import threads_beside, torch_threads
 from service.engine.folded.network import FoldedNetwork
 from service.engine.interactions.encoded_texts import EncodedTextFigures, EncodedTexts
 from service.engine.interactions.explanation import PairExplanation, explain

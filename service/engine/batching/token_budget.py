@@ -18,8 +18,7 @@ from model_store.files import write_text_atomically
 from model_store.network.interaction import PairNetwork, Route
 from model_store.settings import ModelStoreSettings
 from service.engine.backends.choice import EngineChoice
-from service.engine.backends.machine import machine_key
-from service.engine.backends.torch_threads import threads_beside, torch_threads
+from service.engine.backends.machine import machine_key, threads_beside, torch_threads
 from service.engine.folded.fold import layer_ranges
 
 CPU_BUDGETS = (256, 512, 1024, 2048, 4096)

@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 from transformers.activations import GELUActivation
 
 from model_store.encoding.batch import TextBatch
@@ -15,8 +16,60 @@ from model_store.network.interaction import AttentionMaps, PairNetwork, Route
 from model_store.network.relevance_network import RelevanceNetwork
 from service.engine.folded.fold import FoldedLayer, fold_layer
 from service.engine.folded.linear import FastLinear
-from service.engine.folded.row_shapes import rounded_rows, with_rows
-from service.engine.folded.token_attention import token_attention
+
+_FEW_TEXTS = 2
+
+
+def token_attention(query: Tensor, key: Tensor, value: Tensor, kept: Tensor | None) -> Tensor:
+    """softmax(query key^T / sqrt(size)) value, (texts, heads, tokens, size) each.
+
+    In bf16 on a CPU the products are written out: the kernel of `scaled_dot_product_attention` takes 2 to 3 times
+    as long on texts of 32 to 128 tokens (measured: docs/performance.md).
+
+    Args:
+        kept: (texts, 1, 1, tokens) bool, False at padding; None where there is none.
+    """
+    if query.dtype != torch.bfloat16 or query.device.type != "cpu" or len(query) <= _FEW_TEXTS:
+        return functional.scaled_dot_product_attention(query, key, value, kept)
+    texts, heads, tokens, size = query.shape
+    stacked = torch.stack([query, key, value]).view(3, texts * heads, tokens, size)
+    added = query.new_zeros(1, 1, 1) if kept is None else _mask(kept, query)
+    scores = torch.baddbmm(added, stacked[0], stacked[1].transpose(1, 2), alpha=size**-0.5)
+    # Without a type the kernel falls back to single numbers where `tokens` is not a multiple of 32.
+    weights = torch.softmax(scores, dim=-1, dtype=torch.float32).to(query.dtype)
+    return torch.bmm(weights, stacked[2]).view(texts, heads, tokens, size)
+
+
+def _mask(kept: Tensor, query: Tensor) -> Tensor:
+    """(texts * heads, 1, tokens): the lowest number at padding."""
+    texts, heads, tokens, _ = query.shape
+    lowest = torch.finfo(query.dtype).min
+    mask = query.new_zeros(texts, 1, tokens).masked_fill_(~kept[:, 0], lowest)
+    return mask.expand(texts, heads, tokens).reshape(texts * heads, 1, tokens)
+
+
+_FINEST_STEP = 16
+_STEPS_PER_OCTAVE = 8
+
+
+def rounded_rows(rows: int) -> int:
+    """The next size up: a multiple of 16, from 128 rows on one of 8 sizes between two powers of two.
+
+    oneDNN makes code for every number of rows that it meets. That takes half a millisecond and half a megabyte for
+    each of a layer's eight products, far more than a few unused rows do.
+    """
+    step = max(_FINEST_STEP, (1 << (rows - 1).bit_length()) // (2 * _STEPS_PER_OCTAVE))
+    return -(-rows // step) * step
+
+
+def with_rows(tokens: Tensor, rows: int) -> Tensor:
+    """(n, size) to (rows, size), zeros behind; the tensor itself where it has as many."""
+    if len(tokens) == rows:
+        return tokens
+    filled = tokens.new_empty(rows, tokens.shape[1])
+    filled[: len(tokens)] = tokens
+    filled[len(tokens) :] = 0
+    return filled
 
 
 class FoldedNetwork(PairNetwork):

@@ -19,6 +19,7 @@ from service.engine.backends import rates as form_rates
 from service.engine.backends.choice import TORCH_FLOAT32, EngineChoice, checked_device, engine_choices
 from service.engine.backends.files import EngineCheck, EngineFiles
 from service.engine.backends.forms import ServedForms
+from service.engine.backends.machine import ALL_THREADS, torch_threads
 from service.engine.backends.rates import (
     LAYERS,
     LEAST_GAIN,
@@ -28,7 +29,6 @@ from service.engine.backends.rates import (
     run_random,
     worthwhile,
 )
-from service.engine.backends.torch_threads import ALL_THREADS, torch_threads
 from service.engine.batching.token_budget import calibrated_token_budget
 from service.engine.folded.network import FoldedNetwork
 from service.engine.options import EngineOptions

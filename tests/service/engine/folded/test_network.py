@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from torch.nn import functional
 from transformers import (
     BertConfig,
     BertModel,
@@ -21,7 +22,7 @@ from model_store.network.interaction import AttentionMaps, Route
 from model_store.network.relevance_network import RelevanceNetwork
 from model_store.network.scoring import score_tokenized
 from model_store.product import Product, QueryProductPair
-from service.engine.folded.network import FoldedNetwork
+from service.engine.folded.network import FoldedNetwork, rounded_rows, token_attention, with_rows
 from tests.support.models.networks import random_network, tokenizer_of
 
 TITLES = ("usb cable", "red sofa for two with a very long name that goes on", "tea", "4k tv 85-inch hdmi")
@@ -137,3 +138,52 @@ def test_maps_of_a_packed_network_leave_out_the_rows_behind(tiny_encoder_folder:
     for found, expected in zip(packed.log_attention, plain.log_attention, strict=True):
         assert found.shape == expected.shape
         torch.testing.assert_close(found, expected, atol=1e-4, rtol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("rows", "rounded"),
+    [(1, 16), (16, 16), (17, 32), (128, 128), (129, 144), (257, 288), (1025, 1152), (4096, 4096)],
+)
+def test_the_next_size_up(rows: int, rounded: int) -> None:
+    assert rounded_rows(rows) == rounded
+
+
+def test_sizes_are_few_and_near() -> None:
+    sizes = {rounded_rows(rows) for rows in range(1, 4097)}
+    assert len(sizes) <= 48
+    assert all(rows <= rounded_rows(rows) <= max(16, 1.125 * rows + 16) for rows in range(1, 4097))
+
+
+def test_what_is_behind_is_zero() -> None:
+    tokens = torch.ones(3, 2)
+    assert with_rows(tokens, 3) is tokens
+    assert with_rows(tokens, 5).tolist() == [[1, 1]] * 3 + [[0, 0]] * 2
+
+
+def inputs(texts: int, tokens: int, dtype: torch.dtype) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    projected = torch.randn(texts, tokens, 3, 4, 16, generator=torch.Generator().manual_seed(0))
+    return projected.to(dtype).transpose(1, 3).unbind(2)  # type: ignore[return-value]
+
+
+@pytest.mark.parametrize("texts", [1, 5])
+@pytest.mark.parametrize("tokens", [1, 7, 32])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_it_is_scaled_dot_product_attention(texts: int, tokens: int, dtype: torch.dtype) -> None:
+    query, key, value = inputs(texts, tokens, dtype)
+    lengths = torch.randint(1, tokens + 1, (texts, 1), generator=torch.Generator().manual_seed(1))
+    kept = torch.arange(tokens) < lengths
+    for mask in (None, kept[:, None, None, :]):
+        expected = functional.scaled_dot_product_attention(query.float(), key.float(), value.float(), mask)
+        found = token_attention(query, key, value, mask)
+        assert found.dtype == dtype
+        tolerance = 1e-5 if dtype == torch.float32 else 0.04
+        torch.testing.assert_close(found.float(), expected, atol=tolerance, rtol=tolerance)
+
+
+def test_padding_gets_no_weight_at_all() -> None:
+    query, key, value = inputs(5, 7, torch.bfloat16)
+    kept = torch.ones(5, 1, 1, 7, dtype=torch.bool)
+    kept[:, :, :, 3:] = False
+    changed = value.clone()
+    changed[:, :, 3:] = 1e6
+    assert torch.equal(token_attention(query, key, value, kept), token_attention(query, key, changed, kept))
