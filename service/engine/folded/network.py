@@ -55,8 +55,8 @@ _STEPS_PER_OCTAVE = 8
 def rounded_rows(rows: int) -> int:
     """The next size up: a multiple of 16, from 128 rows on one of 8 sizes between two powers of two.
 
-    oneDNN makes code for every number of rows that it meets. That takes half a millisecond and half a megabyte for
-    each of a layer's eight products, far more than a few unused rows do.
+    oneDNN makes code for every number of rows that it meets. That takes half a millisecond and half a megabyte
+    for each of a layer's eight products, far more than a few unused rows do.
     """
     step = max(_FINEST_STEP, (1 << (rows - 1).bit_length()) // (2 * _STEPS_PER_OCTAVE))
     return -(-rows // step) * step
