@@ -1,4 +1,4 @@
-# make demo | make serve | make test | make test-long | make test-transformers5 | make test-gpu | make compose-check | make bench | make bench-gpu.
+# make demo | make serve | make test | make docs | make test-long | make test-transformers5 | make test-gpu | make compose-check | make bench | make bench-gpu.
 # Everything is installed into .venv.
 # An empty variable counts as not given.
 override PYTHON := $(if $(PYTHON),$(PYTHON),$(shell command -v python3.11 || command -v python3))
@@ -23,7 +23,7 @@ override CACHE_FOLDER := $(if $(CACHE_FOLDER),$(CACHE_FOLDER),demo/cache)
 BENCH_DATA ?=
 BENCH_TEXTS = $(if $(BENCH_DATA),--data '$(BENCH_DATA)')
 
-.PHONY: setup demo serve test test-long test-transformers5 test-gpu compose-check lint types imports unit unit-avx2 bench bench-gpu clean
+.PHONY: setup demo serve test test-long test-transformers5 test-gpu compose-check lint types imports docs unit unit-avx2 bench bench-gpu clean
 
 setup: $(STAMP)
 
@@ -41,7 +41,7 @@ demo: $(STAMP)
 serve: $(STAMP)
 	MODEL_STORE='$(MODEL_STORE)' CACHE_FOLDER='$(CACHE_FOLDER)' $(BIN)/python -m service serve
 
-test: lint types imports unit unit-avx2
+test: lint types imports docs unit unit-avx2
 
 lint: $(STAMP)
 	$(BIN)/ruff check .
@@ -52,6 +52,10 @@ types: $(STAMP)
 
 imports: $(STAMP)
 	$(BIN)/lint-imports
+
+# The pages as a site, in var/site; a dead link or anchor is an error. Nothing is loaded from a network.
+docs: $(STAMP)
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
 
 # A file's tests stay in one process: they share what they trained.
 unit: $(STAMP)

@@ -10,7 +10,7 @@ from service.commands.settings import settings_rows
 from service.settings import ServiceSettings, load_settings
 from tests.support.repository import REPOSITORY
 
-DOCUMENT = REPOSITORY / "docs" / "api.md"
+DOCUMENT = REPOSITORY / "docs" / "reference" / "settings.md"
 
 
 @pytest.fixture(autouse=True)

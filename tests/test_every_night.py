@@ -1,4 +1,4 @@
-"""The commands of docs/periodic.md, as whoever sets them up runs them."""
+"""The commands of docs/guides/every_night.md, as whoever sets them up runs them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import pytest
 
 from tests.support.repository import REPOSITORY
 
-DOCUMENT = (REPOSITORY / "docs" / "periodic.md").read_text(encoding="utf-8")
+DOCUMENT = (REPOSITORY / "docs" / "guides" / "every_night.md").read_text(encoding="utf-8")
 TRAIN, FILL, NIGHTLY = re.findall(r"<!-- tested: [^\n]*-->\n```sh\n(.*?)```", DOCUMENT, re.DOTALL)
 
 pytestmark = [pytest.mark.long, pytest.mark.timeout(1800)]

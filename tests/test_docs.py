@@ -1,0 +1,87 @@
+"""What the pages say of the code is true: paths exist, and every route, metric and command is there."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from scripts.docs.generated import command_line, routes
+from service.observability.metrics import ServiceGauges, ServiceMetrics
+from tests.support.repository import REPOSITORY
+from training.data.sources import parse_source
+
+DOCS = REPOSITORY / "docs"
+ROOMS = (
+    "model_store/",
+    "training/",
+    "service/",
+    "tests/",
+    "scripts/",
+    "benchmarks/",
+    "deploy/",
+    "examples/",
+    "docs/",
+)
+# The log is a diary: it names files as they were.
+PAGES = sorted(path for path in DOCS.rglob("*.md") if path.name != "log.md")
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(DOCS)))
+def test_every_path_that_a_page_names_exists(page: Path) -> None:
+    named = re.findall(r"`((?:[\w.+-]+/)+[\w.+*-]*|[\w-]+\.(?:md|toml|yml))`", page.read_text(encoding="utf-8"))
+    ours = [name for name in named if name.startswith(ROOMS)]
+    missing = [
+        name
+        for name in ours
+        if "PLAN" not in name and not (REPOSITORY / name).exists() and not list(REPOSITORY.glob(name))
+    ]
+    assert [name for name in missing if name not in WRITTEN_BY_THE_READER] == []
+
+
+WRITTEN_BY_THE_READER = {
+    "training/methods/sequential_adapter.py",
+    "tests/training/methods/test_sequential_adapter.py",
+    "training/translation/command.py",
+    "tests/training/translation/test_command.py",
+    "service/engine/backends/float64_network.py",
+    "tests/service/engine/backends/test_float64_network.py",
+}
+
+
+def test_the_architecture_names_every_room() -> None:
+    page = (DOCS / "architecture.md").read_text(encoding="utf-8")
+    for package in ("model_store", "training", "service"):
+        rooms = [path for path in (REPOSITORY / package).iterdir() if (path / "__init__.py").exists()]
+        assert rooms
+        assert [room.name for room in rooms if f"{package}/{room.name}/" not in page] == []
+
+
+def test_every_metric_has_a_line() -> None:
+    page = (DOCS / "reference" / "metrics.md").read_text(encoding="utf-8")
+    metrics = ServiceMetrics()
+    metrics.watch(lambda: ServiceGauges(0, 0, 0, 0, False, 0, 0, None))
+    names = [family.name for family in metrics.registry.collect()]
+    assert len(names) > 15
+    assert [name for name in names if f"`{name.removeprefix('relevance_')}" not in page] == []
+
+
+def test_the_generated_reference_has_every_command_and_route() -> None:
+    commands, table = command_line(), routes()
+    for name in ("training continual", "training report", "service cache purge-query", "model_store promote"):
+        assert f"### {name}\n" in commands
+    assert "| `--sequence` | required |" in commands
+    for route in ("POST /score", "GET /cache/{marketplace}", "DELETE /jobs/{job_id}"):
+        assert f"| `{route}` |" in table
+
+
+def test_the_tutorials_csv_is_read_with_its_mapping(tmp_path: Path) -> None:
+    page = (DOCS / "tutorial.md").read_text(encoding="utf-8")
+    files = {kind: tmp_path / f"file.{kind}" for kind in ("csv", "yaml")}
+    for kind, file in files.items():
+        [block] = re.findall(rf"```{kind}\n(.*?)```", page, re.DOTALL)
+        file.write_text(block, encoding="utf-8")
+    pairs = parse_source(f"table:{files['csv']}:{files['yaml']}").load(["us", "es"], seed=0)
+    assert [(pair.query, pair.label) for pair in pairs["es"]] == [("cafetera blanca", 1), ("cafetera blanca", 0)]
+    assert len(pairs["us"]) == 2
