@@ -67,6 +67,18 @@ def test_every_file_that_is_linked_exists() -> None:
         assert link.startswith("http") or (REPOSITORY / link).exists(), link
 
 
+def test_every_section_that_is_linked_exists() -> None:
+    sections = re.findall(r"\]\(([^)#]+)#([^)]+)\)", README)
+    assert sections
+    for page, anchor in sections:
+        headings = re.findall(r"^#+ (.*)$", (REPOSITORY / page).read_text(encoding="utf-8"), re.MULTILINE)
+        assert anchor in [re.sub(r"[^a-z0-9 -]", "", heading.lower()).replace(" ", "-") for heading in headings]
+
+
+def test_a_newcomer_reads_it_in_two_minutes() -> None:
+    assert len(README.splitlines()) <= 150
+
+
 def test_own_data_is_learnt_published_scored_and_cached(own_data: str, folder: Path) -> None:
     # `evaluate` prints a row with an interval for every marketplace of the newest version.
     assert len(re.findall(r"│ *(?:us|es|de) *│.*0\.\d{4} - [01]\.\d{4}", own_data)) >= 2
