@@ -23,13 +23,13 @@ from benchmarks.training_step import training_benchmark
 from model_store.errors import RelevanceError
 from training.data.sources import DataSource, parse_source
 
-app = typer.Typer(no_args_is_help=True, add_completion=False, help="Measurements side by side with peers.")
+app = typer.Typer(no_args_is_help=True, add_completion=False, help="Measure speed, side by side with peers.")
 console = Console()
 
 SizeOption = Annotated[str, typer.Option(help="mbert (its shape, random weights) or packaged (e5-small)")]
-DataOption = Annotated[str, typer.Option(help="whose texts are scored: a data source, as for training")]
-OutputOption = Annotated[Path | None, typer.Option(help="also write JSON here")]
-CountsOption = Annotated[str, typer.Option(help="numbers of adapters")]
+DataOption = Annotated[str, typer.Option(help="data source of the texts, as for training")]
+OutputOption = Annotated[Path | None, typer.Option(help="file to write the result to as JSON")]
+CountsOption = Annotated[str, typer.Option(help="numbers of adapters, for example 1,4,16")]
 
 
 @app.command()
@@ -37,11 +37,11 @@ def engine(
     data: DataOption = "catalogue",
     size: SizeOption = "mbert",
     adapters: CountsOption = "1,2,4,8,16,32",
-    pairs: Annotated[int, typer.Option(help="pairs of a call")] = 256,
-    token_budget: Annotated[int, typer.Option(help="tokens of a batch")] = 512,
-    rounds: Annotated[int, typer.Option(help="measurements of each, in turn")] = 3,
+    pairs: Annotated[int, typer.Option(help="pairs in a call")] = 256,
+    token_budget: Annotated[int, typer.Option(help="tokens in a batch")] = 512,
+    rounds: Annotated[int, typer.Option(help="measurements of each candidate, in turn")] = 3,
     device: Annotated[str, typer.Option(help="cpu or cuda")] = "cpu",
-    only: Annotated[str, typer.Option(help="regular expression: which candidates")] = "",
+    only: Annotated[str, typer.Option(help="regular expression for the candidates to measure")] = "",
     output: OutputOption = None,
 ) -> None:
     """Forward passes: folded in every form, unfolded, the adapters library, the plain encoder."""
@@ -66,8 +66,8 @@ def engine(
 def end_to_end(
     data: DataOption = "catalogue",
     size: SizeOption = "mbert",
-    adapters: Annotated[int, typer.Option(help="adapters of ours; peers have none")] = 4,
-    rounds: Annotated[int, typer.Option(help="measurements of each, in turn")] = 5,
+    adapters: Annotated[int, typer.Option(help="number of our adapters; peers have none")] = 4,
+    rounds: Annotated[int, typer.Option(help="measurements of each candidate, in turn")] = 5,
     output: OutputOption = None,
 ) -> None:
     """Strings in, scores out: against sentence-transformers' CrossEncoder."""
@@ -86,11 +86,11 @@ def interactions(
     queries: Annotated[int, typer.Option()] = 200,
     products: Annotated[int, typer.Option()] = 500,
     store: Annotated[
-        list[str] | None, typer.Option(help="INTERACTION=FOLDER of a trained store; repeatable")
+        list[str] | None, typer.Option(help="INTERACTION=FOLDER of a trained store; may be repeated")
     ] = None,
     output: OutputOption = None,
 ) -> None:
-    """What pairs over shared texts cost with cross, late(3) and two_tower."""
+    """Pairs over shared texts, with cross, late(3) and two_tower."""
     result = interactions_benchmark(cast("Size", size), adapters, queries, products, _source(data))
     _show(f"{queries} queries x {products} products ({size})", result["rows"])
     stores = dict(item.split("=", 1) for item in store or [])
@@ -105,8 +105,8 @@ def training(
     data: DataOption = "catalogue",
     size: SizeOption = "mbert",
     adapters: CountsOption = "2,4,8",
-    pairs: Annotated[int, typer.Option(help="pairs of a step")] = 32,
-    rounds: Annotated[int, typer.Option(help="measurements of each, in turn")] = 5,
+    pairs: Annotated[int, typer.Option(help="pairs in a step")] = 32,
+    rounds: Annotated[int, typer.Option(help="measurements of each candidate, in turn")] = 5,
     output: OutputOption = None,
 ) -> None:
     """One fusion step, forward and backward, against the library's fusion."""
@@ -119,8 +119,8 @@ def training(
 def http(
     store: Annotated[Path, typer.Option(help="model store whose newest version is served", exists=True)],
     data: DataOption = "catalogue",
-    marketplace: Annotated[str, typer.Option(help="that the pairs are scored for")] = "us",
-    seconds: Annotated[float, typer.Option(help="of each load")] = 15.0,
+    marketplace: Annotated[str, typer.Option(help="marketplace of the pairs")] = "us",
+    seconds: Annotated[float, typer.Option(help="seconds of each load")] = 15.0,
     output: OutputOption = None,
 ) -> None:
     """The running server: saturation against the engine, and open loop from 10 % to 300 % of capacity."""
@@ -138,10 +138,10 @@ def http(
 @app.command()
 def cache(
     queries: Annotated[int, typer.Option(help="queries of 20 products in the cache")] = 50_000,
-    rounds: Annotated[int, typer.Option(help="measurements of each, in turn")] = 11,
-    load_rounds: Annotated[int, typer.Option(help="of load over HTTP on each server, in turn")] = 3,
+    rounds: Annotated[int, typer.Option(help="measurements of each candidate, in turn")] = 11,
+    load_rounds: Annotated[int, typer.Option(help="rounds of load over HTTP on each server, in turn")] = 3,
     rate: Annotated[float, typer.Option(help="look-ups a second over HTTP")] = 500.0,
-    seconds: Annotated[float, typer.Option(help="of load over HTTP")] = 15.0,
+    seconds: Annotated[float, typer.Option(help="seconds of load over HTTP")] = 15.0,
     output: OutputOption = None,
 ) -> None:
     """The offline cache: the client against a bare ZREVRANGE, HTTP in open loop, bytes a pair."""
@@ -155,12 +155,14 @@ def cache(
 @app.command()
 def fill(
     store: Annotated[
-        list[Path], typer.Option(help="model store whose newest version scores; repeatable", exists=True)
+        list[Path], typer.Option(help="model store whose newest version scores; may be repeated", exists=True)
     ],
     data: DataOption = "catalogue",
-    marketplace: Annotated[str, typer.Option(help="that is filled")] = "us",
-    pairs: Annotated[int, typer.Option(help="pairs of a job, at most what the data have with cross")] = 4096,
-    rounds: Annotated[int, typer.Option(help="measurements of each, in turn")] = 5,
+    marketplace: Annotated[str, typer.Option(help="marketplace to fill")] = "us",
+    pairs: Annotated[
+        int, typer.Option(help="pairs in a job; with cross at most as many as the data have")
+    ] = 4096,
+    rounds: Annotated[int, typer.Option(help="measurements of each candidate, in turn")] = 5,
     written_pairs: Annotated[int, typer.Option(help="pairs that the writers write")] = 200_000,
     output: OutputOption = None,
 ) -> None:
@@ -181,7 +183,7 @@ def fill(
 @app.command("fill-growth")
 def fill_growth(
     store: Annotated[Path, typer.Option(help="model store whose newest version scores", exists=True)],
-    marketplace: Annotated[str, typer.Option(help="that is filled")] = "us",
+    marketplace: Annotated[str, typer.Option(help="marketplace to fill")] = "us",
     pairs: Annotated[int, typer.Option(help="synthetic candidates")] = 1_000_000,
     output: OutputOption = None,
 ) -> None:

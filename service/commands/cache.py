@@ -1,4 +1,4 @@
-"""`python -m service cache`: generations, and what is taken out of the cache by hand. Needs no model."""
+"""`python -m service cache`: list generations, and take things out of the cache. Needs no model."""
 
 from __future__ import annotations
 
@@ -111,7 +111,7 @@ def _as_lines(found: CacheAnswer) -> str:
 
 app = typer.Typer(no_args_is_help=True, help=__doc__)
 
-Marketplace = Annotated[str, typer.Option(help="as us, es or jp")]
+Marketplace = Annotated[str, typer.Option(help="marketplace, for example us, es or jp")]
 Products = Annotated[list[str], typer.Argument(help="product ids")]
 
 
@@ -119,29 +119,29 @@ Products = Annotated[list[str], typer.Argument(help="product ids")]
 def generations(
     marketplace: Marketplace, as_json: Annotated[bool, typer.Option("--json", help="print JSON")] = False
 ) -> None:
-    """Print the generations of a marketplace, the newest first."""
+    """Print the generations of a marketplace, newest first."""
     run_to_end(list_generations(load_settings(), marketplace, as_json))
 
 
 @app.command("purge-generation")
 def purge_one_generation(number: Annotated[int, typer.Argument()], marketplace: Marketplace) -> None:
-    """Remove a generation that is not read."""
+    """Remove a generation. The one that is read is refused."""
     run_to_end(purge_generation(load_settings(), marketplace, number))
 
 
 @app.command("purge-query")
 def purge_one_query(query: Annotated[str, typer.Argument()], marketplace: Marketplace) -> None:
-    """Forget a query in all generations; it is then never scored until it is scored again."""
+    """Forget a query in all generations. Its status is never_scored until it is scored again."""
     run_to_end(purge_query(load_settings(), marketplace, query))
 
 
 @app.command("purge-product")
 def purge_some_products(ids: Products, marketplace: Marketplace) -> None:
-    """Take products off sale: out of all answers, and no writer brings them back."""
+    """Take products off sale. They leave all answers and stay away until restore-product."""
     run_to_end(purge_products(load_settings(), marketplace, ids))
 
 
 @app.command("restore-product")
 def restore_some_products(ids: Products, marketplace: Marketplace) -> None:
-    """Products are on sale again; the next fill may bring them back."""
+    """Put products on sale again. The next fill may bring them back."""
     run_to_end(restore_products(load_settings(), marketplace, ids))

@@ -75,7 +75,7 @@ async function typeExample() {
   typed = { query: example.query, products: example.products.join("\n") };
   find("query").value = typed.query;
   find("products").value = typed.products;
-  find("threshold-note").textContent = typed.query ? "An example to begin with: press Score, or type your own." : "";
+  find("threshold-note").textContent = typed.query ? "This is an example. Press Score, or type a query of your own." : "";
   find("scores").replaceChildren();
 }
 
@@ -117,7 +117,7 @@ function showQuality() {
       return cell;
     })));
   const caption = element("caption", { class: "note" },
-    "R: ROC-AUC on validation queries after each step; italic: not learnt yet");
+    "R: ROC-AUC on validation queries after each step; italic: marketplace not learnt yet");
   find("quality").replaceChildren(element("table", {}, caption, element("thead", {}, head), element("tbody", {}, ...body)));
 }
 
@@ -140,7 +140,7 @@ function listening(explanation) {
   rows.push(element("tr", {}, element("th", { scope: "row" }, "all"),
     ...names.map((name) => heat(explanation.adapters[name], 0, 1))));
   const head = element("tr", {}, element("td"), ...names.map((name) => element("th", { scope: "col" }, name)));
-  return element("details", {}, element("summary", {}, "Which adapter was listened to"),
+  return element("details", {}, element("summary", {}, "Weight of each adapter, by layer"),
     element("div", { class: "scrolling", tabindex: "0", role: "region", "aria-label": "attention over adapters" },
       element("table", {}, element("thead", {}, head), element("tbody", {}, ...rows))));
 }
@@ -159,7 +159,7 @@ function scored(title, result, threshold, others) {
     beside.classList.add("other");
     item.append(element("div", { class: "note value" }, `version ${other.version}: ${text}`), beside);
   }
-  if (result.truncated.length) item.append(element("p", { class: "note" }, `cut: ${result.truncated.join(", ")}`));
+  if (result.truncated.length) item.append(element("p", { class: "note" }, `too long, scored by its beginning: ${result.truncated.join(", ")}`));
   if (result.explanation) item.append(listening(result.explanation));
   return item;
 }
@@ -181,7 +181,7 @@ async function score() {
   find("scores").replaceChildren(...order.map((place) => scored(asked[place], answer.results[place], threshold,
     compared.map((entry) => ({ version: entry.model_version, score: entry.scores[place] })))));
   find("threshold-note").textContent = threshold === null
-    ? `${asked.length} scored by version ${answer.model_version}. ${marketplace} has no threshold: nothing of it is highly relevant.`
+    ? `${asked.length} scored by version ${answer.model_version}. ${marketplace} has no threshold: no pair of it is highly relevant.`
     : `${asked.length} scored by version ${answer.model_version}. The mark is the threshold of ${marketplace}, ${
       threshold.toFixed(3)}. Nothing of this was cached.`;
 }

@@ -131,7 +131,7 @@ class JobQueue:
             self._end(job, "cancelled")
         tasks = list(self._tasks.values())
         for job in self.running():
-            _log.info("job %s is stopped as the service ends; post it again and it goes on", job.id)
+            _log.info("job %s is stopped because the service ends; post it again to resume it", job.id)
         for task in tasks:
             task.cancel()
         if tasks:

@@ -42,7 +42,7 @@ def run_experiment(
     try:
         PlanRunner(mine, folder, notes, jobs, threads).run_all()
     except KeyboardInterrupt:
-        notes.print("interrupted; the same command goes on where it stopped")
+        notes.print("interrupted; the same command resumes")
         raise
     notes.print(f"{plan.name}: all {len(mine)} runs are finished")
 

@@ -53,7 +53,7 @@ def predict_file(
 
 def _mapping(path: Path | None, marketplace: str | None) -> ColumnMapping:
     if path is not None and marketplace is not None:
-        raise ConfigurationError("give either --marketplace or a --mapping that says where the marketplace is")
+        raise ConfigurationError("give either --marketplace, or a --mapping that names the marketplace's column")
     return ColumnMapping.load(path) if path is not None else ColumnMapping(marketplace=marketplace)
 
 

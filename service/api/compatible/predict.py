@@ -67,7 +67,7 @@ class VllmScoreAnswer(BaseModel):
     usage: dict[str, int] = Field(examples=[{"prompt_tokens": 24, "total_tokens": 24}])
 
 
-@router.post("/predict", summary="TEI: scores of pairs", responses=_RESPONSES)
+@router.post("/predict", summary="Score pairs as TEI does", responses=_RESPONSES)
 async def predict(
     body: PredictRequest, request: Request, state: State
 ) -> list[Prediction] | list[list[Prediction]]:
@@ -78,7 +78,7 @@ async def predict(
     return predictions[0] if is_one else predictions
 
 
-@router.post("/v1/score", summary="vLLM: scores of texts", responses=_RESPONSES)
+@router.post("/v1/score", summary="Score texts as vLLM does", responses=_RESPONSES)
 async def vllm_score(body: VllmScoreRequest, request: Request, state: State) -> VllmScoreAnswer:
     """`text_1` are queries, `text_2` products; a single text meets every text of the other side."""
     pairs = _crossed(body)

@@ -112,19 +112,28 @@ async def _rerank(
     )
 
 
-@router.post("/rerank", summary="Cohere, Jina or TEI", response_model_exclude_none=True, responses=_RESPONSES)
+@router.post(
+    "/rerank", summary="Rerank as Cohere, Jina or TEI do", response_model_exclude_none=True, responses=_RESPONSES
+)
 async def rerank(body: RerankRequest, request: Request, state: State) -> RerankAnswer | list[TextResult]:
     """With `documents` the answer is an object, with `texts` a bare array."""
     return await _rerank(body, request, state, "2")
 
 
-@router.post("/v1/rerank", summary="Cohere v1, Jina", response_model_exclude_none=True, responses=_RESPONSES)
+@router.post(
+    "/v1/rerank",
+    summary="Rerank as Cohere v1 and Jina do",
+    response_model_exclude_none=True,
+    responses=_RESPONSES,
+)
 async def rerank_v1(body: RerankRequest, request: Request, state: State) -> RerankAnswer | list[TextResult]:
     """As `/rerank`."""
     return await _rerank(body, request, state, "1")
 
 
-@router.post("/v2/rerank", summary="Cohere v2", response_model_exclude_none=True, responses=_RESPONSES)
+@router.post(
+    "/v2/rerank", summary="Rerank as Cohere v2 does", response_model_exclude_none=True, responses=_RESPONSES
+)
 async def rerank_v2(body: RerankRequest, request: Request, state: State) -> RerankAnswer | list[TextResult]:
     """As `/rerank`."""
     return await _rerank(body, request, state, "2")

@@ -24,7 +24,7 @@ _JOBS = "/jobs/"
 
 DECLARED_KEY = HTTPBearer(
     scheme_name="key",
-    description="One of API_KEYS, or of ADMIN_KEYS; none where the service has no keys.",
+    description="One of API_KEYS or ADMIN_KEYS. Not needed if the service has no keys.",
     auto_error=False,
 )
 """Dependency of a route that takes a key: OpenAPI tells of it, `KeyMiddleware` asks for it."""

@@ -57,7 +57,7 @@ router.add_api_route(
     "/cache/{marketplace}",
     look_up,
     methods=["GET"],
-    summary="Look a query up",
+    summary="Look up a query",
     response_model=CacheLookupAnswer,
     responses=answers(422, 503),
     route_class_override=_LookUpRoute,
@@ -66,7 +66,7 @@ router.add_api_route(
 
 @router.post(
     "/cache/{marketplace}/lookup",
-    summary="Look many queries up",
+    summary="Look up many queries",
     response_model=LookupsAnswer,
     responses=answers(400, 408, 413, 415, 422, 503),
 )

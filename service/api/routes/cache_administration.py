@@ -20,7 +20,7 @@ ProductId = Annotated[str, Query(min_length=1, max_length=512, examples=["B000IY
 _ERRORS = answers(403, 422, 503)
 
 
-@router.get("/generations", summary="Which generations are there?", responses=_ERRORS)
+@router.get("/generations", summary="List generations", responses=_ERRORS)
 async def generations(state: State, marketplace: Marketplace) -> GenerationsAnswer:
     """All generations of a marketplace, the newest first."""
     name = checked_name(state, marketplace)
@@ -29,7 +29,7 @@ async def generations(state: State, marketplace: Marketplace) -> GenerationsAnsw
     return GenerationsAnswer(generations=[_answer(one, active) for one in reversed(found)])
 
 
-@router.post("/rollback", summary="Read the generation before", responses=_ERRORS)
+@router.post("/rollback", summary="Read the previous generation again", responses=_ERRORS)
 async def rollback(state: State, marketplace: Marketplace) -> GenerationAnswer:
     """Flip to the generation that was read before the present one."""
     active = await state.cache.generations.rollback(checked_name(state, marketplace))
@@ -61,7 +61,7 @@ async def purge_product(state: State, marketplace: Marketplace, product: Product
     return PurgeAnswer(removed_from=await state.cache.purge_products(name, [text]))
 
 
-@router.put("/products", summary="A product is on sale again", responses=_ERRORS)
+@router.put("/products", summary="Put a product on sale again", responses=_ERRORS)
 async def restore_product(state: State, marketplace: Marketplace, product: ProductId) -> PurgeAnswer:
     """Let a product be cached again; the next fill brings it back."""
     name, text = checked_name(state, marketplace), checked_limited_text(product, "product", 512)

@@ -14,7 +14,7 @@ from service.state import State
 router = APIRouter(tags=["model"])
 
 
-@router.get("/examples/{marketplace}", summary="Pairs to try", responses=answers(422, 503))
+@router.get("/examples/{marketplace}", summary="Example pairs of a version", responses=answers(422, 503))
 async def examples(state: State, marketplace: Annotated[str, Path(examples=["us"])]) -> ExamplesAnswer:
     """Pairs of the marketplace's validation rows that are stored with the version."""
     scorer = state.model.required_scorer()

@@ -13,13 +13,15 @@ from service.state import ServiceState, State
 router = APIRouter(tags=["health"])
 
 
-@router.get("/healthz", summary="Is the process alive?")
+@router.get("/healthz", summary="Say whether the process is alive")
 async def healthz() -> HealthAnswer:
     """Answers as long as the process does, model or not."""
     return HealthAnswer()
 
 
-@router.get("/readyz", summary="Can it score?", response_model=ReadyAnswer, responses=answers(503))
+@router.get(
+    "/readyz", summary="Say whether the service can score", response_model=ReadyAnswer, responses=answers(503)
+)
 async def readyz(request: Request, state: State) -> ReadyAnswer | Response:
     """Ready when a model is loaded. Without the cache it still scores, so that only appears in `missing`."""
     scorer = state.model.scorer

@@ -47,14 +47,14 @@ async def fill(body: FillJobRequest, state: State, response: Response) -> JobAns
     return _answer(job, state.jobs.folder)
 
 
-@router.get("", summary="Which jobs are there?", responses=answers(404))
+@router.get("", summary="List jobs", responses=answers(404))
 async def jobs(state: State) -> JobsAnswer:
     """Jobs that wait, run, or ended lately. They are forgotten when the service ends."""
     folder = state.jobs.folder
     return JobsAnswer(jobs=[_answer(job, folder) for job in state.jobs.queue.all()])
 
 
-@router.get("/{job_id}", summary="How does a job get on?", responses=answers(404, 422))
+@router.get("/{job_id}", summary="Show a job", responses=answers(404, 422))
 async def job(state: State, job_id: JobId) -> JobAnswer:
     """State, progress, and in the end the report or the error."""
     return _answer(_found(state.jobs, job_id), state.jobs.folder)

@@ -15,7 +15,7 @@ _EXAMPLE = 'relevance_requests_total{route="/score",status="200"} 12.0\n'
 
 @router.get(
     "/metrics",
-    summary="Figures for Prometheus",
+    summary="Metrics for Prometheus",
     response_class=Response,
     responses={200: {"content": {"text/plain": {"example": _EXAMPLE}}, "description": "Prometheus' text format"}},
 )

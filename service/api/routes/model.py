@@ -12,7 +12,7 @@ from service.state import State
 router = APIRouter(tags=["model"])
 
 
-@router.get("/model", summary="Which model scores?", responses=answers(503))
+@router.get("/model", summary="Show the model that scores", responses=answers(503))
 async def model(state: State) -> ModelAnswer:
     """Number, marketplaces with their thresholds, base encoder and pair encoding."""
     scorer = state.model.required_scorer()

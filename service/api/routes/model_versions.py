@@ -16,7 +16,7 @@ from service.state import ServiceState, State
 router = APIRouter(tags=["model"])
 
 
-@router.get("/model/versions", summary="Which versions are there?", responses=answers(403, 503))
+@router.get("/model/versions", summary="List model versions", responses=answers(403, 503))
 async def versions(state: State) -> VersionsAnswer:
     """All versions of the store, the newest first."""
     scorer = state.model.loaded_scorer
@@ -30,7 +30,7 @@ async def reload(state: State) -> ReloadAnswer:
     return await _followed(state)
 
 
-@router.post("/model/rollback", summary="Serve the version before", responses=answers(403, 409, 503))
+@router.post("/model/rollback", summary="Serve the previous version", responses=answers(403, 409, 503))
 async def rollback(state: State) -> ReloadAnswer:
     """Move the store's pointer back to the version that was served before, and serve that."""
     try:

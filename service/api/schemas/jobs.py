@@ -32,7 +32,7 @@ class FillJobRequest(BaseModel):
     )
     dry_run: bool = Field(default=False, description="tell what would change; readers see nothing of it")
     accept_changes: bool = Field(
-        default=False, description="go on although shares moved by more than the settings allow"
+        default=False, description="flip even if shares moved by more than the settings allow"
     )
     restart: bool = Field(default=False, description="forget a fill that was interrupted")
 

@@ -45,7 +45,9 @@ class ReadyAnswer(AnswerBody):
     model_version: int = Field(examples=[3])
     missing: list[str] = Field(examples=[[]])
     refused: str | None = Field(
-        default=None, description="why a newer version is not served; the older one goes on", examples=[None]
+        default=None,
+        description="why a newer version is not served",
+        examples=[None],
     )
 
 

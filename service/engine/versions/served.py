@@ -183,7 +183,7 @@ class ServedModel:
             _log.warning("no model is loaded: %s", refused.problem)
         elif not known:
             _log.warning(
-                "version %s is not served, version %d goes on: %s",
+                "version %s is not served, version %d keeps serving: %s",
                 refused.version,
                 self._scorer.model_version,
                 refused.problem,

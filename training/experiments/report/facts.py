@@ -20,7 +20,7 @@ def facts(runs: ReportRuns) -> dict[str, str]:
         "Runs": f"{len(results)} finished"
         + (f", {len(runs.missing)} missing" if runs.plan else "; there is no plan.yaml to tell what is missing"),
         "Data": _described(result.data for result in results),
-        "Encoder": _described(str(result.configuration.get("base_encoder", "not told")) for result in results),
+        "Encoder": _described(str(result.configuration.get("base_encoder", "unknown")) for result in results),
         "Test rows": _test_rows(results),
         "Sequences": "; ".join(dict.fromkeys(" → ".join(result.sequence) for result in results)),
         "Seeds": ", ".join(map(str, sorted({result.seed for result in results}))),

@@ -140,7 +140,7 @@ def _markdown(
     parts = [
         f"# {runs.name}\n",
         "\n".join(f"- {title}: {text}" for title, text in facts(runs).items()) + "\n",
-        f"Made by `{command}`. How each number is computed is told in `docs/reference/report.md` of the code.\n",
+        f"Made by `{command}`. `docs/reference/report.md` explains how each number is computed.\n",
         *(["## What to know first\n", "\n".join(f"- {line}" for line in known) + "\n"] if known else []),
         *(part for one, drawn in zip(groups, figures, strict=True) for part in _group_markdown(one, drawn)),
         "## Files\n",

@@ -204,7 +204,7 @@ def test_ctrl_c_ends_what_runs_and_says_how_to_go_on(tiny_encoder_folder: Path, 
     with _started(path, output) as process:
         _interrupt(process, OutputFolder(output).run_folder(run) / "work" / "run.json", signal.SIGINT)
         assert process.stderr is not None
-        assert "the same command goes on" in process.stderr.read()
+        assert "the same command resumes" in process.stderr.read()
     assert process.returncode == 130
 
 
