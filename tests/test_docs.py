@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import re
 from pathlib import Path
 
@@ -85,3 +86,21 @@ def test_the_tutorials_csv_is_read_with_its_mapping(tmp_path: Path) -> None:
     pairs = parse_source(f"table:{files['csv']}:{files['yaml']}").load(["us", "es"], seed=0)
     assert [(pair.query, pair.label) for pair in pairs["es"]] == [("cafetera blanca", 1), ("cafetera blanca", 0)]
     assert len(pairs["us"]) == 2
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(DOCS)))
+def test_every_import_that_a_page_shows_works(page: Path) -> None:
+    shown = re.findall(
+        r"^ *from ((?:training|service|model_store)[\w.]*) import ([\w, ]+)$",
+        page.read_text(encoding="utf-8"),
+        re.MULTILINE,
+    )
+    own = {
+        "training.methods.sequential_adapter",
+        "training.translation.command",
+        "service.engine.backends.float64_network",
+    }
+    for module, names in shown:
+        if module not in own:
+            for name in names.split(", "):
+                assert hasattr(importlib.import_module(module), name), f"from {module} import {name}"
