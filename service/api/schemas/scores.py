@@ -120,9 +120,7 @@ class StreamedScore(PairScore):
 class StreamedError(AnswerBody):
     """A line that could not be scored; the others are."""
 
-    line: int = Field(
-        ge=0, description="number of the line; 0 if the stream ended early (`stream_ended`)"
-    )
+    line: int = Field(ge=0, description="number of the line; 0 if the stream ended early (`stream_ended`)")
     error: str = Field(examples=["invalid_field"])
     detail: str
     type: str
