@@ -75,7 +75,7 @@ def _headed_rows(records: Iterator[tuple[int, list[str]]], path: Path) -> Iterat
             header = _checked_header(fields, path)
         elif len(fields) != len(header):
             raise InputError(
-                f"{len(fields)} fields where the header has {len(header)}; mend the row",
+                f"{len(fields)} fields where the header has {len(header)}; correct the row",
                 source=str(path),
                 row=row,
             )

@@ -87,7 +87,7 @@ def part_outcomes(
         if without_reply == _MOST_ROUNDS_WITHOUT_A_REPLY:
             raise RelevanceError(
                 f"actors were lost {without_reply} times before any of {len(left)} parts was done{reason}: "
-                "see Ray's logs (is there enough memory?), then run the same command again: it goes on"
+                "see Ray's logs (is there enough memory?), then run the same command again to resume"
             )
         if left:
             say(f"{len(left)} parts of actors that were lost are scored again{reason}")

@@ -121,7 +121,7 @@ def _flat_rows(path: Path) -> Iterable[tuple[int, list[str]]]:
             yield row, [cells[place] for place in places]
         elif line:
             raise InputError(
-                f"{len(cells)} fields where the header has {len(header)}; mend the row",
+                f"{len(cells)} fields where the header has {len(header)}; correct the row",
                 source=str(path),
                 row=row,
             )
