@@ -5,10 +5,11 @@ from __future__ import annotations
 import importlib
 import re
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
-from scripts.docs.generated import command_line, routes
+from scripts.docs.generated import command_line, on_page_markdown, routes
 from service.observability.metrics import ServiceGauges, ServiceMetrics
 from tests.support.repository import REPOSITORY
 from training.data.sources import parse_source
@@ -104,3 +105,10 @@ def test_every_import_that_a_page_shows_works(page: Path) -> None:
         if module not in own:
             for name in names.split(", "):
                 assert hasattr(importlib.import_module(module), name), f"from {module} import {name}"
+
+
+def test_an_unknown_marker_is_refused() -> None:
+    page = SimpleNamespace(file=SimpleNamespace(src_uri="reference/api.md"))
+    assert "| `POST /score` |" in on_page_markdown("<!-- generated: routes -->", page)  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match=r"reference/api.md: nothing is called 'weather'"):
+        on_page_markdown("<!-- generated: weather -->", page)  # type: ignore[arg-type]

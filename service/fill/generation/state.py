@@ -62,7 +62,7 @@ class FillState:
         found = await self._patience.run(lambda: self._found(record, fill.determined_by)) if record else None
         if record and found:
             self.record, self.generation = found
-            self._say(f"goes on with generation {self.generation.number} behind row {_place(self.record)}")
+            self._say(f"resumes generation {self.generation.number} after row {_place(self.record)}")
         but = found[1].number if found else None
         self.removed += await self._patience.run(
             lambda: self._cache.generations.remove_abandoned(fill.marketplace, but)
