@@ -12,12 +12,12 @@ from typer.testing import CliRunner
 from scripts.docs.results import MARKER, MOST_FIGURES, PAGES, app, with_tables
 from tests.support.repository import REPOSITORY
 from tests.support.training.made_up_results import write_drawn, write_plan
-from training.experiments.plan.plan import load_plan
+from training.experiments.plan.plan import load_plan, shipped_plans
 from training.experiments.plan.planned_run import first_difference, planned_runs
 from training.experiments.report.markdown import write_report
 
 RESULTS = REPOSITORY / "docs" / "results"
-PLANS = [path.stem for path in (REPOSITORY / "training" / "experiments" / "plans").glob("*.yaml")]
+PLANS = shipped_plans()
 TEXT = "".join(page.read_text(encoding="utf-8") for page in PAGES)
 
 

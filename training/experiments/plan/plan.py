@@ -174,9 +174,14 @@ def load_plan(name_or_path: str) -> ExperimentPlan:
     Raises:
         ConfigurationError: no such plan or file, or a field that is wrong or unknown, named.
     """
-    path = PLANS / f"{name_or_path}.yaml" if _NAME.fullmatch(name_or_path) else Path(name_or_path)
+    if _NAME.fullmatch(name_or_path):
+        plans = _shipped()
+        if name_or_path not in plans:
+            raise ConfigurationError(f"{name_or_path!r} is neither a plan ({', '.join(plans)}) nor a file")
+        return _validated(plans[name_or_path], name_or_path)
+    path = Path(name_or_path)
     if not path.is_file():
-        raise ConfigurationError(f"{name_or_path!r} is neither a plan ({', '.join(shipped_plans())}) nor a file")
+        raise ConfigurationError(f"{name_or_path!r} is neither a plan ({', '.join(_shipped())}) nor a file")
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (yaml.YAMLError, UnicodeDecodeError) as error:
@@ -188,7 +193,13 @@ def load_plan(name_or_path: str) -> ExperimentPlan:
 
 def shipped_plans() -> list[str]:
     """Names of the plans that ship."""
-    return sorted(path.stem for path in PLANS.glob("*.yaml"))
+    return sorted(_shipped())
+
+
+def _shipped() -> dict[str, dict[str, object]]:
+    """The fields of the plans that ship, by name: a file holds a plan in its size for a CPU, and for a GPU."""
+    texts = (path.read_text(encoding="utf-8") for path in sorted(PLANS.glob("*.yaml")))
+    return {str(content["name"]): content for text in texts for content in yaml.safe_load_all(text)}
 
 
 def _validated(content: dict[str, object], name: str) -> ExperimentPlan:
