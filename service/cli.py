@@ -12,10 +12,10 @@ import typer
 
 from service.commands.cache import app as cache_app
 from service.commands.cache import look_up_query, roll_back
+from service.commands.interruptible import run_to_end
 from service.fill.candidates.standard_input import StandardInputForm
 from service.fill.distributed.options import FillEngineName, RayOptions
 from service.fill.target import DEFAULT_COVERAGE, FillOptions
-from service.server.run import run_to_end
 from service.settings import load_settings
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help=__doc__, pretty_exceptions_enable=False)

@@ -1,20 +1,15 @@
-"""Runs the HTTP server, and asynchronous commands that Ctrl-C and SIGTERM let clean up."""
+"""Runs the HTTP server."""
 
 from __future__ import annotations
 
-import asyncio
 import gc
 import signal
 import socket
 import sys
-from collections.abc import Coroutine
 from contextlib import suppress
-from typing import TypeVar
 
-import typer
 import uvicorn
 
-from model_store.cli import INTERRUPTED
 from model_store.errors import ConfigurationError
 from service.api.middleware.api_keys import check_keys
 from service.app import create_app
@@ -34,29 +29,6 @@ def freeze_heap() -> None:
     gc.unfreeze()
     gc.collect()
     gc.freeze()
-
-
-_Result = TypeVar("_Result")
-
-
-def run_to_end(command: Coroutine[None, None, _Result]) -> _Result:
-    """The command's result.
-
-    Raises:
-        typer.Exit: it was interrupted, and has cleaned up.
-    """
-    try:
-        return asyncio.run(_cancelled_by_sigterm(command))
-    except (asyncio.CancelledError, KeyboardInterrupt) as error:
-        typer.echo("interrupted; what the cache serves is whole; the same command can be given again", err=True)
-        raise typer.Exit(INTERRUPTED) from error
-
-
-async def _cancelled_by_sigterm(command: Coroutine[None, None, _Result]) -> _Result:
-    task = asyncio.current_task()
-    if task is not None:
-        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
-    return await command
 
 
 def serve(settings: ServiceSettings) -> None:
