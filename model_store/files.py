@@ -9,6 +9,9 @@ import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import IO
+
+from model_store.errors import InputError
 
 READABLE = 0o644
 
@@ -20,17 +23,44 @@ def write_text_atomically(path: Path, text: str) -> None:
 
 def write_bytes_atomically(path: Path, content: bytes) -> None:
     """Replace a file's content in one step."""
+    with replaced_file(path) as file:
+        file.write(content)
+
+
+@contextmanager
+def replaced_file(path: Path) -> Iterator[IO[bytes]]:
+    """A file that has its name once it is written whole; after an error nothing of it is left.
+
+    Its folder is made where it is missing, a symbolic link stays one, and a device or a pipe is written directly.
+    """
+    if path.exists() and not path.is_file():
+        # A pipe that nobody reads is an error, not a reason to wait.
+        with open(path, "wb", opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK)) as device:
+            os.set_blocking(device.fileno(), True)
+            yield device
+        return
+    path = path.resolve()
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
     try:
         with temporary.open("wb") as file:
-            file.write(content)
+            yield file
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
     sync_folder(path.parent)
+
+
+def check_regular_file(path: Path) -> None:
+    """Refuse what is there but has no end, or waits for somebody who writes; a missing file is another's error.
+
+    Raises:
+        InputError: a named pipe, a device, a socket or a folder.
+    """
+    if path.exists() and not path.is_file():
+        raise InputError("this is no regular file; name one, or write what it gives into one", source=str(path))
 
 
 def write_json(path: Path, content: object) -> None:

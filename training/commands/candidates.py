@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import csv
 import random
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from model_store.product import QueryProductPair
+from model_store.tables.tsv_writer import TsvWriter
 from training.commands.console import notes
 from training.data.pairs import RelevancePair
 from training.data.sources import CatalogueSource, parse_source
@@ -39,11 +39,9 @@ def write_candidates(
         pairs: Sequence[QueryProductPair] = generate_candidates(marketplace, queries, products, seed)
     else:
         pairs = _mixed(source.load([marketplace], seed)[marketplace], queries, products, seed)
-    output.parent.mkdir(parents=True, exist_ok=True)
-    with output.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file, delimiter="\t", lineterminator="\n", quoting=csv.QUOTE_NONE, quotechar=None)
-        writer.writerow(HEADER)
-        writer.writerows(_row(pair) for pair in pairs)
+    with TsvWriter(output, HEADER) as table:
+        for pair in pairs:
+            table.write(*_row(pair))
     report(f"{len(pairs):,} candidate pairs: {output}")
     return len(pairs)
 

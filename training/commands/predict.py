@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Iterable, Iterator
 from itertools import islice
 from pathlib import Path
@@ -10,13 +9,16 @@ from pathlib import Path
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from model_store.errors import ConfigurationError
+from model_store.files import check_regular_file
 from model_store.product import QueryProductPair
+from model_store.tables.tsv_writer import TsvWriter
 from model_store.versions.loading import load_version, score_pairs
 from training.commands.console import notes
 from training.commands.run_names import store_folder
 from training.data.table import ColumnMapping, read_unlabelled
 
 CHUNK = 4096
+COLUMNS = ("row", "marketplace", "query", "product_id", "score")
 
 NumberedPair = tuple[int, QueryProductPair]
 
@@ -26,28 +28,29 @@ def predict_file(
 ) -> None:
     """Read pairs in chunks and write `row`, `marketplace`, `query`, `product_id`, `score` as they are scored.
 
-    The output appears under its name when it is whole.
+    The output appears under its name when it is whole; after an error nothing of it is left.
+
+    Raises:
+        InputError: a row is wrong, or the file is no regular one.
+        ConfigurationError: the output cannot be written, or both options are given.
     """
     columns = _mapping(mapping, marketplace)
+    check_regular_file(file)
     loaded = load_version(store_folder(store), version)
-    partial = output.with_name(f"{output.name}.partial")
     done = 0
     columns_shown = (SpinnerColumn(), TextColumn("{task.completed:,} pairs, {task.speed:.0f} a second"),
                      TimeElapsedColumn())  # fmt: skip
     with (
-        partial.open("w", encoding="utf-8", newline="") as target,
+        TsvWriter(output, COLUMNS) as table,
         Progress(*columns_shown, console=notes, disable=not notes.is_terminal) as progress,
     ):
         task = progress.add_task("predict", total=None)
-        writer = csv.writer(target, delimiter="\t", lineterminator="\n")
-        writer.writerow(("row", "marketplace", "query", "product_id", "score"))
         for chunk in _chunks(read_unlabelled(file, columns)):
             scores = score_pairs(loaded, [pair for _, pair in chunk])
             for (row, pair), score in zip(chunk, scores, strict=True):
-                writer.writerow((row, pair.marketplace, pair.query, pair.product.id, f"{score:.6f}"))
+                table.write(str(row), pair.marketplace, pair.query, pair.product.id, f"{score:.6f}")
             done += len(chunk)
             progress.update(task, completed=done)
-    partial.replace(output)
     notes.print(f"{done:,} pairs scored by version {loaded.manifest.number}: {output}")
 
 
