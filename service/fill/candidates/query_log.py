@@ -12,7 +12,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from service.fill.files import brought_to_disk, resumed_file
+from service.fill.files import ResumedFile
 
 DIGEST_BYTES = 16
 DIGEST_TYPE = np.dtype(f"S{DIGEST_BYTES}")
@@ -84,7 +84,7 @@ class QueryLog:
     def __init__(self, path: Path, size: int = 0) -> None:
         self._path = path
         self.size = size
-        self._file = resumed_file(path, size)
+        self._file = ResumedFile(path, size)
 
     def add(self, keys: Iterable[str]) -> None:
         """Note queries by the keys of their entries."""
@@ -93,7 +93,7 @@ class QueryLog:
 
     def sync(self) -> None:
         """Bring to the disk what was noted."""
-        brought_to_disk(self._file)
+        self._file.sync()
 
     def distinct(self) -> int:
         """How many different queries there are; memory does not grow with their number.

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import IO, Protocol
+from typing import Protocol
 
 from service.fill.bad_row import BadRow
-from service.fill.files import brought_to_disk, fill_folder_named, resumed_file
+from service.fill.files import ResumedFile, fill_folder_named
 
 
 class RejectedRowsLog(Protocol):
@@ -38,10 +38,10 @@ class RejectedRows:
 
     def __init__(self, path: Path, size: int = 0) -> None:
         self._path = path
-        self._file: IO[bytes] | None = None
+        self._file: ResumedFile | None = None
         self.size = size
         if size:
-            self._file = resumed_file(path, size)
+            self._file = ResumedFile(path, size)
             return
         with fill_folder_named():
             path.unlink(missing_ok=True)
@@ -58,14 +58,14 @@ class RejectedRows:
             ConfigurationError: FILL_FOLDER cannot be written.
         """
         if self._file is None:
-            self._file = resumed_file(self._path, self.size)
+            self._file = ResumedFile(self._path, self.size)
         line = {"file": str(source), "row": bad.row, "field": bad.field, "reason": bad.problem}
         self.size += self._file.write(json.dumps(line, ensure_ascii=False).encode("utf-8", "replace") + b"\n")
 
     def sync(self) -> None:
         """Bring to the disk what was noted."""
         if self._file:
-            brought_to_disk(self._file)
+            self._file.sync()
 
     def close(self) -> None:
         """Write out what is buffered."""

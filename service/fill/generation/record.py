@@ -8,9 +8,10 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from model_store.errors import ConfigurationError
+from model_store.errors import ConfigurationError, InputError
 from model_store.files import write_text_atomically
 from service.fill.candidates.chunks import ReadingState
+from service.fill.files import fill_folder_named
 from service.fill.report.histogram import ScoreHistogram
 from service.fill.report.sample import SampledPair
 
@@ -93,13 +94,13 @@ class FillRecordFile:
         """The record, or None where no fill was interrupted.
 
         Raises:
-            ConfigurationError: the file is not one of this version of the product.
+            ConfigurationError: the file is not one of this version of the product, or cannot be read.
         """
         try:
-            return FillRecord.model_validate_json(self.path.read_bytes())
-        except FileNotFoundError:
-            return None
-        except (OSError, ValidationError) as error:
+            with fill_folder_named():
+                content = self.path.read_bytes() if self.path.exists() else None
+            return None if content is None else FillRecord.model_validate_json(content)
+        except ValidationError as error:
             raise ConfigurationError(
                 f"{self.path} cannot be read ({str(error).splitlines()[0]}); delete it to fill from the start"
             ) from error
@@ -110,26 +111,34 @@ class FillRecordFile:
         Raises:
             ConfigurationError: FILL_FOLDER cannot be written.
         """
-        try:
+        with fill_folder_named():
             write_text_atomically(self.path, record.model_dump_json())
-        except OSError as error:
-            raise ConfigurationError(
-                f"setting FILL_FOLDER: {error}; choose a folder that can be written"
-            ) from error
 
     def remove(self) -> None:
-        """Forget the fill and its queries, also those of earlier fills that were killed in the middle of this."""
-        self.path.unlink(missing_ok=True)
-        # Behind the name of another marketplace, as us-east, stands no date.
-        for log in self._folder.glob(f"{self._marketplace}-{'[0-9]' * 8}T{'[0-9]' * 6}-????.queries"):
-            log.unlink(missing_ok=True)
+        """Forget the fill and its queries, also those of earlier fills that were killed in the middle of this.
+
+        Raises:
+            ConfigurationError: FILL_FOLDER cannot be written.
+        """
+        with fill_folder_named():
+            self.path.unlink(missing_ok=True)
+            # Behind the name of another marketplace, as us-east, stands no date.
+            for log in self._folder.glob(f"{self._marketplace}-{'[0-9]' * 8}T{'[0-9]' * 6}-????.queries"):
+                log.unlink(missing_ok=True)
 
 
 def fingerprint(path: Path, size: int) -> str:
-    """A digest of a file's size, its time, and 16 blocks of 64 KiB, spread evenly."""
-    digest = blake2b(f"{size}:{path.stat().st_mtime_ns}:".encode(), digest_size=16)
-    with path.open("rb") as file:
-        for block in range(_FINGERPRINT_BLOCKS):
-            file.seek(max(0, size - _FINGERPRINT_BLOCK_BYTES) * block // (_FINGERPRINT_BLOCKS - 1))
-            digest.update(file.read(_FINGERPRINT_BLOCK_BYTES))
+    """A digest of a file's size, its time, and 16 blocks of 64 KiB, spread evenly.
+
+    Raises:
+        InputError: the file cannot be read.
+    """
+    try:
+        digest = blake2b(f"{size}:{path.stat().st_mtime_ns}:".encode(), digest_size=16)
+        with path.open("rb") as file:
+            for block in range(_FINGERPRINT_BLOCKS):
+                file.seek(max(0, size - _FINGERPRINT_BLOCK_BYTES) * block // (_FINGERPRINT_BLOCKS - 1))
+                digest.update(file.read(_FINGERPRINT_BLOCK_BYTES))
+    except OSError as error:
+        raise InputError(f"cannot be read ({error.strerror})", source=str(path)) from error
     return digest.hexdigest()

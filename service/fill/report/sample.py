@@ -45,6 +45,8 @@ class ScoredSample:
 
     def add(self, pairs: Sequence[QueryProductPair], scores: np.ndarray) -> None:
         """Take scored pairs into account."""
+        if not self._size:
+            return
         for number, pair in enumerate(pairs):
             product = pair.product
             place = zlib.crc32(f"{pair.query}\0{product.id}\0{product.title}".encode())

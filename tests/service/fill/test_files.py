@@ -6,26 +6,26 @@ import pytest
 
 from model_store.errors import ConfigurationError
 from service.fill.candidates.query_log import QueryLog
-from service.fill.files import brought_to_disk, resumed_file
+from service.fill.files import ResumedFile
 
 
 def test_what_a_checkpoint_does_not_know_is_cut_off(tmp_path: Path) -> None:
     path = tmp_path / "fill" / "rows"
-    with resumed_file(path, 0) as file:
+    with ResumedFile(path, 0) as file:
         file.write(b"known, and more")
-        brought_to_disk(file)
+        file.sync()
         assert path.read_bytes() == b"known, and more"
-    with resumed_file(path, 5) as file:
+    with ResumedFile(path, 5) as file:
         file.write(b"!")
     assert path.read_bytes() == b"known!"
-    with resumed_file(path, 0):
+    with ResumedFile(path, 0):
         assert path.read_bytes() == b""
 
 
 def test_a_folder_that_cannot_be_made_is_named_with_its_setting(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way", encoding="utf-8")
     with pytest.raises(ConfigurationError, match=r"setting FILL_FOLDER: .*file"):
-        resumed_file(tmp_path / "file" / "rows", 0)
+        ResumedFile(tmp_path / "file" / "rows", 0)
 
 
 def test_queries_noted_after_a_checkpoint_do_not_count(tmp_path: Path) -> None:
