@@ -11,7 +11,8 @@ from collections.abc import Sequence
 from hashlib import blake2b
 from pathlib import Path
 
-from model_store.errors import ConfigurationError
+from model_store.errors import ConfigurationError, RelevanceError
+from model_store.files import check_regular_file
 from service.cache.fill_lock import FillLock, held_fill_lock
 from service.cache.generations import Generation
 from service.fill.candidates.chunks import UselessCandidatesError
@@ -22,10 +23,10 @@ from service.fill.generation.state import FillIdentity, FillState, WritesLostErr
 from service.fill.generation.verification import EntriesLostError, GenerationChecks, RescoringError
 from service.fill.report.difference import GenerationDifference, difference
 from service.fill.report.progress import FillProgress, Progress
-from service.fill.report.report import FillCounts, FillReport
+from service.fill.report.report import FillCounts, FillReport, shown_path
 from service.fill.report.stage_times import StageTimes
 from service.fill.retry import RetryPolicy
-from service.fill.scan import LOCAL, FillEngine
+from service.fill.scan import LOCAL, FillEngine, Scan, ScanInput
 from service.fill.target import FillOptions, FillTarget
 
 
@@ -57,18 +58,30 @@ class FillJob:
         self._threshold = target.threshold()
         self._options = options or FillOptions()
         settings = target.settings
+        for path in (*paths, *([self._options.traffic] if self._options.traffic else [])):
+            check_regular_file(path)
         self._files = [CandidateFile(path, target.marketplace, settings.max_text_characters) for path in paths]
         self._progress = progress or FillProgress(target.marketplace)
         self._engine = engine
-        self._patience = RetryPolicy(settings.fill_wait_seconds, self._progress.say)
+        self._retry = RetryPolicy(settings.fill_wait_seconds, self._progress.say)
         self._record_file = FillRecordFile(settings.fill_folder, target.marketplace)
-        self._state = FillState(target.cache, self._record_file, self._patience, self._progress.say)
-        self._checks = GenerationChecks(target, self._state, self._patience)
+        self._state = FillState(target.cache, self._record_file, self._retry, self._progress.say)
+        self._checks = GenerationChecks(target, self._state, self._retry)
         self._chosen = self._read_traffic()
         self._counts = FillCounts()
         self._times = StageTimes()
         self._flip_or_forget = threading.Lock()
-        self._forgotten = self._flips = False
+        self._forgotten = self._flips = self._flipped = False
+
+    @property
+    def marketplace(self) -> str:
+        """The one that is filled."""
+        return self._target.marketplace
+
+    @property
+    def flipped(self) -> bool:
+        """Whether readers see the new generation."""
+        return self._flipped
 
     @property
     def counts(self) -> FillCounts:
@@ -96,7 +109,7 @@ class FillJob:
         self._progress.start(sum(file.size for file in self._files))
         try:
             self._progress.enter("preparing")
-            await self._patience.run(connection.ping)
+            await self._retry.run(connection.ping)
             async with held_fill_lock(connection, name, secrets.token_hex(4)) as lock:
                 return await self._run(lock, started)
         finally:
@@ -145,7 +158,7 @@ class FillJob:
         return FillReport(
             fill_id=self._state.record.fill_id,
             marketplace=generation.marketplace,
-            files=[str(file.path) for file in self._files],
+            files=[shown_path(file.path) for file in self._files],
             model_version=generation.model_version,
             threshold=self._threshold,
             generation=generation.number,
@@ -159,7 +172,7 @@ class FillJob:
             stages=self._times.report(),
             traffic=self._chosen.report if self._chosen else None,
             difference=changes,
-            rejected_rows=str(rejected) if rejected else None,
+            rejected_rows=shown_path(rejected) if rejected else None,
             started_at=self._state.record.started_at,
             seconds=round(seconds, 3),
             pairs_per_second=round(scored / max(seconds, 1e-9), 1),
@@ -191,42 +204,37 @@ class FillJob:
     async def _write_candidates(self) -> Path | None:
         """The file of the rejected rows, if there are any."""
         self._progress.enter("scoring")
+        source = ScanInput(
+            self._target, self._files, self._chosen, self._state, self._retry, self._progress, self._times
+        )
         while True:
-            run = self._engine.make_pass(
-                self._target,
-                self._files,
-                self._chosen,
-                self._state,
-                self._patience,
-                self._progress,
-                self._times,
-            )
-            self._counts = run.counts
+            scan = Scan(source)
+            self._counts = scan.counts
             try:
-                if not self._state.record.newest.complete:
-                    await run.run()
-                self._counts.queries = await asyncio.to_thread(run.queries.distinct)
+                if not scan.start.complete:
+                    await self._engine.scan(scan)
+                self._counts.queries = await asyncio.to_thread(scan.queries.distinct)
             except WritesLostError:
                 self._progress.say("the server was started again; goes back to the last checkpoint it knows")
                 await self._open_state()
                 continue
             finally:
-                run.close()
-            return run.rejected.path
+                scan.close()
+            return scan.rejected.path
 
     async def _difference(self) -> GenerationDifference:
         self._progress.enter("comparing")
         connection, new = self._target.cache.connection, self._state.generation
         active = self._target.cache.generations.active
-        old = await self._patience.run(lambda: active(new.marketplace))
-        return await self._patience.run(lambda: difference(connection, old, new))
+        old = await self._retry.run(lambda: active(new.marketplace))
+        return await self._retry.run(lambda: difference(connection, old, new))
 
     async def _flip(self, lock: FillLock) -> Generation:
         generations, counts, built = self._target.cache.generations, self._counts, self._state.generation
-        await self._patience.run(lock.renew)
-        await self._patience.run(self._check_present)
+        await self._retry.run(lock.renew)
+        await self._retry.run(self._check_present)
         self._begin_flip()
-        active = await self._patience.run(
+        active = await self._retry.run(
             lambda: generations.activate(
                 built,
                 counts.queries,
@@ -235,9 +243,18 @@ class FillJob:
                 kept_share=counts.kept_share,
             )
         )
-        self._state.removed += await self._patience.run(lambda: generations.remove_older(active))
-        await self._state.end()
+        self._flipped = True
+        await self._remove_what_is_older(active)
         return active
+
+    async def _remove_what_is_older(self, active: Generation) -> None:
+        """Readers see the generation already: what goes wrong here is told, and left to the next fill."""
+        try:
+            remove = self._target.cache.generations.remove_older
+            self._state.removed += await self._retry.run(lambda: remove(active))
+            await self._state.end()
+        except RelevanceError as error:
+            self._progress.say(f"older generations, or the checkpoint, stay until the next fill: {error}")
 
     def _begin_flip(self) -> None:
         with self._flip_or_forget:
@@ -254,4 +271,4 @@ class FillJob:
             )
 
     async def _used_memory(self) -> int:
-        return await self._patience.run(self._target.cache.connection.used_memory)
+        return await self._retry.run(self._target.cache.connection.used_memory)

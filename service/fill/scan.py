@@ -1,21 +1,20 @@
-"""Reads, scores and writes candidates from a checkpoint to the end of the files."""
+"""One pass over the candidates, from the newest checkpoint to the end of the files, whoever scores them."""
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
-from contextlib import aclosing
 from dataclasses import dataclass
 
 import numpy as np
 
 from model_store.errors import CacheUnavailableError
-from model_store.product import QueryProductPair
 from service.cache.generation_builder import GenerationBuilder
-from service.fill.candidates.chunks import CandidateChunks, ChosenQueries, ChunkSizes, ReadingState
+from service.fill.candidates.chunks import CandidateChunks, ChosenQueries, Chunk, ChunkSizes, ReadingState
 from service.fill.candidates.query_log import QueryLog
 from service.fill.candidates.reading import CandidateFile
 from service.fill.candidates.rejected import RejectedRows
 from service.fill.generation.record import Checkpoint
+from service.fill.generation.sink import GenerationSink, ScoreTotals
 from service.fill.generation.state import FillState
 from service.fill.generation.writer import GenerationWriter
 from service.fill.report.progress import Progress
@@ -23,142 +22,158 @@ from service.fill.report.report import FillCounts
 from service.fill.report.sample import ScoredSample
 from service.fill.report.stage_times import StageTimes
 from service.fill.retry import RetryPolicy
-from service.fill.scoring import ChunkScoring, batch_runner_for
+from service.fill.scoring import batch_runner_for, score_chunks
 from service.fill.target import FillTarget
 
 
-class FillPass:
-    """One way through the files. What the pass counts is the same however often the fill was interrupted."""
+@dataclass(frozen=True, slots=True)
+class ScanInput:
+    """What the passes of one fill have in common: what is read, where it is written, who is told of it."""
 
-    def __init__(
-        self,
-        target: FillTarget,
-        files: Sequence[CandidateFile],
-        chosen: ChosenQueries | None,
-        state: FillState,
-        retry: RetryPolicy,
-        progress: Progress,
-        times: StageTimes,
-    ) -> None:
-        self._target = target
-        self._threshold = target.threshold()
-        self._files = files
-        self._chosen = chosen
-        self._state = state
-        self._patience = retry
-        self._progress = progress
-        self._times = times
-        settings = target.settings
-        fill_id = state.record.fill_id
-        start = state.record.newest
-        self._start = start
-        self._counts = FillCounts(scored=start.scored, kept=start.kept)
-        self.rejected = RejectedRows(state.file.rejected_rows(fill_id), start.reading.rejected_bytes)
-        self.queries = QueryLog(state.file.query_log(fill_id), start.query_log_bytes)
-        self._sample = ScoredSample(settings.fill_rescored_pairs, start.sample)
-        self._histogram = start.histogram
-        builder = GenerationBuilder(target.cache, state.generation)
-        self._writer = GenerationWriter(builder, self.queries, self._patiently, self._times)
+    target: FillTarget
+    files: Sequence[CandidateFile]
+    chosen: ChosenQueries | None
+    state: FillState
+    retry: RetryPolicy
+    progress: Progress
+    times: StageTimes
 
-    @property
-    def counts(self) -> FillCounts:
-        """What was counted so far."""
-        return self._counts
 
-    async def run(self) -> None:
-        """Go to the end of the files; afterwards the state's newest checkpoint is complete.
+class Scan:
+    """What a pass has counted so far, the files that it writes, and its checkpoints.
+
+    What it counts is the same however often the fill was interrupted. `start` is the checkpoint from which the
+    pass resumes, `reading` how far the files are read.
+    """
+
+    def __init__(self, source: ScanInput) -> None:
+        self.source = source
+        record, settings = source.state.record, source.target.settings
+        self.start = record.newest
+        self.reading = self.start.reading
+        self.totals = ScoreTotals(
+            ScoredSample(settings.fill_rescored_pairs, self.start.sample), self.start.histogram
+        )
+        self.counts = FillCounts()
+        self._count()
+        self.rejected = RejectedRows(source.state.file.rejected_rows(record.fill_id), self.reading.rejected_bytes)
+        self.queries = QueryLog(source.state.file.query_log(record.fill_id), self.start.query_log_bytes)
+
+    def begin(self) -> None:
+        """The rate is that of what is scored from now on."""
+        self.source.progress.begin(self.start.scored, self.reading.bytes_read)
+
+    def advance(self, reading: ReadingState) -> None:
+        """Everything up to a place was scored and is counted in `totals`."""
+        self.reading = reading
+        self._count()
+
+    def show(self) -> None:
+        """Tell of what is counted so far."""
+        self.source.progress.update(self.counts, self.reading.bytes_read)
+
+    async def checkpoint(self, *, complete: bool, parts_done: tuple[tuple[int, int], ...] = ()) -> None:
+        """Note that everything that is counted is in the cache too.
 
         Raises:
-            WritesLostError: a server was started again; go on from the newest checkpoint.
-            InputError: a file is damaged, or has too many bad rows.
+            WritesLostError: a server was started again; resume from the newest checkpoint.
             CacheUnavailableError: the cache stays away.
+            ConfigurationError: FILL_FOLDER cannot be written.
         """
-        target = self._target
-        runner = batch_runner_for(target.batching)
-        scoring = ChunkScoring(target.scorer, runner, self._times)
-        self._note_reading(self._start.reading)
-        self._progress.begin(self._start.scored, self._start.reading.bytes_read)
-        reading = self._start.reading
-        try:
-            async with aclosing(scoring.scored(self._chunks())) as chunks:
-                async for chunk, scores in chunks:
-                    await self._add(chunk.pairs, scores)
-                    reading = chunk.after
-                    self._note_reading(reading)
-                    if chunk.ends_window:
-                        await self._checkpoint(reading, complete=False)
-                    self._progress.update(self._counts, reading.bytes_read)
-            await self._checkpoint(reading, complete=True)
-        finally:
-            await self._writer.abandon()
-            await scoring.close()
-            await runner.close()
+        self.queries.sync()
+        self.rejected.sync()
+        await self.source.state.add_checkpoint(
+            Checkpoint(
+                reading=self.reading,
+                scored=self.counts.scored,
+                kept=self.counts.kept,
+                query_log_bytes=self.queries.size,
+                sample=self.totals.sample,
+                histogram=self.totals.histogram,
+                complete=complete,
+                parts_done=parts_done,
+            )
+        )
 
     def close(self) -> None:
         """Close the files that the pass writes."""
         self.rejected.close()
         self.queries.close()
 
-    def _chunks(self) -> CandidateChunks:
-        settings = self._target.settings
-        sizes = ChunkSizes.of(settings.fill_chunk_pairs, settings.fill_checkpoint_pairs)
-        share = settings.fill_bad_row_share
-        return CandidateChunks(self._files, self.rejected, sizes, share, self._chosen, self._start.reading)
-
-    async def _add(self, pairs: Sequence[QueryProductPair], scores: np.ndarray) -> None:
-        kept = scores >= self._threshold
-        self._sample.add(pairs, scores)
-        self._histogram = self._histogram.with_scores(scores)
-        self._counts.scored += len(pairs)
-        self._counts.kept += int(kept.sum())
-        await self._writer.add(pairs, scores, kept)
-
-    def _note_reading(self, reading: ReadingState) -> None:
-        counts = self._counts
+    def _count(self) -> None:
+        counts, reading, histogram = self.counts, self.reading, self.totals.histogram
+        counts.scored, counts.kept = histogram.total, histogram.kept
         counts.rows, counts.bad_rows = reading.rows, reading.bad_rows
         counts.other_marketplace_rows = reading.other_marketplace_rows
         counts.uncovered_rows = reading.uncovered_rows
 
-    async def _checkpoint(
-        self, reading: ReadingState, *, complete: bool, parts_done: tuple[tuple[int, int], ...] = ()
-    ) -> None:
-        await self._writer.flush()
-        self.queries.sync()
-        self.rejected.sync()
-        await self._state.add_checkpoint(
-            Checkpoint(
-                reading=reading,
-                scored=self._counts.scored,
-                kept=self._counts.kept,
-                query_log_bytes=self.queries.size,
-                sample=self._sample.pairs(),
-                histogram=self._histogram,
-                complete=complete,
-                parts_done=parts_done,
-            )
-        )
-
-    async def _patiently(self, operation: Callable[[], Awaitable[None]]) -> None:
-        """Once the cache was away, whether it is the same server that is back matters."""
-        try:
-            await operation()
-        except CacheUnavailableError:
-            await self._patience.run(self._state.check_same_servers)
-            await self._patience.run(operation)
-
-
-MakePass = Callable[
-    [FillTarget, Sequence[CandidateFile], ChosenQueries | None, FillState, RetryPolicy, Progress, StageTimes],
-    FillPass,
-]
-
 
 @dataclass(frozen=True, slots=True)
 class FillEngine:
-    """Its name, which says how candidates are cut: a fill goes on only where it is cut as it was."""
+    """What makes the passes.
+
+    Args:
+        name: says how candidates are cut: a fill resumes only where it is cut as it was.
+        scan: goes to the end of the files; afterwards the newest checkpoint is complete.
+    """
 
     name: str
-    make_pass: MakePass
+    scan: Callable[[Scan], Awaitable[None]]
 
 
-LOCAL = FillEngine("local", FillPass)
+async def scan_in_process(scan: Scan) -> None:
+    """Read, score and write in this process.
+
+    Raises:
+        WritesLostError: a server was started again; resume from the newest checkpoint.
+        InputError: a file is damaged, or has too many bad rows.
+        CacheUnavailableError: the cache stays away.
+    """
+    source = scan.source
+    settings = source.target.settings
+    sizes = ChunkSizes.of(settings.fill_chunk_pairs, settings.fill_checkpoint_pairs)
+    share = settings.fill_bad_row_share
+    chunks = CandidateChunks(source.files, scan.rejected, sizes, share, source.chosen, scan.reading)
+    runner = batch_runner_for(source.target.batching)
+    scan.begin()
+    await score_chunks(chunks, source.target.scorer, runner, source.times, _CheckpointedSink(scan))
+
+
+LOCAL = FillEngine("local", scan_in_process)
+
+
+class _CheckpointedSink:
+    """Writes into the generation, and notes at the end of each window how far it is."""
+
+    def __init__(self, scan: Scan) -> None:
+        self._scan = scan
+        source = scan.source
+        builder = GenerationBuilder(source.target.cache, source.state.generation)
+        writer = GenerationWriter(builder, scan.queries, self._retried, source.times)
+        self._written = GenerationSink(writer, scan.totals)
+
+    async def add(self, chunk: Chunk, scores: np.ndarray) -> None:
+        await self._written.add(chunk, scores)
+        self._scan.advance(chunk.after)
+        if chunk.ends_window:
+            await self._checkpoint(complete=False)
+        self._scan.show()
+
+    async def finish(self) -> None:
+        await self._checkpoint(complete=True)
+
+    async def abandon(self) -> None:
+        await self._written.abandon()
+
+    async def _checkpoint(self, *, complete: bool) -> None:
+        await self._written.finish()
+        await self._scan.checkpoint(complete=complete)
+
+    async def _retried(self, operation: Callable[[], Awaitable[None]]) -> None:
+        """Once the cache was away, whether it is the same server that is back matters."""
+        source = self._scan.source
+        try:
+            await operation()
+        except CacheUnavailableError:
+            await source.retry.run(source.state.check_same_servers)
+            await source.retry.run(operation)

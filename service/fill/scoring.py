@@ -1,4 +1,7 @@
-"""Chunks of candidates scored in their order; reading, tokenizing and computing have a thread each."""
+"""A part of the candidates scored chunk by chunk and handed to a sink: what every process of a fill does.
+
+Reading, tokenizing and computing have a thread each.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,7 @@ import threading
 from collections import deque
 from collections.abc import AsyncGenerator, Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import aclosing
 from typing import Protocol, TypeVar
 
 import numpy as np
@@ -17,6 +21,39 @@ from service.engine.interactions.tight_batches import tight_batches
 from service.engine.scorer import PreparedPairs, Scorer
 from service.fill.candidates.chunks import Chunk
 from service.fill.report.stage_times import StageTimes
+
+
+class ScoreSink(Protocol):
+    """Where scored chunks go."""
+
+    async def add(self, chunk: Chunk, scores: np.ndarray) -> None:
+        """Take a chunk and its (pairs) scores in [0, 1]; chunks come in their order."""
+
+    async def finish(self) -> None:
+        """Every chunk was added."""
+
+    async def abandon(self) -> None:
+        """Leave what is under way; called in the end, however the scoring ended."""
+
+
+async def score_chunks(
+    chunks: Iterable[Chunk], scorer: Scorer, runner: BatchRunner, times: StageTimes, sink: ScoreSink
+) -> None:
+    """Score a part of the candidates and hand each chunk to the sink; `runner` is closed in the end.
+
+    Raises:
+        InputError: what reading the chunks raises.
+    """
+    scoring = _ChunkScoring(scorer, runner, times)
+    try:
+        async with aclosing(scoring.scored(chunks)) as scored:
+            async for chunk, scores in scored:
+                await sink.add(chunk, scores)
+        await sink.finish()
+    finally:
+        await sink.abandon()
+        await scoring.close()
+        await runner.close()
 
 
 class BatchRunner(Protocol):
@@ -41,7 +78,7 @@ class ThreadBatchRunner:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="filling")
 
     async def run(self, steps: Iterator[None]) -> None:
-        """As in `BatchRunner`."""
+        """Take all steps on this thread."""
         cancelled = threading.Event()
         try:
             await asyncio.get_running_loop().run_in_executor(self._thread, _take, steps, cancelled)
@@ -49,7 +86,7 @@ class ThreadBatchRunner:
             cancelled.set()
 
     async def close(self) -> None:
-        """As in `BatchRunner`."""
+        """Return when the thread has ended."""
         await asyncio.to_thread(self._thread.shutdown, cancel_futures=True)
 
 
@@ -60,12 +97,12 @@ class SharedBatchRunner:
         self._batching = batching
 
     async def run(self, steps: Iterator[None]) -> None:
-        """As in `BatchRunner`."""
+        """Take all steps, each when no request waits."""
         while await self._batching.run(lambda: next(steps, self), gives_way=True) is None:
             pass
 
     async def close(self) -> None:
-        """As in `BatchRunner`; the thread is others'."""
+        """Leave the thread to the requests."""
 
 
 def _take(steps: Iterator[None], cancelled: threading.Event) -> None:
@@ -82,7 +119,7 @@ _Result = TypeVar("_Result")
 _Task = asyncio.Task[np.ndarray]
 
 
-class ChunkScoring:
+class _ChunkScoring:
     """Scores depend on the chunks since the last window alone, bit by bit, whatever else the machine does.
 
     So batches never hold rows of two chunks, and what is known of texts is forgotten with each window.
@@ -96,7 +133,7 @@ class ChunkScoring:
         self._tokenizing = ThreadPoolExecutor(1, thread_name_prefix="tokenizing")
 
     async def scored(self, chunks: Iterable[Chunk]) -> AsyncGenerator[ScoredChunk, None]:
-        """(pairs) float64 scores in [0, 1] of each chunk.
+        """(pairs) scores in [0, 1] of each chunk.
 
         Raises:
             InputError: what reading the chunks raises.

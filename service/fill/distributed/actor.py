@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Sequence
-from contextlib import aclosing
+from collections.abc import Iterable
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
+from typing import Annotated, Literal
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
 from model_store import errors
 from model_store.errors import RelevanceError
@@ -25,12 +26,13 @@ from service.engine.versions.loading import load_scorer
 from service.fill.bad_row import BadRow
 from service.fill.candidates.chunks import CandidateChunks, ChosenQueries, ChunkSizes, ReadingState
 from service.fill.distributed.parts import FilePart, PartFile
+from service.fill.generation.sink import GenerationSink, ScoreTotals
 from service.fill.generation.writer import GenerationWriter
 from service.fill.report.histogram import ScoreHistogram
 from service.fill.report.sample import SampledPair, ScoredSample
 from service.fill.report.stage_times import Stage, StageTimes
 from service.fill.retry import RetryPolicy
-from service.fill.scoring import ChunkScoring, ThreadBatchRunner
+from service.fill.scoring import ThreadBatchRunner, score_chunks
 
 
 class RejectedRow(BaseModel):
@@ -51,11 +53,10 @@ class PartOutcome(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
+    reply: Literal["outcome"] = "outcome"
     number: int
     engine: str
     reading: ReadingState
-    scored: int
-    kept: int
     keys: list[str]
     sample: tuple[SampledPair, ...]
     histogram: ScoreHistogram
@@ -68,6 +69,7 @@ class PartFailure(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
+    reply: Literal["failure"] = "failure"
     kind: str
     message: str
 
@@ -84,13 +86,9 @@ class PartFailure(BaseModel):
         return RelevanceError(f"a scoring actor failed with {self.kind}: {self.message}")
 
 
-class PartReply(BaseModel):
-    """One of the two."""
-
-    model_config = ConfigDict(frozen=True)
-
-    outcome: PartOutcome | None = None
-    failure: PartFailure | None = Field(default=None)
+PartReply = PartOutcome | PartFailure
+PART_REPLY: TypeAdapter[PartReply] = TypeAdapter(Annotated[PartReply, Field(discriminator="reply")])
+"""Reads a reply from JSON."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +117,11 @@ class PartScoring:
     def __init__(self, plan: ScoringPlan) -> None:
         bound_onednn_caches()
         self._plan = plan
-        self._scorer: Scorer | None = None
+
+    @cached_property
+    def _scorer(self) -> Scorer:
+        # Not loaded with the actor: what goes wrong then would be in no reply.
+        return load_scorer(self._plan.store, str(self._plan.generation.model_version), self._plan.engine)
 
     def __call__(self, batch: dict[str, np.ndarray]) -> dict[str, list[str]]:
         """Replies, as JSON, to the parts of a batch, as JSON."""
@@ -127,13 +129,9 @@ class PartScoring:
 
     def _reply(self, text: str) -> PartReply:
         try:
-            if self._scorer is None:
-                version = str(self._plan.generation.model_version)
-                self._scorer = load_scorer(self._plan.store, version, self._plan.engine)
-            part = FilePart.model_validate_json(text)
-            return PartReply(outcome=asyncio.run(_filled(self._plan, self._scorer, part)))
+            return asyncio.run(_filled(self._plan, self._scorer, FilePart.model_validate_json(text)))
         except Exception as error:  # noqa: BLE001 - the driver raises it
-            return PartReply(failure=PartFailure.of(error))
+            return PartFailure.of(error)
 
 
 class _RejectedRows:
@@ -161,62 +159,38 @@ class _WrittenKeys:
 
 
 async def _filled(plan: ScoringPlan, scorer: Scorer, part: FilePart) -> PartOutcome:
+    """All of the part is written when this returns."""
     connection = CacheConnection.open(
         plan.redis_url, cluster=plan.redis_cluster, timeout_seconds=plan.redis_timeout_seconds
     )
     try:
-        cache = OfflineCache(connection, plan.cap, life=plan.life)
-        return await _PartFill(plan, scorer, cache, part).run()
+        return await _written(plan, scorer, OfflineCache(connection, plan.cap, life=plan.life), part)
     finally:
         await connection.close()
 
 
-class _PartFill:
-    def __init__(self, plan: ScoringPlan, scorer: Scorer, cache: OfflineCache, part: FilePart) -> None:
-        self._plan, self._scorer, self._part = plan, scorer, part
-        self._times = StageTimes()
-        self._rejected, self._keys = _RejectedRows(), _WrittenKeys()
-        self._sample = ScoredSample(plan.sampled_pairs)
-        self._histogram = ScoreHistogram(threshold=plan.threshold)
-        retry = RetryPolicy(plan.wait_seconds, print)
-        builder = GenerationBuilder(cache, plan.generation)
-        self._writer = GenerationWriter(builder, self._keys, retry.run, self._times)
+async def _written(plan: ScoringPlan, scorer: Scorer, cache: OfflineCache, part: FilePart) -> PartOutcome:
+    times, rejected, keys = StageTimes(), _RejectedRows(), _WrittenKeys()
+    retry = RetryPolicy(plan.wait_seconds, print)
+    writer = GenerationWriter(GenerationBuilder(cache, plan.generation), keys, retry.run, times)
+    totals = ScoreTotals(ScoredSample(plan.sampled_pairs), ScoreHistogram(threshold=plan.threshold))
+    sink = GenerationSink(writer, totals)
+    await score_chunks(_chunks(plan, part, rejected), scorer, ThreadBatchRunner(), times, sink)
+    return PartOutcome(
+        number=part.number,
+        engine=f"{scorer.choice.name} on {scorer.device.split(':')[0]}",
+        reading=sink.reading,
+        keys=list(keys.found),
+        sample=totals.sample,
+        histogram=totals.histogram,
+        rejected=rejected.found,
+        seconds={name: stage.seconds for name, stage in times.report().stages.items()},
+    )
 
-    async def run(self) -> PartOutcome:
-        """All of the part is written when this returns."""
-        runner = ThreadBatchRunner()
-        scoring = ChunkScoring(self._scorer, runner, self._times)
-        reading = ReadingState()
-        try:
-            async with aclosing(scoring.scored(self._chunks())) as chunks:
-                async for chunk, scores in chunks:
-                    kept = scores >= self._plan.threshold
-                    self._sample.add(chunk.pairs, scores)
-                    self._histogram = self._histogram.with_scores(scores)
-                    await self._writer.add(chunk.pairs, scores, kept)
-                    reading = chunk.after
-            await self._writer.flush()
-        finally:
-            await self._writer.abandon()
-            await scoring.close()
-            await runner.close()
-        return PartOutcome(
-            number=self._part.number,
-            engine=f"{self._scorer.choice.name} on {self._scorer.device.split(':')[0]}",
-            reading=reading,
-            scored=self._histogram.total,
-            kept=self._histogram.kept,
-            keys=list(self._keys.found),
-            sample=self._sample.pairs(),
-            histogram=self._histogram,
-            rejected=self._rejected.found,
-            seconds={name: stage.seconds for name, stage in self._times.report().stages.items()},
-        )
 
-    def _chunks(self) -> CandidateChunks:
-        plan, part = self._plan, self._part
-        files: Sequence[PartFile] = [PartFile(part, plan.generation.marketplace, plan.max_text_characters)]
-        # The driver sees the share of bad rows in all parts; all chunks of a part are one window.
-        sizes = ChunkSizes(plan.chunk_pairs, chunks_in_window=10**9)
-        start = ReadingState(row=part.first_row)
-        return CandidateChunks(files, self._rejected, sizes, 1.0, plan.chosen, start)
+def _chunks(plan: ScoringPlan, part: FilePart, rejected: _RejectedRows) -> CandidateChunks:
+    files = [PartFile(part, plan.generation.marketplace, plan.max_text_characters)]
+    # The driver sees the share of bad rows in all parts; all chunks of a part are one window.
+    sizes = ChunkSizes(plan.chunk_pairs, chunks_in_window=10**9)
+    start = ReadingState(row=part.first_row)
+    return CandidateChunks(files, rejected, sizes, 1.0, plan.chosen, start)

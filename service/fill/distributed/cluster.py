@@ -11,7 +11,7 @@ from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
 
 from model_store.errors import ConfigurationError, RelevanceError
-from service.fill.distributed.actor import PartOutcome, PartReply, PartScoring, ScoringPlan
+from service.fill.distributed.actor import PART_REPLY, PartFailure, PartOutcome, PartScoring, ScoringPlan
 from service.fill.distributed.options import RayOptions
 from service.fill.distributed.parts import FilePart, last_row
 
@@ -124,11 +124,10 @@ def _round(parts: Sequence[FilePart], plan: ScoringPlan, options: RayOptions) ->
             max_task_retries=0,
         )
     for row in replies.iter_rows():
-        reply = PartReply.model_validate_json(row["reply"])
-        if reply.failure:
-            raise reply.failure.error()
-        if reply.outcome:
-            yield reply.outcome
+        reply = PART_REPLY.validate_json(row["reply"])
+        if isinstance(reply, PartFailure):
+            raise reply.error()
+        yield reply
 
 
 def _counted(item: dict[str, object]) -> dict[str, object]:

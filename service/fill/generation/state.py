@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from model_store.errors import CacheUnavailableError
+from model_store.errors import CacheUnavailableError, ConfigurationError
 from service.cache.generations import Generation
 from service.cache.keys import checkpoint_key
 from service.cache.store import OfflineCache
@@ -44,7 +44,7 @@ class FillState:
     def __init__(self, cache: OfflineCache, file: FillRecordFile, retry: RetryPolicy, say: Say) -> None:
         self._cache = cache
         self.file = file
-        self._patience = retry
+        self._retry = retry
         self._say = say
         self.record: FillRecord
         self.generation: Generation
@@ -59,16 +59,16 @@ class FillState:
             CacheUnavailableError: the cache does not answer.
         """
         record = self.file.read()
-        found = await self._patience.run(lambda: self._found(record, fill.determined_by)) if record else None
+        found = await self._retry.run(lambda: self._found(record, fill.determined_by)) if record else None
         if record and found:
             self.record, self.generation = found
             self._say(f"resumes generation {self.generation.number} after row {_place(self.record)}")
         but = found[1].number if found else None
-        self.removed += await self._patience.run(
+        self.removed += await self._retry.run(
             lambda: self._cache.generations.remove_abandoned(fill.marketplace, but)
         )
         if not found:
-            await self._patience.run(lambda: self._begin(fill))
+            await self._retry.run(lambda: self._begin(fill))
 
     async def _found(self, record: FillRecord, determined_by: str) -> tuple[FillRecord, Generation] | None:
         if record.determined_by != determined_by:
@@ -136,8 +136,8 @@ class FillState:
         """
         old = self._known_number
         number = max(old, self.record.newest.number) + 1
-        await self._patience.run(lambda: self._advance(str(old), str(number)))
-        await self._patience.run(self.check_same_servers)
+        await self._retry.run(lambda: self._advance(str(old), str(number)))
+        await self._retry.run(self.check_same_servers)
         self._known_number = number
         self.record = self.record.with_checkpoint(checkpoint.model_copy(update={"number": number}))
         self.file.write(self.record)
@@ -152,17 +152,17 @@ class FillState:
             raise WritesLostError
 
     async def give_up(self) -> None:
-        """Remove the generation, unless readers see it, and the record."""
-        self.file.remove()
+        """Remove the generation, unless readers see it, and the record; what cannot be removed is told."""
         try:
+            self.file.remove()
             await self._cache.generations.discard(self.generation)
-        except CacheUnavailableError as error:
+        except (CacheUnavailableError, ConfigurationError) as error:
             self._say(f"the next fill removes generation {self.generation.number}: {error}")
 
     async def end(self) -> None:
         """Forget the record: readers see the generation."""
         self.file.remove()
-        await self._patience.run(
+        await self._retry.run(
             lambda: self._cache.connection.delete(checkpoint_key(self.record.marketplace, self.record.generation))
         )
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import aclosing
 from typing import cast
 
 import numpy as np
@@ -21,7 +20,7 @@ from service.fill.report.report import FillCounts
 from service.fill.report.sample import SampledPair
 from service.fill.report.stage_times import StageTimes
 from service.fill.retry import RetryPolicy
-from service.fill.scoring import ChunkScoring, batch_runner_for
+from service.fill.scoring import batch_runner_for, score_chunks
 from service.fill.target import FillTarget
 from service.settings import ServiceSettings
 
@@ -32,7 +31,7 @@ class GenerationChecks:
     def __init__(self, target: FillTarget, state: FillState, retry: RetryPolicy) -> None:
         self._target = target
         self._state = state
-        self._patience = retry
+        self._retry = retry
 
     async def verify(self, counts: FillCounts) -> None:
         """Compare what the cache holds with what was written, and a sample with a second scoring.
@@ -45,7 +44,7 @@ class GenerationChecks:
             RescoringError: a score is another one now.
             CacheUnavailableError: the cache stays away.
         """
-        cache, generation, retry = self._target.cache, self._state.generation, self._patience
+        cache, generation, retry = self._target.cache, self._state.generation, self._retry
         if not counts.queries:
             raise UselessCandidatesError(
                 f"the files hold no pair of {generation.marketplace!r} ({counts.rows} rows); "
@@ -67,19 +66,31 @@ class GenerationChecks:
             CacheUnavailableError: the cache stays away.
         """
         generations, name = self._target.cache.generations, self._target.marketplace
-        active = await self._patience.run(lambda: generations.active(name))
+        active = await self._retry.run(lambda: generations.active(name))
         check_shares(counts, active, self._target.settings)
 
     async def _rescored(self, sample: Sequence[SampledPair]) -> np.ndarray:
         pairs = [sampled.pair(self._target.marketplace) for sampled in sample]
-        runner = batch_runner_for(self._target.batching)
-        scoring = ChunkScoring(self._target.scorer, runner, StageTimes())
-        try:
-            async with aclosing(scoring.scored([Chunk(pairs, ReadingState(), ends_window=True)])) as chunks:
-                return np.concatenate([scores async for _, scores in chunks])
-        finally:
-            await scoring.close()
-            await runner.close()
+        runner, sink = batch_runner_for(self._target.batching), _ScoresSink()
+        chunk = Chunk(pairs, ReadingState(), ends_window=True)
+        await score_chunks([chunk], self._target.scorer, runner, StageTimes(), sink)
+        return np.concatenate(sink.scores)
+
+
+class _ScoresSink:
+    """Keeps the scores of each chunk."""
+
+    def __init__(self) -> None:
+        self.scores: list[np.ndarray] = []
+
+    async def add(self, chunk: Chunk, scores: np.ndarray) -> None:  # noqa: ARG002 - whose scores is known
+        self.scores.append(scores)
+
+    async def finish(self) -> None:
+        pass
+
+    async def abandon(self) -> None:
+        pass
 
 
 RESCORING_TOLERANCE = 0.02

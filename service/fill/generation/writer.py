@@ -16,8 +16,8 @@ from service.fill.report.stage_times import StageTimes
 _MOST_PENDING_PAIRS = 20_000
 
 Products = dict[str, list[ScoredProduct]]
-Patiently = Callable[[Callable[[], Awaitable[None]]], Awaitable[None]]
-"""Runs what the cache may be away for."""
+Retry = Callable[[Callable[[], Awaitable[None]]], Awaitable[None]]
+"""Runs an operation again while the cache is away."""
 
 
 class GenerationWriter:
@@ -26,12 +26,10 @@ class GenerationWriter:
     Nothing is kept in memory but what is being written, and as much again.
     """
 
-    def __init__(
-        self, builder: GenerationBuilder, queries: KeyLog, patiently: Patiently, times: StageTimes
-    ) -> None:
+    def __init__(self, builder: GenerationBuilder, queries: KeyLog, retry: Retry, times: StageTimes) -> None:
         self._builder = builder
         self._queries = queries
-        self._patiently = patiently
+        self._retry = retry
         self._times = times
         self._pending: Products = {}
         self._pending_pairs = 0
@@ -93,7 +91,7 @@ class GenerationWriter:
 
     async def _write(self, products: Products) -> None:
         with self._times.stage("writing"):
-            await self._patiently(lambda: self._builder.write(products))
+            await self._retry(lambda: self._builder.write(products))
 
     async def _written(self) -> None:
         if self._writing:

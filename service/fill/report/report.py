@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from datetime import datetime
+from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -47,6 +49,11 @@ def _difference_lines(difference: GenerationDifference) -> list[str]:
 def _change_text(change: Change) -> str:
     examples = f", as {'; '.join(change.examples)}" if change.examples else ""
     return f"{change.queries:,} queries{examples}"
+
+
+def shown_path(path: Path) -> str:
+    """A path that can be printed and written as JSON: bytes of it that are not UTF-8 are escaped."""
+    return os.fsencode(path).decode("utf-8", "backslashreplace")
 
 
 class FillCounts(BaseModel):

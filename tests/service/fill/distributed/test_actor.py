@@ -13,7 +13,14 @@ from service.cache.generations import Generation
 from service.cache.store import OfflineCache
 from service.engine.options import EngineOptions
 from service.engine.scorer import Scorer
-from service.fill.distributed.actor import PartFailure, PartOutcome, PartReply, PartScoring, ScoringPlan
+from service.fill.distributed.actor import (
+    PART_REPLY,
+    PartFailure,
+    PartOutcome,
+    PartReply,
+    PartScoring,
+    ScoringPlan,
+)
 from service.fill.distributed.parts import FilePart, file_parts, last_row
 from service.fill.job import FillJob
 from service.fill.target import FillTarget
@@ -57,9 +64,13 @@ def _plan(store: Path, generation: Generation, url: str) -> ScoringPlan:
 
 
 def _scored(actor: PartScoring, part: FilePart) -> PartOutcome:
-    reply = PartReply.model_validate_json(actor({"part": np.array([part.model_dump_json()])})["reply"][0])
-    assert reply.outcome, reply.failure
-    return reply.outcome
+    outcome = _reply(actor, part)
+    assert isinstance(outcome, PartOutcome)
+    return outcome
+
+
+def _reply(actor: PartScoring, part: FilePart) -> PartReply:
+    return PART_REPLY.validate_json(actor({"part": np.array([part.model_dump_json()])})["reply"][0])
 
 
 async def _filled_locally(scorer: Scorer, store: Path, url: str, folder: Path, path: Path) -> int:
@@ -103,8 +114,8 @@ def test_actors_write_what_the_local_engine_writes_in_any_order_and_twice(
     again = _scored(actors[0], parts[1])
     asyncio.run(_activated(server.url, generation))
     assert contents(server.url) == expected
-    assert sum(outcome.kept for outcome in outcomes) == kept
-    assert sum(outcome.scored for outcome in outcomes) == 1200
+    assert sum(outcome.histogram.kept for outcome in outcomes) == kept
+    assert sum(outcome.histogram.total for outcome in outcomes) == 1200
     assert again.sample == outcomes[3].sample
     assert set().union(*(outcome.keys for outcome in outcomes)) == set(again.keys)
 
@@ -119,7 +130,7 @@ def test_a_row_that_cannot_be_used_is_told_with_its_number(
     part = file_parts([candidates], [last_row(candidates)], _PART)[1]
     outcome = _scored(PartScoring(_plan(tiny_store, generation, server.url)), part)
     assert [(row.row, row.field) for row in outcome.rejected] == [(301, "product_title")]
-    assert (outcome.scored, outcome.reading.rows, outcome.reading.bad_rows) == (_PART - 1, _PART, 1)
+    assert (outcome.histogram.total, outcome.reading.rows, outcome.reading.bad_rows) == (_PART - 1, _PART, 1)
 
 
 def test_what_goes_wrong_is_told(tiny_store: Path, server: PersistentServer, candidates: Path) -> None:
@@ -127,10 +138,9 @@ def test_what_goes_wrong_is_told(tiny_store: Path, server: PersistentServer, can
     server.kill()
     part = file_parts([candidates], [last_row(candidates)], _PART)[0]
     actor = PartScoring(_plan(tiny_store, generation, server.url))
-    reply = PartReply.model_validate_json(actor({"part": np.array([part.model_dump_json()])})["reply"][0])
-    assert reply.outcome is None
-    assert reply.failure
-    assert reply.failure.kind == "CacheUnavailableError"
+    failure = _reply(actor, part)
+    assert isinstance(failure, PartFailure)
+    assert failure.kind == "CacheUnavailableError"
 
 
 @pytest.mark.parametrize("error", [InputError("no such file", source="c.tsv"), CacheUnavailableError("away")])
