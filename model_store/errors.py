@@ -81,6 +81,12 @@ class CacheUnavailableError(RelevanceError):
     exit_code = 6
 
 
+class PartlyFilledError(RelevanceError):
+    """Of several marketplaces some were filled and are read, and then one failed; the message names them."""
+
+    exit_code = 10
+
+
 class VerificationError(RelevanceError):
     """What a job made differs too much from what it is to replace; nothing was replaced."""
 

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import typer
 
-from model_store.errors import ConfigurationError
+from model_store.errors import ConfigurationError, PartlyFilledError
+from model_store.files import replaced_file
 from model_store.product import Product, QueryProductPair
 from model_store.text import checked_text
 from service.api.pair_checks import checked_known_marketplace
@@ -18,7 +22,8 @@ from service.fill.candidates.standard_input import remove_copies
 from service.fill.distributed.options import RayOptions
 from service.fill.distributed.scan import ray_engine
 from service.fill.job import FillJob
-from service.fill.report.report import report_text
+from service.fill.report.progress import discard_output, print_news
+from service.fill.report.report import FillReport, report_text
 from service.fill.scan import LOCAL
 from service.fill.target import FillOptions, FillTarget
 from service.settings import ServiceSettings
@@ -55,29 +60,81 @@ async def fill_files(
 ) -> None:
     """Fill one marketplace after another and print the report, also to a file if there is one.
 
-    Standard output gets the report as JSON, standard error as text.
+    Standard output gets the report as JSON, standard error as text. Once readers see a new generation, a report
+    that cannot be printed or written is a warning.
 
     A copy of standard input is removed at the end; it stays if the fill does not succeed.
 
     Raises:
         ConfigurationError: the report cannot be written there, or a marketplace has no threshold; known before
             the first fill begins.
+        PartlyFilledError: a marketplace could not be filled, and readers see the new generations of others.
     """
     _check_report_file(report_file)
     engine = ray_engine(ray_options, settings) if ray_options else LOCAL
     scorer = load_scorer(settings.model_store, settings.model_version, settings.engine)
-    async with opened_cache(settings) as cache:
-        targets = [FillTarget(name, scorer, cache, settings) for name in dict.fromkeys(marketplaces)]
-        reports = []
-        for job in [FillJob(target, paths, options, engine=engine) for target in targets]:
-            report = await job.run()
-            typer.echo(report_text(report), err=True)
-            reports.append(report.model_dump(mode="json"))
-    text = json.dumps(reports if len(reports) > 1 else reports[0], indent=2, ensure_ascii=False)
-    typer.echo(text)
+    names = list(dict.fromkeys(marketplaces))
+    jobs: list[FillJob] = []
+    reports: list[FillReport] = []
+    try:
+        async with opened_cache(settings) as cache:
+            targets = [FillTarget(name, scorer, cache, settings) for name in names]
+            jobs += [FillJob(target, paths, options, engine=engine) for target in targets]
+            for job in jobs:
+                reports.append(await job.run())
+                print_news(report_text(reports[-1]))
+    except Exception as error:  # noqa: BLE001 - raised again unless readers see everything that was asked for
+        _raise_unless_flipped(jobs, error)
+    finally:
+        if reports:
+            _hand_out(reports, report_file, as_list=len(names) > 1)
+    with _warning("the copy of standard input stays"):
+        remove_copies(paths, settings.fill_folder)
+
+
+def _raise_unless_flipped(jobs: Sequence[FillJob], error: Exception) -> None:
+    """With the error's own exit code readers see what they saw before."""
+    flipped = [job.marketplace for job in jobs if job.flipped]
+    if not flipped:
+        raise error
+    left = [job.marketplace for job in jobs if not job.flipped]
+    if left:
+        raise PartlyFilledError(
+            f"{error} -- readers see the new generation of {', '.join(flipped)}; fill {', '.join(left)} again"
+        ) from error
+    print_news(f"warning: readers see the new generation; then this went wrong: {error}")
+
+
+def _hand_out(reports: Sequence[FillReport], report_file: Path | None, *, as_list: bool) -> None:
+    """Print the reports as JSON, and write them to the file."""
+    content = [report.model_dump(mode="json") for report in reports]
+    text = json.dumps(content if as_list else content[0], indent=2, ensure_ascii=False) + "\n"
+    with _warning("the report cannot be printed"):
+        _print(text)
     if report_file is not None:
-        report_file.write_text(text + "\n", encoding="utf-8")
-    remove_copies(paths, settings.fill_folder)
+        with _warning(f"the report cannot be written to {report_file}"), replaced_file(report_file) as file:
+            file.write(text.encode("utf-8", "backslashreplace"))
+
+
+def _print(text: str) -> None:
+    # It is None in a process that was started without one.
+    if sys.stdout is None:
+        return
+    try:
+        sys.stdout.write(text)
+        sys.stdout.flush()
+    except OSError:
+        discard_output(sys.stdout)
+        raise
+
+
+@contextmanager
+def _warning(problem: str) -> Iterator[None]:
+    """A fill that has ended well does not fail by what comes after it."""
+    try:
+        yield
+    except (OSError, UnicodeError) as error:
+        print_news(f"warning: {problem}: {error}")
 
 
 def _check_report_file(report_file: Path | None) -> None:
@@ -87,5 +144,8 @@ def _check_report_file(report_file: Path | None) -> None:
         raise ConfigurationError(f"--report: {report_file} is a folder; name a file")
     try:
         report_file.parent.mkdir(parents=True, exist_ok=True)
+        there = report_file if report_file.exists() else report_file.parent
     except OSError as error:
         raise ConfigurationError(f"--report: {error}; choose a folder that can be written") from error
+    if not os.access(there, os.W_OK):
+        raise ConfigurationError(f"--report: {there} cannot be written; choose a file that can")

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import sys
 import time
-from typing import Literal, Protocol
+from typing import IO, Any, Literal, Protocol, TextIO, cast
 
 from rich.console import Console
 from rich.progress import (
@@ -81,11 +83,57 @@ class Progress(Protocol):
         """What has been counted so far."""
 
 
+class NewsStream:
+    """A stream for news, such as standard error: where it cannot be written, the news are lost, and not the fill.
+
+    That is so on a full disk, or where the terminal is gone.
+    """
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        """Write or lose a text."""
+        try:
+            return self._stream.write(text)
+        except OSError:
+            discard_output(self._stream)
+            return len(text)
+
+    def flush(self) -> None:
+        """Write out or lose what is buffered."""
+        try:
+            self._stream.flush()
+        except OSError:
+            discard_output(self._stream)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+
+def discard_output(stream: TextIO) -> None:
+    """Let a stream that cannot be written go nowhere, so that its end does not fail either."""
+    null = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(null, stream.fileno())
+    os.close(null)
+
+
+def news_console() -> Console:
+    """Standard error, if there is one."""
+    return Console(stderr=True) if sys.stderr is None else Console(file=cast("IO[str]", NewsStream(sys.stderr)))
+
+
+def print_news(text: str) -> None:
+    """Print a text on standard error, as a line or lines of their own."""
+    if sys.stderr is not None:
+        NewsStream(sys.stderr).write(f"{text}\n")
+
+
 class FillProgress:
     """A live bar on a terminal; elsewhere a line every ten seconds. The bar measures bytes of the files."""
 
     def __init__(self, marketplace: str, console: Console | None = None) -> None:
-        self._console = console or Console(stderr=True)
+        self._console = console or news_console()
         self._marketplace = marketplace
         self._rate = FillRate()
         self._last_line = time.monotonic()
@@ -103,29 +151,31 @@ class FillProgress:
         self._task = self._progress.add_task(marketplace, note="")
 
     def start(self, total_bytes: int) -> None:
-        """As in `Progress`."""
+        """The fill begins: show the bar of so many bytes."""
         self._rate = FillRate(total_bytes)
         self._progress.update(self._task, total=total_bytes)
         self._progress.start()
 
     def stop(self) -> None:
-        """As in `Progress`."""
+        """Leave the bar as it is."""
         self._progress.stop()
 
     def enter(self, stage: FillStage) -> None:
-        """As in `Progress`."""
+        """Show the stage beside the bar."""
         self._progress.update(self._task, note=stage)
 
     def begin(self, scored: int, bytes_read: int) -> None:
-        """As in `Progress`."""
+        """Measure the rate from here."""
         self._rate.begin(scored, bytes_read)
 
     def say(self, text: str) -> None:
         """Print a line above the bar."""
-        self._console.print(f"fill {self._marketplace}: {text}", highlight=False, markup=False, soft_wrap=True)
+        self._console.print(
+            f"fill {self._marketplace}: {text}", highlight=False, markup=False, emoji=False, soft_wrap=True
+        )
 
     def update(self, counts: FillCounts, bytes_read: int) -> None:
-        """As in `Progress`."""
+        """Move the bar, or print a line now and then."""
         rate = self._rate.pairs_per_second(counts.scored)
         note = f"{counts.scored:,} pairs, {rate:,.0f} pairs/s, {counts.kept_share:.1%} kept"
         self._progress.update(self._task, completed=bytes_read, note=note)
