@@ -16,6 +16,7 @@ from service.cache.store import OfflineCache, QueryScores
 from service.fill.job import FillJob
 from service.fill.target import FillTarget
 from tests.support.service.candidate_files import title_of, write_candidates, write_rows
+from tests.support.service.watched_fill import WatchedFill, has_checkpoint
 
 pytestmark = pytest.mark.anyio
 
@@ -142,12 +143,13 @@ async def test_lost_entries_are_noticed_and_nothing_is_flipped(target: FillTarge
 
 
 async def test_a_cancelled_fill_leaves_its_lock(target: FillTarget, tmp_path: Path) -> None:
-    job = asyncio.create_task(FillJob(target, [write_candidates(tmp_path / "c.tsv", 400, 50)]).run())
-    while not await target.cache.generations.all("us"):
-        await asyncio.wait([job], timeout=0.005)
-    job.cancel()
+    candidates = [write_candidates(tmp_path / "c.tsv", 400, 50)]
+    fill = WatchedFill(target, candidates, has_checkpoint(target, 0))
+    await fill.until_it_holds()
+    assert await target.cache.generations.all("us")
+    fill.task.cancel()
     with pytest.raises(asyncio.CancelledError):
-        await job
+        await fill.task
     assert await target.cache.generations.active("us") is None
     assert await target.cache.connection.get(fill_lock_key("us")) is None
 

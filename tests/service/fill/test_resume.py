@@ -2,9 +2,8 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 
 import pytest
@@ -14,12 +13,12 @@ from model_store.product import Product, QueryProductPair
 from service.cache.connection import CacheConnection
 from service.cache.store import OfflineCache
 from service.engine.scorer import Scorer
-from service.fill.generation.record import FillRecordFile
 from service.fill.job import FillJob
 from service.fill.target import FillOptions, FillTarget
 from tests.support.service.candidate_files import title_of, write_candidates, write_rows
 from tests.support.service.persistent_server import PersistentServer, contents
 from tests.support.service.running import settings_for
+from tests.support.service.watched_fill import WatchedFill, has_checkpoint
 
 pytestmark = pytest.mark.anyio
 
@@ -65,23 +64,13 @@ def candidates(tmp_path: Path) -> list[Path]:
     return [first, second]
 
 
-def checkpoints(target: FillTarget) -> int:
-    record = FillRecordFile(target.settings.fill_folder, "us").read()
-    return record.newest.number if record else 0
-
-
-def has_checkpoint(target: FillTarget, number: int) -> bool:
-    return checkpoints(target) >= number
-
-
-async def cancelled_when(job: FillJob, holds: Callable[[], bool]) -> None:
-    """Run a job and cancel it as soon as something holds."""
-    running = asyncio.create_task(job.run())
-    while not holds() and not running.done():
-        await asyncio.wait([running], timeout=0.002)
-    running.cancel()
+async def cancelled_at(target: FillTarget, paths: list[Path], checkpoint: int) -> None:
+    """Run a fill and cancel it at a checkpoint."""
+    fill = WatchedFill(target, paths, has_checkpoint(target, checkpoint))
+    await fill.until_it_holds()
+    fill.task.cancel()
     with pytest.raises(asyncio.CancelledError):
-        await running
+        await fill.task
 
 
 async def test_an_interrupted_fill_goes_on_and_makes_the_same(
@@ -90,7 +79,7 @@ async def test_an_interrupted_fill_goes_on_and_makes_the_same(
     whole = await FillJob(target, candidates).run()
     expected = contents(server.url)
     for number in (2, 5, 9):
-        await cancelled_when(FillJob(target, candidates), partial(has_checkpoint, target, number))
+        await cancelled_at(target, candidates, number)
         assert contents(server.url) == expected
     report = await FillJob(target, candidates).run()
     assert report.resumed == 3
@@ -106,7 +95,7 @@ async def test_an_interrupted_fill_goes_on_and_makes_the_same(
 async def test_other_candidates_begin_anew(
     target: FillTarget, candidates: list[Path], server: PersistentServer, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    await cancelled_when(FillJob(target, candidates), partial(has_checkpoint, target, 2))
+    await cancelled_at(target, candidates, 2)
     report = await FillJob(target, candidates[1:]).run()
     assert report.resumed == 0
     assert report.removed_generations == [1]
@@ -115,7 +104,7 @@ async def test_other_candidates_begin_anew(
 
 
 async def test_restart_forgets_an_interrupted_fill(target: FillTarget, candidates: list[Path]) -> None:
-    await cancelled_when(FillJob(target, candidates), partial(has_checkpoint, target, 2))
+    await cancelled_at(target, candidates, 2)
     report = await FillJob(target, candidates, FillOptions(restart=True)).run()
     assert (report.resumed, report.removed_generations) == (0, [1])
 
@@ -125,13 +114,12 @@ async def test_a_server_that_comes_back_with_less_gets_the_rest_again(
 ) -> None:
     await FillJob(target, candidates).run()
     expected = contents(server.url)
-    job = asyncio.create_task(FillJob(target, candidates).run())
-    while checkpoints(target) < 6:
-        await asyncio.wait([job], timeout=0.002)
+    fill = WatchedFill(target, candidates, has_checkpoint(target, 6))
+    await fill.until_it_holds()
     server.kill()
     server.lose_the_end(random.Random(0), 0.3)
     server.start()
-    report = await job
+    report = await fill.task
     assert contents(server.url) == expected
     assert "the server was started again" in capsys.readouterr().err
     assert report.counts.scored == 1600
@@ -141,12 +129,11 @@ async def test_a_cache_that_stays_away_ends_the_job_which_can_go_on(
     target: FillTarget, candidates: list[Path], server: PersistentServer
 ) -> None:
     impatient = replace(target, settings=target.settings.model_copy(update={"fill_wait_seconds": 0.3}))
-    job = asyncio.create_task(FillJob(impatient, candidates).run())
-    while checkpoints(target) < 3:
-        await asyncio.wait([job], timeout=0.002)
+    fill = WatchedFill(impatient, candidates, has_checkpoint(target, 3))
+    await fill.until_it_holds()
     server.kill()
     with pytest.raises(CacheUnavailableError):
-        await job
+        await fill.task
     server.start()
     report = await FillJob(target, candidates).run()
     assert report.resumed >= 1

