@@ -34,11 +34,11 @@ class FillJob:
     """One fill of one marketplace.
 
     Readers see the old generation until the new one has been verified. A fill that is killed, cancelled or left
-    by the cache goes on from its last checkpoint when it is run again; what it then makes is, byte for byte, what
+    by the cache resumes from its last checkpoint when it is run again; what it then makes is, byte for byte, what
     it would have made.
 
     Args:
-        progress: is told how the fill gets on; standard error if None.
+        progress: shows how far the fill is; standard error if None.
         engine: what goes through the files: this process, or one that has others do it.
 
     Raises:
@@ -248,7 +248,7 @@ class FillJob:
         return active
 
     async def _remove_what_is_older(self, active: Generation) -> None:
-        """Readers see the generation already: what goes wrong here is told, and left to the next fill."""
+        """Readers see the generation already: what goes wrong here is a message, and left to the next fill."""
         try:
             remove = self._target.cache.generations.remove_older
             self._state.removed += await self._retry.run(lambda: remove(active))

@@ -19,7 +19,7 @@ class RetryPolicy:
 
     Args:
         seconds: how long to wait in all, from the first failure on.
-        say: is told that the cache is waited for, and that it is back.
+        say: gets a line that the cache is waited for, and that it is back.
     """
 
     def __init__(self, seconds: float, say: Callable[[str], None]) -> None:

@@ -28,7 +28,7 @@ from service.fill.target import FillTarget
 
 @dataclass(frozen=True, slots=True)
 class ScanInput:
-    """What the passes of one fill have in common: what is read, where it is written, who is told of it."""
+    """What the passes of one fill have in common: what is read, where it is written, who shows it."""
 
     target: FillTarget
     files: Sequence[CandidateFile]

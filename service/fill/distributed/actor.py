@@ -112,7 +112,7 @@ class ScoringPlan:
 
 
 class PartScoring:
-    """One actor. Whatever goes wrong within it is told in the reply; only its loss leaves none."""
+    """One actor. Whatever goes wrong within it is in the reply; only its loss leaves none."""
 
     def __init__(self, plan: ScoringPlan) -> None:
         bound_onednn_caches()

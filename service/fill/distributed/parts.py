@@ -21,7 +21,7 @@ _BLOCK_BYTES = 1 << 20
 
 
 class FilePart(BaseModel):
-    """Rows behind `first_row` up to `last_row`, or to the end, of the file at place `file`."""
+    """Rows after `first_row` up to `last_row`, or to the end, of the file at place `file`."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -40,7 +40,7 @@ class PartFile(CandidateFile):
         self._last_row = part.last_row
 
     def pairs(self, start_row: int = 0) -> Iterator[Candidate | OtherMarketplace | BadRow]:
-        """One item for each row behind row number `start_row`, up to the part's last row."""
+        """One item for each row after row number `start_row`, up to the part's last row."""
         for item in super().pairs(start_row):
             if self._last_row is not None and item.row > self._last_row:
                 return

@@ -1,4 +1,4 @@
-"""What a fill notes on disk so that it can go on after it was killed: its generation and its checkpoints."""
+"""What a fill notes on disk so that it can resume after it was killed: its generation and its checkpoints."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ class FillRecord(BaseModel):
 
     @property
     def newest(self) -> Checkpoint:
-        """The checkpoint to go on from."""
+        """The checkpoint to resume from."""
         return self.checkpoints[-1]
 
     def with_checkpoint(self, checkpoint: Checkpoint) -> FillRecord:
@@ -69,7 +69,7 @@ class FillRecord(BaseModel):
         return self.model_copy(update={"checkpoints": (first, *others[-_KEPT_CHECKPOINTS:])})
 
     def back_to(self, number: int) -> FillRecord:
-        """Without the checkpoints behind a number; the first one, which is the beginning, always stays."""
+        """Without the checkpoints after a number; the first one, which is the beginning, always stays."""
         first, *others = self.checkpoints
         return self.model_copy(update={"checkpoints": (first, *(one for one in others if one.number <= number))})
 

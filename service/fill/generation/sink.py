@@ -58,7 +58,7 @@ class ScoreTotals:
 class GenerationSink:
     """Counts the scored chunks of a part of the candidates, and writes them into a generation.
 
-    `reading` is the state behind the last chunk that was added.
+    `reading` is the state after the last chunk that was added.
     """
 
     def __init__(self, writer: GenerationWriter, totals: ScoreTotals) -> None:

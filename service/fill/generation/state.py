@@ -1,4 +1,4 @@
-"""A fill's place in the cache and on disk: begun, found again, checkpointed, given up."""
+"""A fill's place in the cache and on disk: begun, found again, checkpointed, dropped."""
 
 from __future__ import annotations
 
@@ -35,10 +35,11 @@ class WritesLostError(Exception):
 class FillState:
     """The generation that a fill writes, and up to where all of it is there.
 
-    A server brings back a beginning of what it was told, in that order. So a number that is written behind a part
-    says, when it is found again, that the part is there too: `checkpoint_key`. The number is only ever written
-    over the one before it, and counts if the server ran on while the part was written. On a cluster a number says
-    nothing of the other nodes: there a node that was started again takes the fill back to its beginning.
+    A server that is started again has a beginning of what was written to it, in that order. So a number that is
+    written after a part says, when it is found again, that the part is there too: `checkpoint_key`. The number is
+    only ever written over the one before it, and counts if the server ran on while the part was written. On a
+    cluster a number says nothing of the other nodes: there a node that was started again takes the fill back to
+    its beginning.
     """
 
     def __init__(self, cache: OfflineCache, file: FillRecordFile, retry: RetryPolicy, say: Say) -> None:
@@ -52,7 +53,7 @@ class FillState:
         self._known_number = 0
 
     async def open(self, fill: FillIdentity) -> None:
-        """Go on with the fill that the record tells of, if it is the same one; else begin. Holds the fill lock.
+        """Resume the fill of the record, if it is the same one; else begin. Holds the fill lock.
 
         Raises:
             ConfigurationError: the record cannot be read.
@@ -72,11 +73,11 @@ class FillState:
 
     async def _found(self, record: FillRecord, determined_by: str) -> tuple[FillRecord, Generation] | None:
         if record.determined_by != determined_by:
-            self._say("an interrupted fill of other candidates, settings or another model version is given up")
+            self._say("an interrupted fill of other candidates, settings or another model version is dropped")
             return None
         generation = await self._cache.generations.find(record.marketplace, record.generation)
         if generation is None or generation.fill_id != record.fill_id:
-            self._say("begins anew: the cache no longer has what the interrupted fill wrote")
+            self._say("begins from the start: the cache no longer has what the interrupted fill wrote")
             return None
         record = record.model_copy(update={"resumed": record.resumed + 1})
         if generation.state == "complete":
@@ -84,7 +85,7 @@ class FillState:
         runs = await self._cache.connection.run_ids()
         number = await self._cache.connection.get(checkpoint_key(record.marketplace, record.generation))
         if number is None:
-            self._say("begins anew: the cache no longer has what the interrupted fill wrote")
+            self._say("begins from the start: the cache no longer has what the interrupted fill wrote")
             return None
         self._known_number = int(number)
         if self._cache.connection.is_cluster and runs != record.server_runs:
@@ -152,7 +153,7 @@ class FillState:
             raise WritesLostError
 
     async def give_up(self) -> None:
-        """Remove the generation, unless readers see it, and the record; what cannot be removed is told."""
+        """Remove the generation, unless readers see it, and the record; what cannot be removed is named."""
         try:
             self.file.remove()
             await self._cache.generations.discard(self.generation)

@@ -1,4 +1,4 @@
-"""Who is told how a fill gets on, and the one who tells it on standard error."""
+"""How a fill reports its progress, and the form of that on standard error."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ class Progress(Protocol):
         """What the fill does from now on."""
 
     def begin(self, scored: int, bytes_read: int) -> None:
-        """Where the fill goes on: the rate is that of what is scored from here."""
+        """Where the fill resumes: the rate is that of what is scored from here."""
 
     def say(self, text: str) -> None:
         """Something happened that somebody should know of."""
