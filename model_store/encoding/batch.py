@@ -48,30 +48,45 @@ class TextBatch:
 
 
 @dataclass(frozen=True, slots=True)
-class PairBatch:
-    """A batch of B pairs: either `joint` (cross) or distinct `queries` and `products` with indices (towers).
-
-    `head_index` says which head scores the pair.
-    """
+class JointBatch:
+    """B pairs (cross): query and product of each in one sequence; `head_index` says which head scores each."""
 
     head_index: Tensor  # (B) int64
-    joint: TextBatch | None = None
-    queries: TextBatch | None = None
-    products: TextBatch | None = None
-    query_index: Tensor | None = None  # (B) int64, row of `queries`
-    product_index: Tensor | None = None  # (B) int64, row of `products`
+    texts: TextBatch  # B sequences
 
-    def to(self, device: torch.device | str) -> PairBatch:
+    def to(self, device: torch.device | str) -> JointBatch:
         """The same batch on another device."""
-        return PairBatch(
+        return JointBatch(self.head_index.to(device), self.texts.to(device))
+
+    def __len__(self) -> int:
+        """Number of pairs."""
+        return self.head_index.shape[0]
+
+
+@dataclass(frozen=True, slots=True)
+class TwoTowerBatch:
+    """B pairs (two_tower, late) over distinct queries and products; `head_index` says which head scores each."""
+
+    head_index: Tensor  # (B) int64
+    queries: TextBatch
+    products: TextBatch
+    query_index: Tensor  # (B) int64, row of `queries`
+    product_index: Tensor  # (B) int64, row of `products`
+
+    def to(self, device: torch.device | str) -> TwoTowerBatch:
+        """The same batch on another device."""
+        return TwoTowerBatch(
             self.head_index.to(device),
-            None if self.joint is None else self.joint.to(device),
-            None if self.queries is None else self.queries.to(device),
-            None if self.products is None else self.products.to(device),
-            None if self.query_index is None else self.query_index.to(device),
-            None if self.product_index is None else self.product_index.to(device),
+            self.queries.to(device),
+            self.products.to(device),
+            self.query_index.to(device),
+            self.product_index.to(device),
         )
 
     def __len__(self) -> int:
         """Number of pairs."""
         return self.head_index.shape[0]
+
+
+PairBatch = JointBatch | TwoTowerBatch
+"""A batch of pairs, laid out as the pair encoding says."""

@@ -9,7 +9,14 @@ import numpy as np
 import torch
 from transformers import PreTrainedTokenizerBase
 
-from model_store.encoding.batch import PRODUCT_SEGMENT, QUERY_SEGMENT, PairBatch, TextBatch
+from model_store.encoding.batch import (
+    PRODUCT_SEGMENT,
+    QUERY_SEGMENT,
+    JointBatch,
+    PairBatch,
+    TextBatch,
+    TwoTowerBatch,
+)
 from model_store.encoding.configuration import PairEncoding
 from model_store.errors import ConfigurationError
 from model_store.product import QueryProductPair
@@ -151,14 +158,25 @@ class PairTokenizer:
     def batch(
         self, tokenized: TokenizedPairs, rows: Sequence[int] | np.ndarray, head_index: Sequence[int]
     ) -> PairBatch:
-        """Lay out the pairs at `rows`; `head_index` has one entry for each of them."""
-        heads = torch.tensor(list(head_index), dtype=torch.int64)
+        """Lay out the pairs at `rows` as the encoding says; `head_index` has one entry for each of them."""
         if self.encoding.kind == "cross":
-            return PairBatch(heads, joint=self.joint_texts([tokenized.texts(row) for row in rows]))
+            return self.joint_batch(tokenized, rows, head_index)
+        return self.two_tower_batch(tokenized, rows, head_index)
+
+    def joint_batch(
+        self, tokenized: TokenizedPairs, rows: Sequence[int] | np.ndarray, head_index: Sequence[int]
+    ) -> JointBatch:
+        """The pairs at `rows`, each one sequence of both its texts."""
+        return JointBatch(_heads(head_index), self.joint_texts([tokenized.texts(row) for row in rows]))
+
+    def two_tower_batch(
+        self, tokenized: TokenizedPairs, rows: Sequence[int] | np.ndarray, head_index: Sequence[int]
+    ) -> TwoTowerBatch:
+        """The pairs at `rows` over their distinct queries and products, each on its own."""
         query_ids, query_index = distinct(tokenized.query_index, rows)
         product_ids, product_index = distinct(tokenized.product_index, rows)
-        return PairBatch(
-            heads,
+        return TwoTowerBatch(
+            _heads(head_index),
             queries=self.single_texts([tokenized.queries[i] for i in query_ids], QUERY_SEGMENT),
             products=self.single_texts([tokenized.products[i] for i in product_ids], PRODUCT_SEGMENT),
             query_index=query_index,
@@ -210,6 +228,10 @@ class PairTokenizer:
             _filled(segments, mask, 0),
             bool((lengths != width).any()),
         )
+
+
+def _heads(head_index: Sequence[int]) -> torch.Tensor:
+    return torch.tensor(list(head_index), dtype=torch.int64)
 
 
 def _filled(rows: list[list[int]], mask: np.ndarray, padding: int) -> torch.Tensor:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor, nn
 
-from model_store.encoding.batch import PRODUCT_SEGMENT, QUERY_SEGMENT, PairBatch, TextBatch
+from model_store.encoding.batch import PRODUCT_SEGMENT, QUERY_SEGMENT, JointBatch, PairBatch, TextBatch
 from model_store.encoding.configuration import PairEncoding
 from model_store.errors import ConfigurationError
 from model_store.network.configuration import HeadConfiguration
@@ -87,19 +87,14 @@ class PairNetwork(nn.Module, ABC):
 
     def pair_features(self, batch: PairBatch, route: Route, maps: AttentionMaps | None = None) -> Tensor:
         """(batch, features): what the head sees."""
-        kind = self.pair_encoding.kind
-        if kind == "cross":
-            assert batch.joint is not None
-            hidden = self.run_layers(self.embed(batch.joint), batch.joint.mask, batch.joint.padded, route, maps)
-            return self.joint_features(hidden, batch.joint.mask, batch.joint.segments, route)
-        assert batch.queries is not None
-        assert batch.products is not None
-        assert batch.query_index is not None
-        assert batch.product_index is not None
+        if isinstance(batch, JointBatch):
+            texts = batch.texts
+            hidden = self.run_layers(self.embed(texts), texts.mask, texts.padded, route, maps)
+            return self.joint_features(hidden, texts.mask, texts.segments, route)
         lower = self.depth - self.pair_encoding.joint_layers
         queries = self.encode_texts(batch.queries, route, maps, lower)
         products = self.encode_texts(batch.products, route, maps, lower)
-        if kind == "two_tower":
+        if self.pair_encoding.kind == "two_tower":
             query_means = self.pool(queries, batch.queries.mask, route)[batch.query_index]
             product_means = self.pool(products, batch.products.mask, route)[batch.product_index]
             return similarity_features(query_means, product_means)

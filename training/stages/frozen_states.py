@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from model_store.encoding.batch import PRODUCT_SEGMENT, QUERY_SEGMENT, LayerStates, PairBatch, TextBatch
+from model_store.encoding.batch import PRODUCT_SEGMENT, QUERY_SEGMENT, LayerStates, TextBatch, TwoTowerBatch
 from model_store.encoding.length_batches import length_batches
 from model_store.encoding.tokens import PairTokenizer, TokenIds, TokenizedPairs, distinct
 from model_store.network.fast_products import FastProducts
@@ -72,11 +72,9 @@ class FrozenStates:
     products: PackedTexts
 
     def put_into(
-        self, batch: PairBatch, tokenized: TokenizedPairs, rows: Sequence[int] | np.ndarray
-    ) -> PairBatch:
+        self, batch: TwoTowerBatch, tokenized: TokenizedPairs, rows: Sequence[int] | np.ndarray
+    ) -> TwoTowerBatch:
         """The batch of the pairs at `rows` with its texts' states."""
-        assert batch.queries is not None
-        assert batch.products is not None
         query_ids, _ = distinct(tokenized.query_index, rows)
         product_ids, _ = distinct(tokenized.product_index, rows)
         return replace(

@@ -56,10 +56,14 @@ class LabelledTokens:
     ) -> Iterator[tuple[PairBatch, Tensor]]:
         """Token batches and labels (pairs) of the given rows, cut by the token budget."""
         for part in micro_batches(rows, self.lengths, token_budget):
-            batch = tokenizer.batch(self.tokenized, part, [head] * len(part)).to(device)
-            if self.states:
-                batch = self.states.put_into(batch, self.tokenized, part)
-            yield batch, torch.from_numpy(self.labels[part]).to(device)
+            yield self._batch(part, tokenizer, head, device), torch.from_numpy(self.labels[part]).to(device)
+
+    def _batch(self, rows: np.ndarray, tokenizer: PairTokenizer, head: int, device: torch.device) -> PairBatch:
+        heads = [head] * len(rows)
+        if self.states is None:
+            return tokenizer.batch(self.tokenized, rows, heads).to(device)
+        towers = tokenizer.two_tower_batch(self.tokenized, rows, heads).to(device)
+        return self.states.put_into(towers, self.tokenized, rows)
 
     def logits(
         self, network: PairNetwork, tokenizer: PairTokenizer, route: Route, head: int, token_budget: int

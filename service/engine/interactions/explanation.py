@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from model_store.encoding.batch import PairBatch
+from model_store.encoding.batch import JointBatch, PairBatch
 from model_store.encoding.tokens import PairTokenizer, TokenizedPairs
 from model_store.network.interaction import AttentionMaps, PairNetwork, Route
 from service.engine.interactions.tight_batches import tight_batches
@@ -49,16 +49,13 @@ def explain(
 
 def _token_means(maps: AttentionMaps, batch: PairBatch, network: PairNetwork) -> Tensor:
     """(pairs, layers, adapters) of a batch's maps, which come in the order in which the network ran."""
-    kind, depth = network.pair_encoding.kind, network.depth
     sums = [
         _token_sums(log.float().exp(), mask) for log, mask in zip(maps.log_attention, maps.masks, strict=True)
     ]
-    if kind == "cross":
+    if isinstance(batch, JointBatch):
         layers = sums
     else:
-        assert batch.query_index is not None
-        assert batch.product_index is not None
-        lower = depth - network.pair_encoding.joint_layers
+        lower = network.depth - network.pair_encoding.joint_layers
         queries = [part[batch.query_index] for part in sums[:lower]]
         products = [part[batch.product_index] for part in sums[lower : 2 * lower]]
         layers = [query + product for query, product in zip(queries, products, strict=True)] + sums[2 * lower :]

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from model_store.encoding.batch import PRODUCT_SEGMENT, QUERY_SEGMENT, PairBatch
+from model_store.encoding.batch import PRODUCT_SEGMENT, QUERY_SEGMENT, JointBatch
 from model_store.encoding.tokens import PairTokenizer, TokenIds, TokenizedPairs
 from model_store.network.interaction import PairNetwork, Route
 from service.engine.interactions.encoded_texts import EncodedTexts, TextKey, text_key
@@ -40,7 +40,7 @@ class CrossPairs(Interaction[PairRow, float]):
     def compute(self, rows: Sequence[PairRow]) -> list[float]:
         """As in `Interaction`."""
         joint = self.tokenizer.joint_texts([(row.query, row.product) for row in rows])
-        batch = PairBatch(_heads(rows), joint=joint).to(self.network.device)
+        batch = JointBatch(_heads(rows), joint).to(self.network.device)
         return _floats(self.network(batch, self.route))
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from transformers import PreTrainedTokenizerFast
 
-from model_store.encoding.batch import PRODUCT_SEGMENT, QUERY_SEGMENT
+from model_store.encoding.batch import PRODUCT_SEGMENT, QUERY_SEGMENT, TwoTowerBatch
 from model_store.encoding.configuration import PairEncoding
 from model_store.encoding.tokens import PairTokenizer
 from model_store.errors import ConfigurationError
@@ -27,8 +27,7 @@ def tokenizer(folder: Path, max_positions: int | None = None, **encoding: object
 def test_cross_is_laid_out_as_the_tokenizer_itself_lays_out_a_pair(tiny_encoder_folder: Path) -> None:
     ours = tokenizer(tiny_encoder_folder)
     tokenized = ours.tokenize([pair("red shoe", "big red shoe 42"), pair("hat", "hat")])
-    joint = ours.batch(tokenized, [0, 1], [0, 0]).joint
-    assert joint is not None
+    joint = ours.joint_batch(tokenized, [0, 1], [0, 0]).texts
     expected = PreTrainedTokenizerFast.from_pretrained(tiny_encoder_folder)(
         ["red shoe", "hat"],
         ["big red shoe 42", "hat"],
@@ -44,8 +43,7 @@ def test_cross_is_laid_out_as_the_tokenizer_itself_lays_out_a_pair(tiny_encoder_
 
 def test_segments_tell_query_tokens_from_product_tokens(tiny_encoder_folder: Path) -> None:
     ours = tokenizer(tiny_encoder_folder)
-    joint = ours.batch(ours.tokenize([pair("ab", "cde")]), [0], [0]).joint
-    assert joint is not None
+    joint = ours.joint_batch(ours.tokenize([pair("ab", "cde")]), [0], [0]).texts
     assert joint.segments[0].tolist() == [0, *[QUERY_SEGMENT] * 2, 0, *[PRODUCT_SEGMENT] * 3, 0]
 
 
@@ -53,10 +51,7 @@ def test_towers_hold_every_distinct_text_once(tiny_encoder_folder: Path) -> None
     ours = tokenizer(tiny_encoder_folder, interaction="two_tower")
     pairs = [pair("ab", "x"), pair("ab", "y"), pair("c", "x"), pair("c", "z")]
     batch = ours.batch(ours.tokenize(pairs), [0, 1, 2], [0, 0, 0])
-    assert batch.queries is not None
-    assert batch.products is not None
-    assert batch.query_index is not None
-    assert batch.product_index is not None
+    assert isinstance(batch, TwoTowerBatch)
     assert len(batch.queries.token_ids) == 2
     assert len(batch.products.token_ids) == 2
     assert batch.query_index.tolist() == [0, 0, 1]

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from model_store.encoding.batch import JointBatch
 from model_store.errors import ConfigurationError
 from model_store.network.configuration import HeadConfiguration
 from model_store.network.interaction import Route
@@ -76,8 +77,8 @@ def test_the_paper_s_head_is_linear_in_the_pooled_tokens(tiny_encoder_folder: Pa
     network = random_network(tiny_encoder_folder, ("us",), interaction="cross", head=head)
     tokenizer = tokenizer_of(tiny_encoder_folder, network.pair_encoding)
     batch = tokenizer.batch(tokenizer.tokenize(PAIRS[:1]), [0], [0])
-    assert batch.joint is not None
-    hidden = network.encode_texts(batch.joint, Route(("us",)))
+    assert isinstance(batch, JointBatch)
+    hidden = network.encode_texts(batch.texts, Route(("us",)))
     pooled = hidden[:, 0] if pooling == "first_token" else hidden.mean(1)
     torch.testing.assert_close(network.pair_features(batch, Route(("us",))), pooled)
 

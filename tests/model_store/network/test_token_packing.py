@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from model_store.encoding.batch import PairBatch
+from model_store.encoding.batch import JointBatch, TwoTowerBatch
 from model_store.network import token_packing
 from model_store.network.interaction import AttentionMaps, Route
 from model_store.network.relevance_network import RelevanceNetwork
@@ -66,10 +66,10 @@ def test_logits_attention_and_gradients_are_those_of_padded_texts(
     )
     tokenizer = tokenizer_of(tiny_encoder_folder, network.pair_encoding)
     batch = tokenizer.batch(tokenizer.tokenize(PAIRS), range(4), [0] * 4)
-    texts = batch.joint or batch.products
-    assert texts is not None
+    texts = batch.texts if isinstance(batch, JointBatch) else batch.products
     assert TokenPacking.of(texts.mask, texts.padded)
     if from_states:
+        assert isinstance(batch, TwoTowerBatch)
         batch = _with_states(network, batch)
 
     def outcome() -> tuple[torch.Tensor, list[torch.Tensor], list[torch.Tensor]]:
@@ -85,10 +85,8 @@ def test_logits_attention_and_gradients_are_those_of_padded_texts(
         torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
 
 
-def _with_states(network: RelevanceNetwork, batch: PairBatch) -> PairBatch:
+def _with_states(network: RelevanceNetwork, batch: TwoTowerBatch) -> TwoTowerBatch:
     queries, products = batch.queries, batch.products
-    assert queries is not None
-    assert products is not None
     return replace(
         batch,
         queries=replace(queries, states=network.frozen_states(queries)),
