@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import codecs
-import io
 import json
 import sys
 from pathlib import Path
@@ -12,6 +10,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from model_store.errors import RelevanceError
+from model_store.output import checked_output, print_news
 from model_store.settings import ModelStoreSettings
 from model_store.versions.store import ModelStore
 
@@ -20,29 +19,16 @@ INTERRUPTED = 130
 
 def run(app: typer.Typer) -> NoReturn:
     """Run a typer application; a `RelevanceError` becomes its message on standard error and its exit code."""
-    _print_any_text()
     try:
-        app(standalone_mode=True)
+        with checked_output():
+            app(standalone_mode=True)
     except RelevanceError as error:
-        sys.stderr.write(f"error: {error}\n")
+        print_news(f"error: {error}")
         sys.exit(error.exit_code)
     except KeyboardInterrupt:
-        sys.stderr.write("interrupted; the same command resumes\n")
+        print_news("interrupted; the same command resumes")
         sys.exit(INTERRUPTED)
     sys.exit(0)
-
-
-def _print_any_text() -> None:
-    """In an encoding that does not hold a character, print it as JSON escapes it: JSON stays what it is."""
-    codecs.register_error("json_escapes", _json_escapes)
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="json_escapes")
-
-
-def _json_escapes(error: UnicodeError) -> tuple[str, int]:
-    if not isinstance(error, UnicodeEncodeError):
-        raise error
-    return json.dumps(error.object[error.start : error.end])[1:-1], error.end
 
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help=__doc__, pretty_exceptions_enable=False)

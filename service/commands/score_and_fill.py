@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,6 +12,7 @@ import typer
 
 from model_store.errors import ConfigurationError, PartlyFilledError
 from model_store.files import replaced_file
+from model_store.output import OutputError, print_news
 from model_store.product import Product, QueryProductPair
 from model_store.text import checked_text
 from service.api.pair_checks import checked_known_marketplace
@@ -22,7 +22,6 @@ from service.fill.candidates.standard_input import remove_copies
 from service.fill.distributed.options import RayOptions
 from service.fill.distributed.scan import ray_engine
 from service.fill.job import FillJob
-from service.fill.report.progress import discard_output, print_news
 from service.fill.report.report import FillReport, report_text
 from service.fill.scan import LOCAL
 from service.fill.target import FillOptions, FillTarget
@@ -110,22 +109,10 @@ def _hand_out(reports: Sequence[FillReport], report_file: Path | None, *, as_lis
     content = [report.model_dump(mode="json") for report in reports]
     text = json.dumps(content if as_list else content[0], indent=2, ensure_ascii=False) + "\n"
     with _warning("the report cannot be printed"):
-        _print(text)
+        typer.echo(text, nl=False)
     if report_file is not None:
         with _warning(f"the report cannot be written to {report_file}"), replaced_file(report_file) as file:
             file.write(text.encode("utf-8", "backslashreplace"))
-
-
-def _print(text: str) -> None:
-    # It is None in a process that was started without one.
-    if sys.stdout is None:
-        return
-    try:
-        sys.stdout.write(text)
-        sys.stdout.flush()
-    except OSError:
-        discard_output(sys.stdout)
-        raise
 
 
 @contextmanager
@@ -133,7 +120,7 @@ def _warning(problem: str) -> Iterator[None]:
     """A fill that has ended well does not fail by what comes after it."""
     try:
         yield
-    except (OSError, UnicodeError) as error:
+    except (OSError, OutputError) as error:
         print_news(f"warning: {problem}: {error}")
 
 

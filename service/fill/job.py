@@ -17,7 +17,7 @@ from service.cache.fill_lock import FillLock, held_fill_lock
 from service.cache.generations import Generation
 from service.fill.candidates.chunks import UselessCandidatesError
 from service.fill.candidates.reading import CandidateFile
-from service.fill.candidates.traffic import HeadAndTorso
+from service.fill.candidates.traffic import HeadAndTorso, TrafficCoverage
 from service.fill.generation.record import FillRecordFile, fingerprint
 from service.fill.generation.state import FillIdentity, FillState, WritesLostError
 from service.fill.generation.verification import EntriesLostError, GenerationChecks, RescoringError
@@ -170,7 +170,7 @@ class FillJob:
             kept_share=self._counts.kept_share,
             histogram=self._state.record.newest.histogram,
             stages=self._times.report(),
-            traffic=self._chosen.report if self._chosen else None,
+            traffic=self._traffic_report(),
             difference=changes,
             rejected_rows=shown_path(rejected) if rejected else None,
             started_at=self._state.record.started_at,
@@ -178,6 +178,11 @@ class FillJob:
             pairs_per_second=round(scored / max(seconds, 1e-9), 1),
             redis_bytes=memory,
         )
+
+    def _traffic_report(self) -> TrafficCoverage | None:
+        if self._chosen is None or self._options.traffic is None:
+            return None
+        return self._chosen.report.model_copy(update={"file": shown_path(self._options.traffic)})
 
     async def _open_state(self) -> None:
         target = self._target

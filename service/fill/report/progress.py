@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import time
-from typing import IO, Any, Literal, Protocol, TextIO, cast
+from typing import IO, Literal, Protocol, cast
 
 from rich.console import Console
 from rich.progress import (
@@ -17,6 +16,7 @@ from rich.progress import (
 )
 from rich.progress import Progress as Bar
 
+from model_store.output import NewsStream
 from service.fill.report.report import FillCounts
 
 
@@ -83,57 +83,16 @@ class Progress(Protocol):
         """What has been counted so far."""
 
 
-class NewsStream:
-    """A stream for news, such as standard error: where it cannot be written, the news are lost, and not the fill.
-
-    That is so on a full disk, or where the terminal is gone.
-    """
-
-    def __init__(self, stream: TextIO) -> None:
-        self._stream = stream
-
-    def write(self, text: str) -> int:
-        """Write or lose a text."""
-        try:
-            return self._stream.write(text)
-        except OSError:
-            discard_output(self._stream)
-            return len(text)
-
-    def flush(self) -> None:
-        """Write out or lose what is buffered."""
-        try:
-            self._stream.flush()
-        except OSError:
-            discard_output(self._stream)
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._stream, name)
-
-
-def discard_output(stream: TextIO) -> None:
-    """Let a stream that cannot be written go nowhere, so that its end does not fail either."""
-    null = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(null, stream.fileno())
-    os.close(null)
-
-
-def news_console() -> Console:
-    """Standard error, if there is one."""
+def _news_console() -> Console:
+    # It is None in a process that was started without one.
     return Console(stderr=True) if sys.stderr is None else Console(file=cast("IO[str]", NewsStream(sys.stderr)))
-
-
-def print_news(text: str) -> None:
-    """Print a text on standard error, as a line or lines of their own."""
-    if sys.stderr is not None:
-        NewsStream(sys.stderr).write(f"{text}\n")
 
 
 class FillProgress:
     """A live bar on a terminal; elsewhere a line every ten seconds. The bar measures bytes of the files."""
 
     def __init__(self, marketplace: str, console: Console | None = None) -> None:
-        self._console = console or news_console()
+        self._console = console or _news_console()
         self._marketplace = marketplace
         self._rate = FillRate()
         self._last_line = time.monotonic()
