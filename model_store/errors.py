@@ -81,8 +81,8 @@ class CacheUnavailableError(RelevanceError):
     exit_code = 6
 
 
-class PartlyFilledError(RelevanceError):
-    """Of several marketplaces some were filled and are read, and then one failed; the message names them."""
+class PartialFlipError(RelevanceError):
+    """A fill failed when readers saw new generations already, or may have: the message says which."""
 
     exit_code = 10
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import typer
 
-from model_store.errors import ConfigurationError, PartlyFilledError
+from model_store.errors import ConfigurationError, PartialFlipError
 from model_store.files import replaced_file
 from model_store.output import OutputError, print_news
 from model_store.product import Product, QueryProductPair
@@ -67,7 +67,7 @@ async def fill_files(
     Raises:
         ConfigurationError: the report cannot be written there, or a marketplace has no threshold; known before
             the first fill begins.
-        PartlyFilledError: a marketplace could not be filled, and readers see the new generations of others.
+        PartialFlipError: a marketplace could not be filled, and readers see the new generations of others.
     """
     _check_report_file(report_file)
     engine = ray_engine(ray_options, settings) if ray_options else LOCAL
@@ -98,7 +98,7 @@ def _raise_unless_flipped(jobs: Sequence[FillJob], error: Exception) -> None:
         raise error
     left = [job.marketplace for job in jobs if not job.flipped]
     if left:
-        raise PartlyFilledError(
+        raise PartialFlipError(
             f"{error} -- readers see the new generation of {', '.join(flipped)}; fill {', '.join(left)} again"
         ) from error
     print_news(f"warning: readers see the new generation; then this went wrong: {error}")

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from hashlib import blake2b
 from pathlib import Path
 
-from model_store.errors import ConfigurationError, RelevanceError
+from model_store.errors import CacheUnavailableError, ConfigurationError, PartialFlipError, RelevanceError
 from model_store.files import check_regular_file
 from service.cache.fill_lock import FillLock, held_fill_lock
 from service.cache.generations import Generation
@@ -102,6 +102,7 @@ class FillJob:
             ConfigurationError: another fill of the marketplace runs.
             VerificationError: the generation differs too much from the last one.
             CacheUnavailableError: the cache stays away, or does not hold what was written.
+            PartialFlipError: the cache went away at the flip.
         """
         name, connection = self._target.marketplace, self._target.cache.connection
         started = time.monotonic()
@@ -239,15 +240,21 @@ class FillJob:
         await self._retry.run(lock.renew)
         await self._retry.run(self._check_present)
         self._begin_flip()
-        active = await self._retry.run(
-            lambda: generations.activate(
-                built,
-                counts.queries,
-                counts.cached,
-                nothing_relevant=counts.nothing_relevant,
-                kept_share=counts.kept_share,
+        try:
+            active = await self._retry.run(
+                lambda: generations.activate(
+                    built,
+                    counts.queries,
+                    counts.cached,
+                    nothing_relevant=counts.nothing_relevant,
+                    kept_share=counts.kept_share,
+                )
             )
-        )
+        except CacheUnavailableError as error:
+            raise PartialFlipError(
+                f"{error} -- it went away at the flip: readers of {built.marketplace!r} see the old or the new "
+                "generation, whole; run the same command again"
+            ) from error
         self._flipped = True
         await self._remove_what_is_older(active)
         return active

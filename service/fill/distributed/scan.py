@@ -9,8 +9,9 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 
-from model_store.errors import ConfigurationError
+from model_store.errors import ConfigurationError, InputError
 from service.engine.options import EngineOptions
 from service.fill.bad_row import BadRow
 from service.fill.candidates.chunks import ChunkSizes, ReadingState, check_bad_rows
@@ -18,6 +19,7 @@ from service.fill.distributed.actor import PartOutcome, ScoringPlan
 from service.fill.distributed.cluster import actor_count, connected, counted_rows, part_outcomes
 from service.fill.distributed.options import RayOptions, reached_redis
 from service.fill.distributed.parts import FilePart, PartNumbers, file_parts
+from service.fill.report.report import shown_path
 from service.fill.report.stage_times import STAGES
 from service.fill.scan import FillEngine, Scan
 from service.settings import ServiceSettings
@@ -48,6 +50,8 @@ async def scan_on_cluster(scan: Scan, options: RayOptions) -> None:
         ConfigurationError: the cluster is not there or has no room, or its machines score in different forms.
         RelevanceError: actors are lost again and again.
     """
+    for file in scan.source.files:
+        _check_name(file.path)
     scan.begin()
     # On the main thread Ray would take over the signals, and hold up the renewal of the fill lock.
     calls = ThreadPoolExecutor(1, thread_name_prefix="ray")
@@ -64,6 +68,15 @@ async def scan_on_cluster(scan: Scan, options: RayOptions) -> None:
             await asyncio.to_thread(calls.shutdown, cancel_futures=True)
     merging.check_bad_rows(at_end=True)
     await merging.checkpoint(complete=True)
+
+
+def _check_name(path: Path) -> None:
+    try:
+        str(path.resolve()).encode()
+    except UnicodeEncodeError as error:
+        raise InputError(
+            "the name is not UTF-8, as --engine ray needs it; rename the file", source=shown_path(path)
+        ) from error
 
 
 def _merging(scan: Scan, options: RayOptions) -> _MergedParts:

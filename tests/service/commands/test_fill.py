@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from model_store.errors import ConfigurationError, InputError, PartlyFilledError
+from model_store.errors import ConfigurationError, InputError, PartialFlipError
 from service.commands.score_and_fill import fill_files
 from service.fill.candidates.files import candidate_paths
 from service.fill.target import FillOptions
@@ -87,7 +87,7 @@ async def test_of_several_marketplaces_the_error_says_which_are_read(
     path.write_text("\n".join(["query\tid\ttitle\tmarketplace", *rows]) + "\n", encoding="utf-8")
     settings = settings_for(tiny_store, tmp_path, fill_folder=tmp_path / "fills")
     report = tmp_path / "report.json"
-    with pytest.raises(PartlyFilledError, match=r"no pair of 'es'.* new generation of us; fill es again"):
+    with pytest.raises(PartialFlipError, match=r"no pair of 'es'.* new generation of us; fill es again"):
         await fill_files(settings, ["us", "es"], [path], report, FillOptions())
     (filled,) = json.loads(capsys.readouterr().out)
     assert (filled["marketplace"], filled["flipped"]) == ("us", True)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from model_store.errors import CacheUnavailableError, PartialFlipError
 from service.cache.connection import CacheConnection
 from service.cache.keys import active_key
 from service.cache.store import OfflineCache
@@ -106,6 +107,25 @@ async def test_a_fill_folder_that_cannot_be_changed_then_is_told_of(
     errors = capsys.readouterr().err
     assert "stay until the next fill" in errors
     assert "setting FILL_FOLDER" in errors
+    active = await target.cache.generations.active("us")
+    assert active is not None
+    assert active.number == report.generation
+
+
+async def test_a_flip_whose_reply_is_lost_does_not_promise_the_old_generation(
+    target: FillTarget, candidates: list[Path], server: PersistentServer
+) -> None:
+    def lose_the_reply() -> None:
+        server.kill()
+        raise CacheUnavailableError("the reply was lost")
+
+    _happening(target, lose_the_reply)
+    with pytest.raises(PartialFlipError, match="readers of 'us' see the old or the new generation") as lost:
+        await FillJob(target, candidates).run()
+    assert lost.value.exit_code not in (0, CacheUnavailableError.exit_code)
+    server.start()
+    _happening(target, lambda: None)
+    report = await FillJob(target, candidates).run()
     active = await target.cache.generations.active("us")
     assert active is not None
     assert active.number == report.generation

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -67,6 +68,13 @@ def test_without_a_server_that_others_reach_it_is_refused(shop: Shop, candidates
     ended = alone.run("fill", str(candidates), "--marketplace", "us", "--engine", "ray")
     assert ended.code == 3
     assert "set REDIS_URL" in ended.errors
+
+
+def test_a_name_that_workers_cannot_be_given_is_refused(shop: Shop, candidates: Path) -> None:
+    renamed = candidates.rename(candidates.with_name(os.fsdecode(b"caf\xe9.tsv")))
+    ended = shop.run("fill", str(renamed), "--marketplace", "us", "--engine", "ray")
+    assert ended.code == 2
+    assert "caf\\xe9.tsv: the name is not UTF-8" in ended.errors
 
 
 @pytest.mark.long
