@@ -55,10 +55,10 @@ class PersistentServer:
             self._process = None
 
     @contextmanager
-    def writes_to(self, pattern: str) -> Iterator[PubSub]:
-        """A message for each command that writes to a key of this pattern."""
+    def texts_set(self, pattern: str) -> Iterator[PubSub]:
+        """A message each time that a text is set under a key of this pattern."""
         with self.client() as client, client.pubsub() as messages:
-            client.config_set("notify-keyspace-events", "K$g")
+            client.config_set("notify-keyspace-events", "K$")
             messages.psubscribe(f"__keyspace@0__:{pattern}")
             assert messages.get_message(timeout=_START_SECONDS)
             yield messages
