@@ -15,7 +15,7 @@ from service.commands.cache import look_up_query, roll_back
 from service.commands.interruptible import run_to_end
 from service.fill.candidates.standard_input import StandardInputForm
 from service.fill.distributed.options import FillEngineName, RayOptions
-from service.fill.target import DEFAULT_COVERAGE, FillOptions
+from service.fill.options import DEFAULT_COVERAGE, FillOptions
 from service.settings import load_settings
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help=__doc__, pretty_exceptions_enable=False)

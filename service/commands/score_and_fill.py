@@ -22,9 +22,10 @@ from service.fill.candidates.standard_input import remove_copies
 from service.fill.distributed.options import RayOptions
 from service.fill.distributed.scan import ray_engine
 from service.fill.job import FillJob
+from service.fill.options import FillOptions
 from service.fill.report.report import FillReport, report_text
 from service.fill.scan import LOCAL
-from service.fill.target import FillOptions, FillTarget
+from service.fill.target import FillTarget
 from service.settings import ServiceSettings
 
 

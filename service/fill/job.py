@@ -21,13 +21,14 @@ from service.fill.candidates.traffic import HeadAndTorso, TrafficCoverage
 from service.fill.generation.record import FillRecordFile, fingerprint
 from service.fill.generation.state import FillIdentity, FillState, WritesLostError
 from service.fill.generation.verification import EntriesLostError, GenerationChecks, RescoringError
+from service.fill.options import FillOptions
 from service.fill.report.difference import GenerationDifference, difference
 from service.fill.report.progress import FillProgress, Progress
 from service.fill.report.report import FillCounts, FillReport, shown_path
 from service.fill.report.stage_times import StageTimes
 from service.fill.retry import RetryPolicy
 from service.fill.scan import LOCAL, FillEngine, Scan, ScanInput
-from service.fill.target import FillOptions, FillTarget
+from service.fill.target import FillTarget
 
 
 class FillJob:

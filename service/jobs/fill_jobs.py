@@ -12,8 +12,9 @@ from service.engine.batching.micro_batching import MicroBatching
 from service.engine.scorer import Scorer
 from service.engine.versions.served import ServedModel
 from service.fill.job import FillJob
+from service.fill.options import FillOptions
 from service.fill.report.report import FillReport
-from service.fill.target import FillOptions, FillTarget, checked_threshold
+from service.fill.target import FillTarget, checked_threshold
 from service.jobs.folder import CandidateFolder, JobsNotConfiguredError
 from service.jobs.job import FillRequest, Job
 from service.jobs.queue import JobQueue, run_in_thread_loop

@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Literal
 
 from service.fill.job import FillJob
+from service.fill.options import FillOptions
 from service.fill.report.progress import FillRate, FillStage
 from service.fill.report.report import FillCounts, FillReport
-from service.fill.target import FillOptions
 
 _log = logging.getLogger("service.jobs")
 

@@ -12,7 +12,7 @@ from model_store.text import checked_marketplace
 from service.api.errors import answers
 from service.api.middleware.request_body import JsonBodyRoute
 from service.api.schemas.jobs import FillJobRequest, JobAnswer, JobErrorAnswer, JobProgressAnswer, JobsAnswer
-from service.fill.target import FillOptions
+from service.fill.options import FillOptions
 from service.jobs.fill_jobs import FillJobs
 from service.jobs.folder import CandidateFolder
 from service.jobs.job import Job

@@ -7,9 +7,9 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from service.fill.options import DEFAULT_COVERAGE
 from service.fill.report.progress import FillStage
 from service.fill.report.report import FillReport
-from service.fill.target import DEFAULT_COVERAGE
 from service.jobs.folder import MAX_NAME_CHARACTERS
 
 Name = Annotated[str, Field(min_length=1, max_length=MAX_NAME_CHARACTERS)]

@@ -20,8 +20,8 @@ from model_store.text import checked_text
 from service.fill.bad_row import BadRow
 from service.fill.candidates.query_log import DIGEST_TYPE, Digests, QueryDigests, query_digest
 from service.fill.candidates.reading import COLUMNS
+from service.fill.options import checked_coverage
 from service.fill.table_rows import TableFile
-from service.fill.target import checked_coverage
 
 _NAMES = {"query": COLUMNS["query"], "count": ("count",), "marketplace": COLUMNS["marketplace"]}
 _REQUIRED = ("query", "count")

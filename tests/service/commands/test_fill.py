@@ -13,7 +13,7 @@ import pytest
 from model_store.errors import ConfigurationError, InputError, PartialFlipError
 from service.commands.score_and_fill import fill_files
 from service.fill.candidates.files import candidate_paths
-from service.fill.target import FillOptions
+from service.fill.options import FillOptions
 from tests.support.repository import REPOSITORY
 from tests.support.service.candidate_files import title_of, write_candidates
 from tests.support.service.command_line import Shop

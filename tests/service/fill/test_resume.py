@@ -14,7 +14,8 @@ from service.cache.connection import CacheConnection
 from service.cache.store import OfflineCache
 from service.engine.scorer import Scorer
 from service.fill.job import FillJob
-from service.fill.target import FillOptions, FillTarget
+from service.fill.options import FillOptions
+from service.fill.target import FillTarget
 from tests.support.service.candidate_files import title_of, write_candidates, write_rows
 from tests.support.service.persistent_server import PersistentServer, contents
 from tests.support.service.running import settings_for

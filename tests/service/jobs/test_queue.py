@@ -8,8 +8,8 @@ from functools import partial
 import pytest
 
 from model_store.errors import InputError, OverloadedError
+from service.fill.options import FillOptions
 from service.fill.report.report import FillReport
-from service.fill.target import FillOptions
 from service.jobs.job import FillRequest, Job
 from service.jobs.queue import JobQueue, run_in_thread_loop
 

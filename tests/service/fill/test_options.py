@@ -5,7 +5,7 @@ import math
 import pytest
 
 from model_store.errors import ConfigurationError
-from service.fill.target import FillOptions
+from service.fill.options import FillOptions
 
 
 @pytest.mark.parametrize("coverage", [0.0, -0.1, 1.0001, math.nan, math.inf])
