@@ -11,6 +11,7 @@ from fastapi import Depends, FastAPI
 from fastapi_offline import FastAPIOffline
 from starlette.middleware.cors import CORSMiddleware
 
+from service import background
 from service.api.compatible import predict, rerank
 from service.api.errors import install_error_handlers
 from service.api.middleware.api_keys import DECLARED_KEY, KeyMiddleware, check_keys
@@ -112,6 +113,7 @@ async def _lifespan(
     tracing: Tracing,
     announce: Callable[[ServedModel], None],
 ) -> AsyncIterator[None]:
+    background.watch_event_loop()
     thread = WorkerThread()
     batching = MicroBatching(settings.max_waiting_tokens, settings.max_wait_seconds, figures)
     source = VersionSource(
@@ -126,7 +128,7 @@ async def _lifespan(
             app.state.service = state
             figures.watch(state.gauges)
             served.begin_loading()
-            watching = asyncio.create_task(served.watch())
+            watching = background.start("following the model store", served.watch())
             yield
             await fills.queue.close()
             watching.cancel()

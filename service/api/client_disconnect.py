@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 from fastapi import Request
 
 from model_store.errors import DeadlineExceededError, InputError
+from service import background
 
 DEADLINE_HEADER = "X-Deadline-Seconds"
 
@@ -36,13 +37,14 @@ async def for_client(request: Request, work: Coroutine[Any, Any, _Result], limit
     except InputError:
         work.close()
         raise
-    task = asyncio.create_task(work)
+    task = asyncio.create_task(work, name="work for a client that has left")
     leaving = asyncio.create_task(_left(request))
     try:
         await asyncio.wait({task, leaving}, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
         if task.done():
             return task.result()
         if leaving.done():
+            leaving.result()
             raise ClientLeftError
         raise DeadlineExceededError(
             f"there was no answer within {seconds:g} seconds; ask for fewer pairs at once"
@@ -50,8 +52,7 @@ async def for_client(request: Request, work: Coroutine[Any, Any, _Result], limit
     finally:
         leaving.cancel()
         if not task.done():
-            task.cancel()
-            await asyncio.wait({task})
+            await background.discard([task])
 
 
 async def _left(request: Request) -> None:

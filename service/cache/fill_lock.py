@@ -11,6 +11,7 @@ from contextlib import asynccontextmanager, suppress
 from pydantic import BaseModel, ConfigDict
 
 from model_store.errors import CacheUnavailableError, ConfigurationError
+from service import background
 from service.cache.connection import CacheConnection, Script
 from service.cache.keys import fill_lock_key
 
@@ -18,6 +19,7 @@ LOCK_SECONDS = 60
 """A lock that is not renewed for so long is free."""
 
 _RENEWALS_PER_TERM = 4
+_RENEWING = "renewing the fill lock"
 _of_this_process: set[str] = set()
 """Fills that hold a lock or ask for one: a server that lost its last seconds may bring another lock back."""
 _REPLACE = Script(
@@ -95,6 +97,11 @@ class FillLock:
         if not await self._replace(self._value, self._value):
             await self.acquire()
 
+    async def renew_if_possible(self) -> None:
+        """As `renew`, but a cache that is away, or another fill, is no error."""
+        with suppress(CacheUnavailableError, ConfigurationError):
+            await self.renew()
+
     async def release(self) -> None:
         """Give the lock up, if it is still held."""
         await self._replace(self._value, "")
@@ -116,7 +123,9 @@ async def held_fill_lock(connection: CacheConnection, marketplace: str, fill_id:
     _of_this_process.add(fill_id)
     try:
         await lock.acquire()
-        heartbeat = asyncio.create_task(_renew_regularly(lock))
+        # Whoever holds the lock renews it once more before what needs it, and learns then that it is lost.
+        renewing = background.repeat(_RENEWING, LOCK_SECONDS / _RENEWALS_PER_TERM, lock.renew_if_possible)
+        heartbeat = background.start(_RENEWING, renewing)
         try:
             yield lock
         finally:
@@ -127,11 +136,3 @@ async def held_fill_lock(connection: CacheConnection, marketplace: str, fill_id:
                 await lock.release()
     finally:
         _of_this_process.discard(fill_id)
-
-
-async def _renew_regularly(lock: FillLock) -> None:
-    while True:
-        await asyncio.sleep(LOCK_SECONDS / _RENEWALS_PER_TERM)
-        # Whoever holds the lock renews it once more before what needs it, and learns then that it is lost.
-        with suppress(CacheUnavailableError, ConfigurationError):
-            await lock.renew()

@@ -10,6 +10,7 @@ from typing import TypeVar
 import typer
 
 from model_store.cli import INTERRUPTED
+from service import background
 
 _Result = TypeVar("_Result")
 
@@ -28,6 +29,7 @@ def run_to_end(command: Coroutine[None, None, _Result]) -> _Result:
 
 
 async def _cancelled_by_sigterm(command: Coroutine[None, None, _Result]) -> _Result:
+    background.watch_event_loop()
     task = asyncio.current_task()
     if task is not None:
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)

@@ -11,6 +11,7 @@ from contextlib import suppress
 from typing import Any, TypeVar
 
 from model_store.errors import OverloadedError, RelevanceError
+from service import background
 from service.fill.report.report import FillReport
 from service.jobs.job import Job, Outcome
 
@@ -25,7 +26,7 @@ async def run_in_thread_loop(make: Callable[[], Coroutine[Any, Any, _Result]]) -
     loop = asyncio.new_event_loop()
     task = loop.create_task(_made(make))
     with ThreadPoolExecutor(1, thread_name_prefix="job") as thread:
-        running = asyncio.get_running_loop().run_in_executor(thread, _run_to_end, loop, task)
+        running = asyncio.ensure_future(background.in_thread(thread, lambda: _run_to_end(loop, task)))
         try:
             await asyncio.wait([running])
         except asyncio.CancelledError:
@@ -33,16 +34,22 @@ async def run_in_thread_loop(make: Callable[[], Coroutine[Any, Any, _Result]]) -
             with suppress(RuntimeError):
                 loop.call_soon_threadsafe(task.cancel)
             await asyncio.wait([running])
-    return running.result()
+    running.result()
+    if task.cancelled():
+        raise asyncio.CancelledError
+    error = task.exception()
+    if error is not None:
+        raise background.contained(error)
+    return task.result()
 
 
 async def _made(make: Callable[[], Coroutine[Any, Any, _Result]]) -> _Result:
     return await make()
 
 
-def _run_to_end(loop: asyncio.AbstractEventLoop, task: asyncio.Task[_Result]) -> _Result:
+def _run_to_end(loop: asyncio.AbstractEventLoop, task: asyncio.Task[_Result]) -> None:
     try:
-        return loop.run_until_complete(task)
+        loop.run_until_complete(asyncio.wait([task]))
     finally:
         loop.run_until_complete(loop.shutdown_asyncgens())
         loop.run_until_complete(loop.shutdown_default_executor())
@@ -145,6 +152,8 @@ class JobQueue:
 
     def _finish(self, job: Job, task: asyncio.Task[FillReport]) -> None:
         error = None if task.cancelled() else task.exception()
+        marketplace = job.request.marketplace
+        del self._tasks[marketplace]
         if task.cancelled():
             self._end(job, "cancelled")
         elif error is None:
@@ -152,10 +161,8 @@ class JobQueue:
             self._end(job, "succeeded")
         else:
             if not isinstance(error, RelevanceError):
-                _log.error("job %s failed", job.id, exc_info=error)
+                background.report("fill job", error, f"job {job.id}")
             self._end(job, "failed", error)
-        marketplace = job.request.marketplace
-        del self._tasks[marketplace]
         following = next((one for one in self.waiting() if one.request.marketplace == marketplace), None)
         if following:
             self._start(following)
@@ -163,7 +170,8 @@ class JobQueue:
     def _end(self, job: Job, outcome: Outcome, error: BaseException | None = None) -> None:
         job.end(outcome, error)
         _log.info("job %s has %s", job.id, outcome if error is None else f"failed: {error}")
-        self._ended(job)
+        with background.supervised("noting a job that has ended"):
+            self._ended(job)
         self._history.append(job)
         if len(self._history) > self._kept:
             del self._jobs[self._history.popleft().id]

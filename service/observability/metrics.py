@@ -10,6 +10,7 @@ from prometheus_client import CollectorRegistry, Counter, Histogram, generate_la
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from service import background
 from service.engine.batching.micro_batching import BatchFigures, EngineObserver
 from service.observability.drift import ScoreDrift
 
@@ -133,6 +134,14 @@ class _Gauges(Collector):
         yield _gauge("model_refused", "1 while a newer version is refused", int(now.model_refused))
         yield _gauge("jobs_running", "Jobs that are being done", now.jobs_running)
         yield _gauge("jobs_waiting", "Jobs whose turn has not come", now.jobs_waiting)
+        failures = CounterMetricFamily(
+            "relevance_background_failures",
+            "Errors of background work that nobody expected; the log has each",
+            labels=["work"],
+        )
+        for name, count in background.failures().items():
+            failures.add_metric([name], count)
+        yield failures
         scorer = now.scorer
         yield _gauge("model_version", "Version that scores; 0 without", scorer.model_version if scorer else 0)
         if scorer is None:

@@ -11,6 +11,7 @@ from contextlib import suppress
 import uvicorn
 
 from model_store.errors import ConfigurationError
+from service import background
 from service.api.middleware.api_keys import check_keys
 from service.app import create_app
 from service.engine.versions.served import ServedModel
@@ -41,6 +42,7 @@ def serve(settings: ServiceSettings) -> None:
         ConfigurationError: the address is taken or is not ours.
     """
     configure_logs(settings.log_level, settings.log_format)
+    background.watch_threads()
     # Before anything listens.
     check_keys(settings)
     with _listening_socket(settings) as listener:

@@ -18,8 +18,10 @@ from starlette.types import Receive, Scope, Send
 
 from model_store.errors import InputError, RelevanceError
 from model_store.product import QueryProductPair
+from service import background
 from service.api.errors import answers, field_path
 from service.api.pair_checks import checked_pair
+from service.api.request_scope import request_id_of
 from service.api.routes.score import pair_scores
 from service.api.schemas.scores import PairBody, StreamedError, StreamedScore
 from service.api.scoring import unwritten, verdicts, written
@@ -30,6 +32,7 @@ from service.state import ServiceState, State
 router = APIRouter(tags=["score"])
 
 LINES = "application/x-ndjson"
+_SCORING = "scoring a stream"
 _CHUNKS_AHEAD = 2
 _PAIR = TypeAdapter(PairBody)
 _PAIRS = {
@@ -105,6 +108,11 @@ class _Stream:
             # The status is sent already.
             name = type(error).__name__
             yield _encoded(StreamedError(line=0, error="stream_ended", detail=str(error), type=name))
+        except Exception as error:  # noqa: BLE001 - reported, and the client is told that this is not the end
+            background.report(_SCORING, error, f"the stream of request {request_id_of(self._request.scope)}")
+            detail = "the service failed on this stream; its log has the reason under this request id"
+            name = type(error).__name__
+            yield _encoded(StreamedError(line=0, error="internal_error", detail=detail, type=name))
 
     async def _answers(self) -> AsyncGenerator[bytes, None]:
         """The next chunks are read and tokenized while one is computed."""
@@ -114,7 +122,7 @@ class _Stream:
             async with aclosing(self._chunks()) as chunks:
                 try:
                     async for chunk in chunks:
-                        waiting.append((chunk, asyncio.create_task(self._scored(chunk))))
+                        waiting.append((chunk, self._begun(chunk)))
                         if len(waiting) > _CHUNKS_AHEAD:
                             yield await self._answered(*waiting.popleft())
                 except HTTPException as error:
@@ -122,10 +130,12 @@ class _Stream:
             while waiting:
                 yield await self._answered(*waiting.popleft())
         finally:
-            for _, task in waiting:
-                task.cancel()
+            await background.discard([task for _, task in waiting])
         if failure is not None:
             raise failure
+
+    def _begun(self, chunk: list[_Line]) -> asyncio.Task[ScoredPairs]:
+        return asyncio.create_task(self._scored(chunk), name=_SCORING)
 
     async def _scored(self, chunk: list[_Line]) -> ScoredPairs:
         pairs = [line.pair for line in chunk if line.pair is not None]

@@ -17,6 +17,7 @@ from model_store.encoding.length_batches import SPECIAL_TOKENS
 from model_store.errors import ShuttingDownError
 from model_store.network.scoring import probabilities
 from model_store.product import QueryProductPair
+from service import background
 from service.engine.batching.admission import Admission, Ticket, TokenRate
 from service.engine.batching.plan import BatchPlan
 from service.engine.batching.priority import BackgroundWork
@@ -48,6 +49,7 @@ class EngineObserver:
 
 
 TOKENIZING_THREADS = 2
+_OBSERVING = "noting figures of the engine"
 
 _Result = TypeVar("_Result")
 
@@ -125,9 +127,7 @@ class MicroBatching:
         admission = self.admission
         ticket = await admission.enter_patiently(tokens) if patient else admission.enter(tokens)
         try:
-            prepared = await asyncio.get_running_loop().run_in_executor(
-                self._tokenizing, self._prepared, scorer, pairs
-            )
+            prepared = await background.in_thread(self._tokenizing, lambda: self._prepared(scorer, pairs))
             call = _Call(scorer, prepared, ticket)
             self._computing.hand_over(call)
             logits = await asyncio.wrap_future(call.future)
@@ -138,7 +138,8 @@ class MicroBatching:
     def _prepared(self, scorer: Scorer, pairs: Sequence[QueryProductPair]) -> PreparedPairs:
         started = time.perf_counter()
         prepared = scorer.prepare(pairs)
-        self._observer.tokenized(len(pairs), time.perf_counter() - started)
+        with background.supervised(_OBSERVING):
+            self._observer.tokenized(len(pairs), time.perf_counter() - started)
         return prepared
 
     async def run(self, function: Callable[[], _Result], *, gives_way: bool = False) -> _Result:
@@ -199,7 +200,11 @@ class _ComputingThread:
                 else:
                     item.work()
             for scorer, plan in list(self._plans.items()):
-                self._compute_batch(scorer, plan)
+                try:
+                    self._compute_batch(scorer, plan)
+                except BaseException as error:  # noqa: BLE001 - reported, and the callers get it
+                    background.report("computing a batch", error)
+                    self._give_up(plan, error)
                 if not plan:
                     del self._plans[scorer]
             self._background_work.take_turn(requests_wait=bool(self._plans))
@@ -215,7 +220,7 @@ class _ComputingThread:
             return
         try:
             call.work = call.scorer.begin(call.prepared)
-        except Exception as error:  # noqa: BLE001 - the caller gets it
+        except BaseException as error:  # noqa: BLE001 - the caller gets it
             _fail(call, error)
             return
         call.ticket.tokens = _tokens(call.work.lengths)
@@ -234,15 +239,23 @@ class _ComputingThread:
         started = time.perf_counter()
         try:
             scorer.compute([(call.work, rows) for call, rows in batch if call.work is not None])
-        except Exception as error:  # noqa: BLE001 - the callers get it
+        except BaseException as error:  # noqa: BLE001 - the callers get it
             for call, _ in batch:
                 plan.drop(call)
                 _fail(call, error)
             return
-        self._note(batch, started, time.perf_counter() - started)
+        with background.supervised(_OBSERVING):
+            self._note(batch, started, time.perf_counter() - started)
         for call, _ in batch:
             if not plan.has_rows(call):
                 _answer(call)
+
+    @staticmethod
+    def _give_up(plan: BatchPlan[_Call], error: BaseException) -> None:
+        """Nobody knows what of the plan is computed: everyone in it is told."""
+        for call in list(plan.waiting()):
+            plan.drop(call)
+            _fail(call, error)
 
     def _note(self, batch: Sequence[tuple[_Call, np.ndarray]], started: float, seconds: float) -> None:
         rows = tokens = longest = 0
@@ -271,9 +284,9 @@ def _answer(call: _Call) -> None:
     _settle(call.future, lambda: call.scorer.finish(call.prepared, work))
 
 
-def _fail(call: _Call, error: Exception) -> None:
-    if call.future.set_running_or_notify_cancel():
-        call.future.set_exception(error)
+def _fail(call: _Call, error: BaseException) -> None:
+    if not call.future.done() and call.future.set_running_or_notify_cancel():
+        call.future.set_exception(background.contained(error))
 
 
 def _settle(future: Future[_Result], function: Callable[[], _Result]) -> None:
@@ -282,7 +295,7 @@ def _settle(future: Future[_Result], function: Callable[[], _Result]) -> None:
         return
     try:
         result = function()
-    except Exception as error:  # noqa: BLE001 - the caller gets it
-        future.set_exception(error)
+    except BaseException as error:  # noqa: BLE001 - the caller gets it
+        future.set_exception(background.contained(error))
     else:
         future.set_result(result)

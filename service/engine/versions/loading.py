@@ -9,12 +9,13 @@ from pathlib import Path
 
 import numpy as np
 
-from model_store.errors import ConfigurationError, VersionCorruptError
+from model_store.errors import ConfigurationError, RelevanceError, StoreError, VersionCorruptError
 from model_store.network.fast_products import FastProducts
 from model_store.network.interaction import PairNetwork
 from model_store.product import Product, QueryProductPair
 from model_store.versions.evaluation_rows import LabelledRows
 from model_store.versions.loading import LoadedVersion, load_version
+from service import background
 from service.engine.backends import rates as form_rates
 from service.engine.backends.choice import TORCH_FLOAT32, EngineChoice, checked_device, engine_choices
 from service.engine.backends.files import EngineCheck, EngineFiles
@@ -56,8 +57,17 @@ def load_scorer(store: Path, version: str = "latest", options: EngineOptions | N
         VersionNotFoundError: there is no such version.
         VersionCorruptError: its files are not what was published.
         ConfigurationError: there is no such device or form, or the only form asked for was refused.
+        StoreError: it cannot be loaded for a reason that none of these foresees.
     """
-    return in_own_thread(lambda: _load(store, version, options or EngineOptions()))
+    try:
+        return in_own_thread(lambda: _load(store, version, options or EngineOptions()))
+    except RelevanceError:
+        raise
+    except Exception as error:
+        raise StoreError(
+            f"version {version} of {store} cannot be loaded ({background.described(error)}); serve another with "
+            "MODEL_VERSION, or publish it again"
+        ) from error
 
 
 def _load(store: Path, version: str, options: EngineOptions) -> Scorer:

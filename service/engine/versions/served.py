@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from model_store.errors import RelevanceError, VersionNotFoundError
 from model_store.versions.store import ModelStore
+from service import background
 from service.engine.options import EngineOptions
 from service.engine.scorer import Scorer
 from service.engine.versions.loading import load_scorer
@@ -28,6 +29,7 @@ RETRY_SECONDS = 5.0
 RETRY_BROKEN_SECONDS = 60.0
 """A newer version that could not be loaded is tried again after this time."""
 
+_FOLLOWING = "following the model store"
 _log = logging.getLogger(__name__)
 
 
@@ -85,7 +87,7 @@ class ServedModel:
         if self._scorer is not None or under_way or time.monotonic() - self._last_attempt < RETRY_SECONDS:
             return
         self._last_attempt = time.monotonic()
-        self._task = asyncio.create_task(self.follow(again=True))
+        self._task = background.start(_FOLLOWING, self.follow(again=True))
 
     async def loaded(self) -> Scorer | None:
         """Wait until the attempt that is under way has ended."""
@@ -116,13 +118,14 @@ class ServedModel:
         return scorer
 
     async def watch(self) -> None:
-        """Follow the store until cancelled."""
-        while True:
-            await asyncio.sleep(self._source.reload_seconds)
-            if self._scorer is None:
-                self.begin_loading()
-            else:
-                await self.follow()
+        """Follow the store until cancelled, whatever it holds."""
+        await background.repeat(_FOLLOWING, self._source.reload_seconds, self._take_turn)
+
+    async def _take_turn(self) -> None:
+        if self._scorer is None:
+            self.begin_loading()
+        else:
+            await self.follow()
 
     async def follow(self, *, again: bool = False) -> None:
         """Serve the version that the settings name, if it is another than the loaded one.
@@ -133,8 +136,8 @@ class ServedModel:
         async with self._loading:
             try:
                 number = await self._thread.run(self._wanted)
-            except (RelevanceError, OSError) as error:
-                self._refuse(RefusedVersion(None, str(error)))
+            except Exception as error:  # noqa: BLE001 - whatever is wrong with the store, it is refused
+                self._refuse(None, error)
                 return
             if self._scorer is not None and self._scorer.model_version == number:
                 self.refused = None
@@ -161,32 +164,40 @@ class ServedModel:
         self._last_attempt = time.monotonic()
         try:
             scorer = await self._thread.run(self._loaded_and_checked, number)
-        except (RelevanceError, OSError, RuntimeError) as error:
+        except Exception as error:  # noqa: BLE001 - whatever is wrong with the version, it is refused
             self.failed_loads += 1
-            self._refuse(RefusedVersion(number, str(error)))
+            self._refuse(number, error)
             return
         self._scorer, self.refused = scorer, None
         self.loads += 1
         _log.info("model version %d is loaded on %s", number, scorer.device)
-        self._announce(self)
+        self._tell()
 
     def _loaded_and_checked(self, number: int) -> Scorer:
         scorer = load_scorer(self._source.store, str(number), self._source.engine)
         check_probes(scorer)
         return scorer
 
-    def _refuse(self, refused: RefusedVersion) -> None:
+    def _refuse(self, number: int | None, error: Exception) -> None:
+        refused = RefusedVersion(number, background.described(error))
         known = self.refused == refused
         self.refused = refused
+        # Of an error that nobody foresaw, where it came from says more than its text.
+        unforeseen = None if known or isinstance(error, RelevanceError | OSError) else error
         if self._scorer is None:
             self.problem = refused.problem
-            _log.warning("no model is loaded: %s", refused.problem)
+            _log.warning("no model is loaded: %s", refused.problem, exc_info=unforeseen)
         elif not known:
             _log.warning(
-                "version %s is not served, version %d keeps serving: %s",
-                refused.version,
+                "version %s is refused, version %d keeps serving: %s",
+                number,
                 self._scorer.model_version,
                 refused.problem,
+                exc_info=unforeseen,
             )
         if not known:
+            self._tell()
+
+    def _tell(self) -> None:
+        with background.supervised("announcing the model"):
             self._announce(self)

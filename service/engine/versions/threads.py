@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import ParamSpec, TypeVar
+
+from service import background
+
+_Arguments = ParamSpec("_Arguments")
+_Result = TypeVar("_Result")
 
 
 def in_own_thread(call: Callable[[], _Result]) -> _Result:
     """The result of `call`, or its exception, from a thread that has ended."""
     with ThreadPoolExecutor(max_workers=1, thread_name_prefix="computing-once") as thread:
-        return thread.submit(call).result()
-
-
-_Arguments = ParamSpec("_Arguments")
-_Result = TypeVar("_Result")
+        future = thread.submit(call)
+        error = future.exception()
+    if error is not None:
+        raise background.contained(error)
+    return future.result()
 
 
 class WorkerThread:
@@ -28,8 +32,7 @@ class WorkerThread:
         self, call: Callable[_Arguments, _Result], *args: _Arguments.args, **kwargs: _Arguments.kwargs
     ) -> _Result:
         """The result of `call`, or its exception."""
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._executor, in_own_thread, lambda: call(*args, **kwargs))
+        return await background.in_thread(self._executor, lambda: in_own_thread(lambda: call(*args, **kwargs)))
 
     def close(self) -> None:
         """Drop calls that wait and let the one that runs finish."""

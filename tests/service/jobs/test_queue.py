@@ -164,3 +164,35 @@ async def test_it_does_not_hold_the_callers_loop_up() -> None:
     await asyncio.sleep(0)
     released.set()
     assert await task
+
+
+@pytest.mark.parametrize(
+    "surprise", [SystemExit(2), KeyboardInterrupt(), StopIteration(), MemoryError()], ids=repr
+)
+async def test_a_job_that_would_end_the_process_fails_and_the_next_runs(surprise: BaseException) -> None:
+    async def fail() -> FillReport:
+        raise surprise
+
+    ended: list[Job] = []
+    queue = JobQueue(lambda _: run_in_thread_loop(fail), 5, 5, ended.append)
+    jobs = [Job(FillRequest("us", ("a.tsv",), (), FillOptions()), [].append) for _ in range(2)]
+    for job in jobs:
+        queue.submit(job)
+    await until(lambda: len(ended) == 2)
+    assert [job.state for job in jobs] == ["failed", "failed"]
+    await queue.close()
+
+
+async def test_metrics_that_fail_hold_no_job_up() -> None:
+    def fail(job: Job) -> None:
+        raise ValueError("a label that is none")
+
+    async def done() -> FillReport:
+        raise InputError("no such file")
+
+    queue = JobQueue(lambda _: done(), 5, 5, fail)
+    jobs = [Job(FillRequest("us", ("a.tsv",), (), FillOptions()), [].append) for _ in range(3)]
+    for job in jobs:
+        queue.submit(job)
+    await until(lambda: all(job.has_ended for job in jobs))
+    await queue.close()

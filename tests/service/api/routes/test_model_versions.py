@@ -71,7 +71,7 @@ async def test_a_broken_version_leaves_the_old_one_serving_and_says_so(
     assert "relevance_model_refused 1.0" in figures
     assert "relevance_model_version 1.0" in figures
     assert re.search(r"relevance_model_load_failures_total [1-9]", figures)
-    assert f"version 2 is not served, version 1 keeps serving: {answer['refused']}" in caplog.messages
+    assert f"version 2 is refused, version 1 keeps serving: {answer['refused']}" in caplog.messages
     assert (await service.client.post("/score", json=ASKED)).json()["model_version"] == 1
     head.write_bytes(whole)
     mended = (await service.client.post("/model/reload")).json()

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 import threading
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -12,6 +13,7 @@ import pytest
 from model_store.errors import OverloadedError, ShuttingDownError
 from model_store.product import Product, QueryProductPair
 from model_store.versions.loading import load_version
+from service import background
 from service.engine.batching.micro_batching import BatchFigures, EngineObserver, MicroBatching
 from service.engine.batching.priority import BATCHES_AHEAD
 from service.engine.interactions.interaction import RowWork
@@ -205,3 +207,50 @@ async def test_work_that_gives_way_is_done_after_the_batches_of_requests(
     assert total > 2
     assert await at_once < total
     assert await background_work >= min(total, BATCHES_AHEAD)
+
+
+class PanicError(BaseException):
+    """As what a native library raises, and `except Exception` does not catch."""
+
+
+@pytest.mark.parametrize("surprise", [PanicError("index"), SystemExit(1), StopIteration()], ids=repr)
+@pytest.mark.parametrize("place", ["prepare", "begin", "compute", "finish"])
+async def test_whatever_an_engine_raises_fails_its_call_alone(
+    tiny_store: Path,
+    batching: MicroBatching,
+    monkeypatch: pytest.MonkeyPatch,
+    surprise: BaseException,
+    place: str,
+) -> None:
+    def fail(*arguments: object) -> None:
+        raise surprise
+
+    scorer = exact_scorer(tiny_store)
+    with monkeypatch.context() as patch:
+        patch.setattr(scorer, place, fail)
+        async with asyncio.timeout(30):
+            with pytest.raises(Exception, match=type(surprise).__name__):
+                await batching.score(scorer, pairs("bad", 2))
+    async with asyncio.timeout(30):
+        assert len((await batching.score(scorer, pairs("good", 2))).scores) == 2
+        with pytest.raises(Exception, match="SystemExit"):
+            await batching.run(lambda: sys.exit(2))
+        assert await batching.run(lambda: 5) == 5
+    assert batching.admission.waiting_calls == 0
+
+
+async def test_an_observer_that_fails_costs_no_answer(tiny_store: Path) -> None:
+    class Failing(EngineObserver):
+        def tokenized(self, pairs: int, seconds: float) -> None:
+            raise OSError("disk")
+
+        def computed(self, batch: BatchFigures) -> None:
+            raise OSError("disk")
+
+    batching = MicroBatching(observer=Failing())
+    before = background.failures().get("noting figures of the engine", 0)
+    async with asyncio.timeout(30):
+        found = await batching.score(exact_scorer(tiny_store), pairs("any", 3))
+    assert len(found.scores) == 3
+    assert background.failures()["noting figures of the engine"] == before + 2
+    batching.close()

@@ -1,15 +1,24 @@
 from __future__ import annotations
 
+import asyncio
+import json
+import logging
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from model_store.errors import VersionNotFoundError
+from model_store.errors import RelevanceError, VersionNotFoundError
+from model_store.network.interaction import Route
+from model_store.versions.store import ModelStore
+from model_store.versions.weights import write_network
 from service.engine.versions import served as served_model
+from service.engine.versions.loading import load_scorer
 from service.engine.versions.served import ServedModel, VersionSource
 from service.engine.versions.threads import WorkerThread
+from tests.support.models.tiny_encoder import write_tiny_encoder
+from tests.support.models.tiny_model import publish_tiny_version, random_relevance_network, tiny_draft
 from tests.support.service.running import settings_for
 
 pytestmark = pytest.mark.anyio
@@ -91,3 +100,117 @@ async def test_closing_waits_for_the_attempt_under_way(tiny_store: Path, thread:
     model.begin_loading()
     await model.close()
     assert model.loaded_scorer is not None
+
+
+class PanicError(BaseException):
+    """As what a native library raises, and `except Exception` does not catch."""
+
+
+def newer_tokenizer(encoder: Path) -> None:
+    path = encoder / "tokenizer.json"
+    content = json.loads(path.read_text())
+    content["model"]["type"] = "WordPiece2"
+    path.write_text(json.dumps(content))
+
+
+def unknown_activation(encoder: Path) -> None:
+    path = encoder / "config.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "hidden_act": "gelu_of_tomorrow"}))
+
+
+def no_vocabulary(encoder: Path) -> None:
+    path = encoder / "tokenizer.json"
+    path.write_text(path.read_text()[:100])
+
+
+def publish_spoiled(store: Path, spoil: Callable[[Path], None]) -> None:
+    """Publish a version that is whole, over an encoder that this process cannot load."""
+    whole, spoiled = store.parent / "encoder", store.parent / "spoiled"
+    shutil.copytree(whole, spoiled)
+    spoil(spoiled)
+    network = random_relevance_network(whole, ("us", "es"), seed=1)
+    route = Route(("us", "es"), "step-fused")
+    draft = tiny_draft(spoiled, ("us", "es"), parent=1)
+    ModelStore(store).publish(draft, lambda folder: write_network(network, route, folder))
+
+
+@pytest.mark.parametrize("spoil", [newer_tokenizer, unknown_activation, no_vocabulary])
+async def test_a_version_that_fails_by_surprise_is_refused_and_the_next_good_one_is_served(
+    tmp_path: Path,
+    thread: WorkerThread,
+    spoil: Callable[[Path], None],
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    store = tmp_path / "store"
+    write_tiny_encoder(tmp_path / "encoder")
+    publish_tiny_version(store, tmp_path / "encoder", ("us", "es"))
+    refused, served = asyncio.Event(), asyncio.Event()
+
+    def announce(model: ServedModel) -> None:
+        if model.refused:
+            refused.set()
+        if model.loaded_scorer and model.loaded_scorer.model_version == 3:
+            served.set()
+
+    source = VersionSource(store, "latest", settings_for(store, tmp_path).engine, 0.02)
+    model = ServedModel(source, thread, announce)
+    model.begin_loading()
+    await model.loaded()
+    watching = asyncio.create_task(model.watch())
+    publish_spoiled(store, spoil)
+    async with asyncio.timeout(60):
+        await refused.wait()
+    assert model.refused is not None
+    assert model.refused.version == 2
+    assert model.failed_loads == 1
+    assert "version 2 is refused, version 1 keeps serving" in caplog.text
+    assert model.required_scorer().model_version == 1
+    with pytest.raises(RelevanceError):
+        load_scorer(store, "2")
+    publish_tiny_version(store, tmp_path / "encoder", ("us", "es"), seed=3, parent=1)
+    async with asyncio.timeout(60):
+        await served.wait()
+    assert model.refused is None
+    watching.cancel()
+    await asyncio.wait([watching])
+    await model.close()
+
+
+@pytest.mark.parametrize(
+    "surprise",
+    [Exception("of no class"), StopIteration(), SystemExit(1), PanicError("index out of bounds"), MemoryError()],
+    ids=lambda error: type(error).__name__,
+)
+async def test_a_start_on_what_cannot_be_loaded_says_why(
+    tiny_store: Path, thread: WorkerThread, monkeypatch: pytest.MonkeyPatch, surprise: BaseException
+) -> None:
+    def fail(*arguments: object) -> None:
+        raise surprise
+
+    announced: list[str] = []
+    model = model_of(tiny_store, thread, announced)
+    with monkeypatch.context() as patch:
+        patch.setattr(served_model, "load_scorer", fail)
+        model.begin_loading()
+        assert await model.loaded() is None
+    assert type(surprise).__name__ in announced[0]
+    with pytest.raises(VersionNotFoundError, match=type(surprise).__name__):
+        model.required_scorer()
+    await model.follow(again=True)
+    assert model.required_scorer().model_version == 1
+
+
+async def test_whoever_cannot_be_told_does_not_end_the_watch(
+    tiny_store: Path, thread: WorkerThread, caplog: pytest.LogCaptureFixture
+) -> None:
+    def announce(model: ServedModel) -> None:
+        raise BrokenPipeError("standard output is closed")
+
+    source = VersionSource(tiny_store, "latest", settings_for(tiny_store, tiny_store.parent).engine, 10)
+    model = ServedModel(source, thread, announce)
+    with caplog.at_level(logging.ERROR):
+        model.begin_loading()
+        await model.loaded()
+    assert model.required_scorer().model_version == 1
+    assert "announcing the model failed: BrokenPipeError" in caplog.text
