@@ -28,7 +28,7 @@ from service.cache import OfflineCache
 from service.cache.connection import CacheConnection
 from service.cache.embedded import EmbeddedValkey
 from service.cache.keys import entries_prefix, entry_key
-from service.cache.store import OfflineCache as CacheWriter
+from service.cache.store import CacheStore
 
 _ROUND_CALLS = 500
 
@@ -63,7 +63,7 @@ async def _filled(url: str, queries: int, folder: Path) -> tuple[list[str], dict
     scored = ScoredPairs.drawn(queries * PRODUCTS)
     connection = CacheConnection.open(url)
     try:
-        cache = CacheWriter(connection)
+        cache = CacheStore(connection)
         before = await connection.used_memory()
         built = await cache.generations.create(MARKETPLACE, 1, "benchmark", "building")
         await write_pairs(cache, built, scored, folder)

@@ -15,13 +15,14 @@ import numpy as np
 from redis import Redis
 
 from model_store.product import Product, QueryProductPair
-from service.cache.connection import PIPELINE_COMMANDS, CacheConnection
+from service.cache.commands import PIPELINE_COMMANDS
+from service.cache.connection import CacheConnection
 from service.cache.embedded import EmbeddedValkey
 from service.cache.generation_builder import GenerationBuilder
 from service.cache.generations import Generation
 from service.cache.keys import entries_prefix, entry_key
 from service.cache.look_ups import SCORE_SCALE
-from service.cache.store import OfflineCache
+from service.cache.store import CacheStore
 from service.fill.candidates.query_log import QueryLog
 from service.fill.generation.writer import GenerationWriter
 from service.fill.report.stage_times import StageTimes
@@ -62,7 +63,7 @@ class ScoredPairs:
         return sets
 
 
-async def write_pairs(cache: OfflineCache, built: Generation, scored: ScoredPairs, folder: Path) -> None:
+async def write_pairs(cache: CacheStore, built: Generation, scored: ScoredPairs, folder: Path) -> None:
     """As a fill writes them, in chunks of its size."""
     queries = QueryLog(folder / "queries")
     retry = RetryPolicy(0, print)
@@ -87,7 +88,7 @@ async def writer_figures(count: int, rounds: int) -> dict[str, Any]:
         server = EmbeddedValkey(Path(folder) / "cache")
         connection = CacheConnection.open(server.url)
         try:
-            cache = OfflineCache(connection)
+            cache = CacheStore(connection)
             with Redis.from_url(server.url) as client:
                 for number in range(rounds + 1):
                     built = await cache.generations.create(MARKETPLACE, 1, "benchmark", "building")

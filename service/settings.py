@@ -7,21 +7,17 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BeforeValidator, Field, SecretStr, StringConstraints, ValidationError
-from pydantic_settings import (
-    BaseSettings,
-    NoDecode,
-    PydanticBaseSettingsSource,
-    SettingsConfigDict,
-    YamlConfigSettingsSource,
-)
+from pydantic import BeforeValidator, Field, SecretStr, StringConstraints
+from pydantic_settings import BaseSettings, InitSettingsSource, NoDecode, PydanticBaseSettingsSource
 
 from model_store.errors import ConfigurationError
+from model_store.settings import EnvironmentSettings
 from model_store.text import MAX_TEXT_CHARACTERS
 from service.engine.options import BackendSetting, EngineOptions, PrecisionSetting
 
 SETTINGS_FILE = "SETTINGS_FILE"
 MIN_KEY_CHARACTERS = 16
+_NOTHING = ("", "~", "null", "Null", "NULL")
 
 
 def _separated(value: object) -> object:
@@ -37,27 +33,29 @@ Keys = Annotated[
 ]
 
 
-class SettingsFileSource(YamlConfigSettingsSource):
-    """What the file at `yaml_file` gives: a name without a value, or with an empty one, is left out."""
+class SettingsFileSource(InitSettingsSource):
+    """What the YAML file that SETTINGS_FILE names gives; a name without a value is left out.
 
-    def __call__(self) -> dict[str, Any]:
-        """Values by name."""
-        return {name: value for name, value in super().__call__().items() if value not in (None, "")}
+    Every value is taken as it is written, as in the environment: `no` is a marketplace, not false.
+
+    Raises:
+        ConfigurationError: the file cannot be read, or has a name that is no setting.
+    """
+
+    def __init__(self, settings_cls: type[BaseSettings], path: str) -> None:
+        super().__init__(settings_cls, init_kwargs=_settings_file_values(path))
 
 
-class ServiceSettings(BaseSettings):
+class ServiceSettings(EnvironmentSettings):
     """Read once at the edge: from the environment, `.env`, and the YAML file that SETTINGS_FILE names.
 
-    A field is the variable of its name in capitals; in the file it has its own name. What is empty counts as not
-    given.
+    A field is the variable of its name in capitals; in the file it has its own name.
 
     `model_version` is a number or `latest`. Without `redis_url` an embedded Valkey keeps its data in
     `cache_folder`. `device` is `auto` (a GPU where there is one), `cpu`, `cuda` or `cuda:N`.
     Without `token_budget` it is measured.
     `published_host` is where others reach a service that listens inside a container; `host` if None.
     """
-
-    model_config = SettingsConfigDict(env_file=".env", extra="ignore", frozen=True, env_ignore_empty=True)
 
     host: str = "127.0.0.1"
     published_host: str | None = None
@@ -72,7 +70,7 @@ class ServiceSettings(BaseSettings):
     token_budget: int | None = Field(default=None, ge=64)
     encoded_text_bytes: int = Field(default=256 * 1024 * 1024, ge=0)
 
-    redis_url: str | None = None
+    redis_url: str | None = Field(default=None, repr=False)
     redis_cluster: bool = False
     redis_timeout_seconds: float = Field(default=2.0, gt=0)
     cache_folder: Path = Path("var/cache")
@@ -102,7 +100,7 @@ class ServiceSettings(BaseSettings):
     reload_interval_seconds: float = Field(default=10.0, gt=0)
     log_format: Literal["json", "text"] = "json"
     log_queries: bool = False
-    otlp_endpoint: str | None = None
+    otlp_endpoint: str | None = Field(default=None, repr=False)
 
     fill_folder: Path = Path("var/fills")
     fill_chunk_pairs: int = Field(default=2048, ge=1)
@@ -145,33 +143,23 @@ def load_settings(**overrides: object) -> ServiceSettings:
     Raises:
         ConfigurationError: names the first variable that is wrong.
     """
-    check_settings_file()
-    given = {name: value for name, value in overrides.items() if value is not None}
+    return ServiceSettings(**{name: value for name, value in overrides.items() if value is not None})
+
+
+def _settings_file_values(path: str) -> dict[str, Any]:
     try:
-        return ServiceSettings(**given)  # type: ignore[arg-type] # pydantic checks them
-    except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
-        name = ".".join(map(str, first["loc"])).upper()
-        raise ConfigurationError(
-            f"setting {name}: {first['msg']}; correct the environment, .env or the settings file"
-        ) from error
-
-
-def check_settings_file() -> None:
-    """Whether the file that SETTINGS_FILE names, if any, can be read and holds settings only.
-
-    Raises:
-        ConfigurationError: says what is wrong with it.
-    """
-    path = os.environ.get(SETTINGS_FILE)
-    if not path:
-        return
-    try:
-        content = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise ConfigurationError(f"{SETTINGS_FILE} {path}: cannot be read ({error})") from error
+        # BaseLoader leaves every value a text.
+        content = yaml.load(Path(path).expanduser().read_text(encoding="utf-8-sig"), yaml.BaseLoader)  # noqa: S506
+    except yaml.MarkedYAMLError as error:
+        # Its own text quotes the line, which may hold a password.
+        line = f", line {error.problem_mark.line + 1}" if error.problem_mark else ""
+        raise ConfigurationError(f"{SETTINGS_FILE} {path}{line}: is no YAML ({error.problem})") from error
+    except (OSError, RuntimeError, ValueError, yaml.YAMLError) as error:
+        reason = " ".join(str(error).split())
+        raise ConfigurationError(f"{SETTINGS_FILE} {path}: cannot be read ({reason})") from error
     if not isinstance(content, dict):
         raise ConfigurationError(f"{SETTINGS_FILE} {path}: write one `name: value` a line")
     unknown = sorted(str(name) for name in content if name not in ServiceSettings.model_fields)
     if unknown:
         raise ConfigurationError(f"{SETTINGS_FILE} {path}: there is no setting {', '.join(unknown)}")
+    return {name: value for name, value in content.items() if value not in _NOTHING}

@@ -6,7 +6,7 @@ from typing import Annotated, cast
 
 from fastapi import Depends, FastAPI, Request
 
-from service.cache.store import OfflineCache
+from service.cache.store import CacheStore
 from service.engine.batching.micro_batching import MicroBatching
 from service.engine.versions.comparison import Comparison
 from service.engine.versions.served import ServedModel
@@ -25,7 +25,7 @@ class ServiceState:
         batching: MicroBatching,
         model: ServedModel,
         comparison: Comparison,
-        cache: OfflineCache,
+        cache: CacheStore,
         jobs: FillJobs,
     ) -> None:
         self.settings = settings

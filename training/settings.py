@@ -5,9 +5,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from pydantic_settings import BaseSettings, SettingsConfigDict
-
 from model_store.errors import ConfigurationError
+from model_store.settings import EnvironmentSettings
 
 DATA_FOLDER = "$RELEVANCE_DATA"
 """How texts that are kept with results name the folder for data, so that they are the same on every machine."""
@@ -16,14 +15,8 @@ IS_FIRST_PROCESS = (os.environ.get("RANK") or "0") == "0"
 """The first process prints; `RANK` is what torchrun and `accelerate launch` set before processes meet."""
 
 
-class TrainingSettings(BaseSettings):
-    """Where data lie that are not part of the project.
-
-    A field is the variable of its name in capitals, in the environment or in `.env`; an empty one counts as not
-    given.
-    """
-
-    model_config = SettingsConfigDict(env_file=".env", extra="ignore", frozen=True, env_ignore_empty=True)
+class TrainingSettings(EnvironmentSettings):
+    """Where data lie that are not part of the project."""
 
     relevance_data: Path | None = None
 
@@ -39,4 +32,4 @@ def with_data_folder(text: str) -> str:
     folder = TrainingSettings().relevance_data
     if folder is None:
         raise ConfigurationError(f"{text}: set RELEVANCE_DATA to the folder that has this")
-    return text.replace(DATA_FOLDER, str(folder.expanduser()))
+    return text.replace(DATA_FOLDER, str(folder))

@@ -1,4 +1,20 @@
-"""Clients for search engineers who read the offline cache directly; they need redis-py, no model."""
+"""The client for search engineers who read the offline cache directly; it needs redis-py, no model.
+
+    with OfflineCache.from_url("rediss://search:password@cache.example:6380/0?ssl_ca_certs=ca.pem") as cache:
+        answer = cache.lookup("es", "cafetera blanca", min_score=0.8, limit=20)
+        [product.id for product in answer.products]
+        answers = cache.lookup_many("es", ["cafetera blanca", "funda de móvil"])
+
+    async with AsyncOfflineCache.from_url("redis+sentinel://sentinel.example:26379/cache/0") as cache:
+        answer = await cache.lookup("es", "cafetera blanca")
+
+The best products come first, equal scores in the descending order of the ids' bytes, as ZREVRANGE has them.
+A flip, a rollback, or a product taken off sale is seen after `remember_seconds` at the latest. A query that can
+be in no cache (raw bytes that are not UTF-8) is `never_scored`.
+
+What a URL may say is in `service.cache.address`. Every method raises CacheUnavailableError when the server does
+not answer or refuses; of it, CacheRefusedError where asking again is of no use.
+"""
 
 from __future__ import annotations
 
@@ -7,36 +23,33 @@ from types import TracebackType
 from typing import cast
 
 from redis import Redis
-from redis.backoff import NoBackoff
 from redis.cluster import RedisCluster
-from redis.retry import Retry
 
-from model_store.errors import ConfigurationError
-from service.cache.connection import CacheConnection, Command, options_of, reported, without_password
+from service.cache.address import CacheAddress
+from service.cache.commands import Command, options_of
+from service.cache.connection import CacheConnection
+from service.cache.errors import reported
 from service.cache.look_ups import CacheAnswer, LookUps, driven
 
 REMEMBER_SECONDS = 1.0
 """How long a client goes by the active generation that it knows."""
 
 _TIMEOUT_SECONDS = 2.0
+_URL = "the URL of the cache"
 
 
 class OfflineCache:
-    """Reads the cache of all marketplaces; may be shared by threads.
+    """Reads the cache of all marketplaces; may be shared by threads."""
 
-        with OfflineCache.from_url("redis://user:password@cache.example:6379/0") as cache:
-            answer = cache.lookup("es", "cafetera blanca", min_score=0.8, limit=20)
-            [product.id for product in answer.products]
-            answers = cache.lookup_many("es", ["cafetera blanca", "funda de móvil"])
-
-    The best products come first, equal scores in the descending order of the ids' bytes, as ZREVRANGE has them.
-    A flip, a rollback, or a product taken off sale is seen after `remember_seconds` at the latest.
-
-    Every method raises CacheUnavailableError when the server does not answer or refuses.
-    """
-
-    def __init__(self, client: Redis | RedisCluster, name: str, remember_seconds: float) -> None:
+    def __init__(
+        self,
+        client: Redis | RedisCluster,
+        name: str,
+        remember_seconds: float,
+        closed_with_it: Sequence[Redis] = (),
+    ) -> None:
         self._client = client
+        self._closed_with_it = closed_with_it
         self._name = name
         self._look_ups = LookUps(remember_seconds)
 
@@ -49,24 +62,18 @@ class OfflineCache:
         timeout_seconds: float = _TIMEOUT_SECONDS,
         remember_seconds: float = REMEMBER_SECONDS,
     ) -> OfflineCache:
-        """Connect to `redis://`, `rediss://` (TLS) or `unix://`; user and password stand before the host.
+        """Connect to `redis://`, `rediss://` (TLS), `unix://`, `redis+sentinel://` or `rediss+sentinel://`.
 
-        A single server is asked for at the first look-up, a cluster here for its nodes.
+        A server and sentinels are asked at the first look-up, a cluster here for its nodes.
 
         Raises:
             ConfigurationError: the URL is not one.
             CacheUnavailableError: no node of the cluster answers.
         """
-        kind: type[Redis] | type[RedisCluster] = RedisCluster if cluster else Redis
-        retry = Retry(NoBackoff(), 1)
-        try:
-            with reported(without_password(url)):
-                client = kind.from_url(
-                    url, socket_timeout=timeout_seconds, socket_connect_timeout=timeout_seconds, retry=retry
-                )
-        except ValueError as error:
-            raise ConfigurationError(f"{error}; use e.g. redis://HOST:6379/0") from error
-        return cls(client, without_password(url), remember_seconds)
+        address = CacheAddress.parse(url, cluster=cluster, timeout_seconds=timeout_seconds, where=_URL)
+        with reported(address.name):
+            client, others = address.client()
+        return cls(client, address.name, remember_seconds, others)
 
     def lookup(
         self, marketplace: str, query: str, *, min_score: float = 0.0, limit: int | None = None
@@ -96,7 +103,8 @@ class OfflineCache:
 
     def close(self) -> None:
         """Drop all connections."""
-        self._client.close()
+        for client in (self._client, *self._closed_with_it):
+            client.close()
 
     def __enter__(self) -> OfflineCache:
         return self
@@ -121,7 +129,7 @@ class OfflineCache:
 
 
 class AsyncOfflineCache:
-    """The same for asyncio: `async with AsyncOfflineCache.from_url(...) as cache: await cache.lookup(...)`."""
+    """The same for asyncio; may be shared by tasks."""
 
     def __init__(self, connection: CacheConnection, remember_seconds: float = REMEMBER_SECONDS) -> None:
         self._connection = connection
@@ -141,7 +149,7 @@ class AsyncOfflineCache:
         Raises:
             ConfigurationError: the URL is not one.
         """
-        connection = CacheConnection.open(url, cluster=cluster, timeout_seconds=timeout_seconds)
+        connection = CacheConnection.open(url, cluster=cluster, timeout_seconds=timeout_seconds, where=_URL)
         return cls(connection, remember_seconds)
 
     async def lookup(

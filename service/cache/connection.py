@@ -2,14 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 from array import array
-from collections.abc import AsyncIterator, Awaitable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Awaitable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
-from hashlib import sha1
-from importlib.resources import files
 from typing import cast
 
 import numpy as np
@@ -17,111 +12,32 @@ from redis.asyncio import Redis
 from redis.asyncio.client import Pipeline
 from redis.asyncio.cluster import ClusterPipeline, RedisCluster
 from redis.asyncio.connection import AbstractConnection, ConnectionPool
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
-from redis.exceptions import RedisClusterException, RedisError, ResponseError
+from redis.exceptions import RedisError, ResponseError
 
-from model_store.errors import CacheUnavailableError, ConfigurationError
-
-
-@contextmanager
-def reported(name: str) -> Iterator[None]:
-    """Turn what redis-py raises into CacheUnavailableError."""
-    try:
-        yield
-    except (TimeoutError, RedisError, RedisClusterException, OSError) as error:
-        reason = str(error) or type(error).__name__
-        raise CacheUnavailableError(
-            f"the offline cache at {name} did not answer ({reason}); check that it runs, and REDIS_URL"
-        ) from error
-
-
-@contextmanager
-def asked(name: str) -> Iterator[None]:
-    """As `reported`, for a task that awaits redis-py.
-
-    That waits by `asyncio.wait_for`, which in Python 3.11 swallows a cancellation that comes at the moment at
-    which there is an answer.
-    """
-    task = asyncio.current_task()
-    before = task.cancelling() if task else 0
-    try:
-        with reported(name):
-            yield
-    finally:
-        if task and task.cancelling() > before:
-            raise asyncio.CancelledError
-
-
-def without_password(url: str) -> str:
-    """The URL as it may be shown."""
-    scheme, separator, rest = url.partition("://")
-    return f"{scheme}{separator}{rest.rpartition('@')[2]}"
-
-
-def bulk(value: bytes) -> bytes:
-    """One argument."""
-    return b"$%d\r\n%b\r\n" % (len(value), value)
-
-
-def script_load(script: Script) -> bytes:
-    """The command that makes a server know a script."""
-    return b"*3\r\n" + bulk(b"SCRIPT") + bulk(b"LOAD") + bulk(script.text.encode())
-
-
-class PackedScript:
-    """Runs of a script."""
-
-    def __init__(self, script: Script) -> None:
-        self._start = bulk(b"EVALSHA") + bulk(script.digest.encode())
-
-    def call(self, keys: Sequence[bytes], arguments: Sequence[bytes]) -> bytes:
-        """One run; keys and arguments are packed already (`bulk`), each one item."""
-        count = 3 + len(keys) + len(arguments)
-        number = bulk(b"%d" % len(keys))
-        return b"".join((b"*%d\r\n" % count, self._start, number, *keys, *arguments))
-
-
-Command = tuple[str | bytes | int, ...]
-Row = tuple[bytes, float]
-
-
-def options_of(command: Command) -> dict[str, bool]:
-    """What redis-py needs to know of a command to give rows of (member, score) in both protocols."""
-    return {"withscores": True} if command[0] == "ZREVRANGE" else {}
-
-
-PIPELINE_COMMANDS = 1000
-"""Commands sent at once: more gain nothing and hold the server up."""
-
-Argument = str | int
-Reply = int | bytes | None | list["Reply"]
-
-
-@dataclass(frozen=True)
-class Script:
-    """A Lua script that touches one key."""
-
-    text: str
-
-    @cached_property
-    def digest(self) -> str:
-        """What EVALSHA calls it by."""
-        return sha1(self.text.encode(), usedforsecurity=False).hexdigest()
-
-    @classmethod
-    def from_file(cls, name: str) -> Script:
-        """Read a `.lua` file of this package."""
-        return cls(files("service.cache").joinpath(name).read_text(encoding="utf-8"))
-
+from service.cache.address import SETTING, CacheAddress
+from service.cache.commands import (
+    PIPELINE_COMMANDS,
+    Argument,
+    Command,
+    Reply,
+    Row,
+    Script,
+    ScriptCall,
+    options_of,
+)
+from service.cache.errors import CacheRefusedError, UnreadableRecordError, asked, reported
 
 _REPLACE = Script(
     "if (redis.call('GET', KEYS[1]) or '') ~= ARGV[1] then return 0 end\n"
     "redis.call('SET', KEYS[1], ARGV[2])\n"
     "return 1\n"
 )
-ScriptCall = tuple[str, Sequence[Argument]]
-"""Key and arguments of one run of a script."""
+
+
+_REMOVE = Script(
+    "if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end\nreturn redis.call('DEL', KEYS[1])\n"
+)
+_WHOSE = "another program writes to this Redis; give each a database or a server of its own, and fill again"
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,45 +56,61 @@ class CacheConnection:
     been closed by the server.
     """
 
-    def __init__(self, client: Redis | RedisCluster, name: str) -> None:
+    def __init__(self, client: Redis | RedisCluster, name: str, closed_with_it: Sequence[Redis] = ()) -> None:
         self._client = client
+        self._closed_with_it = closed_with_it
         self.is_cluster = isinstance(client, RedisCluster)
         self.name = name
 
     @classmethod
-    def open(cls, url: str, *, cluster: bool = False, timeout_seconds: float = 2.0) -> CacheConnection:
-        """Connect lazily to `redis://`, `rediss://` or `unix://`.
+    def open(
+        cls, url: str, *, cluster: bool = False, timeout_seconds: float = 2.0, where: str = SETTING
+    ) -> CacheConnection:
+        """Connect lazily to what a URL says (see `service.cache.address`).
+
+        Args:
+            where: what an error names.
 
         Raises:
             ConfigurationError: the URL is not one.
         """
-        retry = Retry(NoBackoff(), 1)
-        kind: type[Redis] | type[RedisCluster] = RedisCluster if cluster else Redis
-        try:
-            client = kind.from_url(
-                url, socket_timeout=timeout_seconds, socket_connect_timeout=timeout_seconds, retry=retry
-            )
-        except ValueError as error:
-            raise ConfigurationError(f"REDIS_URL: {error}; use e.g. redis://HOST:6379/0") from error
-        return cls(client, without_password(url))
+        address = CacheAddress.parse(url, cluster=cluster, timeout_seconds=timeout_seconds, where=where)
+        client, others = address.asynchronous_client()
+        return cls(client, address.name, others)
 
     async def close(self) -> None:
         """Drop all connections."""
         with asked(self.name):
-            await self._client.aclose()
+            for client in (self._client, *self._closed_with_it):
+                await client.aclose()
 
     async def ping(self) -> None:
         """Ask for a sign of life."""
         await self._run(self._client.execute_command("PING"))
 
     async def get(self, key: str) -> str | None:
-        """The text at a key."""
-        reply = await self._run(self._client.execute_command("GET", key))
-        return reply.decode() if isinstance(reply, bytes) else None
+        """The text at a key.
+
+        Raises:
+            UnreadableRecordError: there is something else.
+        """
+        try:
+            reply = await self._run(self._client.execute_command("GET", key))
+            return reply.decode() if isinstance(reply, bytes) else None
+        except UnicodeDecodeError as error:
+            raise UnreadableRecordError(key, _WHOSE) from error
+        except CacheRefusedError as error:
+            if "WRONGTYPE" not in str(error):
+                raise
+            raise UnreadableRecordError(key, _WHOSE) from error
 
     async def replace(self, key: str, old: str | None, new: str) -> bool:
         """Write a text if another one, or none, is there; False and no change otherwise."""
         return await self.run_script(_REPLACE, [(key, ["" if old is None else old, new])]) == [1]
+
+    async def remove(self, key: str, text: str) -> bool:
+        """Remove a key if this text is there."""
+        return await self.run_script(_REMOVE, [(key, [text])]) == [1]
 
     async def put(self, key: str, value: str, *, if_absent: bool = False, seconds: int | None = None) -> bool:
         """Write a text; False if `if_absent` and the key exists. `seconds` makes it expire."""
@@ -209,7 +141,7 @@ class CacheConnection:
     async def members(self, key: str) -> set[int]:
         """The numbers in a set."""
         reply = await self._run(self._client.execute_command("SMEMBERS", key))
-        return {int(member) for member in cast("set[bytes]", reply)}
+        return {int(member) for member in cast("set[bytes]", reply) if member.isdigit()}
 
     async def sorted_set(self, key: str) -> list[tuple[str, int]]:
         """Members of a sorted set with their integer scores, in the order of ZREVRANGE."""

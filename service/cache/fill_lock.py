@@ -8,11 +8,13 @@ import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from model_store.errors import CacheUnavailableError, ConfigurationError
 from service import background
-from service.cache.connection import CacheConnection, Script
+from service.cache.commands import Script
+from service.cache.connection import CacheConnection
+from service.cache.errors import UnreadableRecordError
 from service.cache.keys import fill_lock_key
 
 LOCK_SECONDS = 60
@@ -26,6 +28,11 @@ _REPLACE = Script(
     "if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end\n"
     "if ARGV[2] == '' then return redis.call('DEL', KEYS[1]) end\n"
     "redis.call('SET', KEYS[1], ARGV[2], 'EX', ARGV[3])\n"
+    "return 1\n"
+)
+_TAKE_LASTING = Script(
+    "if redis.call('TTL', KEYS[1]) ~= -1 then return 0 end\n"
+    "redis.call('SET', KEYS[1], ARGV[1], 'EX', ARGV[2])\n"
     "return 1\n"
 )
 
@@ -74,6 +81,7 @@ class FillLock:
 
         Raises:
             ConfigurationError: another fill of the marketplace runs.
+        UnreadableRecordError: the lock is none of ours.
         """
         if await self._connection.put(self._key, self._value, if_absent=True, seconds=LOCK_SECONDS):
             return
@@ -81,12 +89,29 @@ class FillLock:
         if held is None:
             await self.acquire()
             return
-        owner = LockOwner.model_validate_json(held)
+        owner = await self._owner(held)
+        if owner is None:
+            return
         if not owner.is_gone or not await self._replace(held, self._value):
             raise ConfigurationError(
                 f"fill {owner.fill_id} of {self._marketplace!r} runs already (process {owner.process} on "
                 f"{owner.host}); wait for it, or stop it and wait {LOCK_SECONDS} s"
             )
+
+    async def _owner(self, held: str) -> LockOwner | None:
+        """Who holds the lock; None if it was none of ours, and is taken over.
+
+        Raises:
+            UnreadableRecordError: nobody knows whose it is, but it expires.
+        """
+        try:
+            return LockOwner.model_validate_json(held)
+        except ValidationError as error:
+            # Every lock of a fill expires.
+            call = (self._key, [self._value, LOCK_SECONDS])
+            if await self._connection.run_script(_TAKE_LASTING, [call]) == [1]:
+                return None
+            raise UnreadableRecordError(self._key, "wait until it expires, and start the fill again") from error
 
     async def renew(self) -> None:
         """Hold the lock for another term, also after it expired, as the server could not be reached in time.

@@ -6,11 +6,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
 
 from model_store.query_normalisation import normalised_query
-from service.cache.connection import PIPELINE_COMMANDS, PackedScript, Script, bulk, script_load
+from service.cache.commands import PIPELINE_COMMANDS, PackedScript, Script, bulk, script_load
 from service.cache.generations import Generation
 from service.cache.keys import entries_prefix, query_part
 from service.cache.look_ups import SCORE_SCALE
-from service.cache.store import OfflineCache
+from service.cache.store import CacheStore
 
 _FILL_ENTRIES = Script.from_file("fill_entries.lua")
 _PACKED_SCRIPT = PackedScript(_FILL_ENTRIES)
@@ -31,7 +31,7 @@ class GenerationBuilder:
     was killed repeats what it is not sure of.
     """
 
-    def __init__(self, cache: OfflineCache, generation: Generation) -> None:
+    def __init__(self, cache: CacheStore, generation: Generation) -> None:
         self._connection = cache.connection
         self._cap = cache.cap
         self._life = cache.life

@@ -5,10 +5,11 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from model_store.errors import InputError
 from service.cache.connection import CacheConnection
+from service.cache.errors import CacheRefusedError, UnreadableRecordError
 from service.cache.keys import (
     active_key,
     checkpoint_key,
@@ -49,8 +50,48 @@ class Generation(BaseModel):
     expires_from: datetime | None = None
 
 
+def parsed_record(marketplace: str, number: int, text: str | bytes) -> Generation:
+    """A generation's record as it is kept.
+
+    Raises:
+        UnreadableRecordError: it is none that this version wrote.
+    """
+    try:
+        generation = Generation.model_validate_json(text)
+    except ValidationError as error:
+        raise unreadable_record(marketplace, number) from error
+    if (generation.marketplace, generation.number) != (marketplace, number):
+        raise unreadable_record(marketplace, number)
+    return generation
+
+
+def parsed_pointer(marketplace: str, text: str | bytes) -> int:
+    """The number of the generation that readers see, as it is kept.
+
+    Raises:
+        UnreadableRecordError: it is none.
+    """
+    if not (text.isascii() and text.isdigit()):
+        raise UnreadableRecordError(
+            active_key(marketplace),
+            f"fill the cache again (python -m service fill ... --marketplace {marketplace})",
+        )
+    return int(text)
+
+
+def unreadable_record(marketplace: str, number: int) -> UnreadableRecordError:
+    """Says how to get rid of the record."""
+    command = f"python -m service cache purge-generation {number} --marketplace {marketplace}"
+    remedy = f"remove that generation ({command}), or fill the cache again"
+    return UnreadableRecordError(record_key(marketplace, number), remedy)
+
+
 class Generations:
-    """Creates, activates and removes generations. Every method raises CacheUnavailableError."""
+    """Creates, activates and removes generations. Every method raises CacheUnavailableError.
+
+    Where a record is none that this version wrote, what needs it raises UnreadableRecordError, which names the
+    key; a fill and `purge` get rid of it.
+    """
 
     def __init__(
         self, connection: CacheConnection, kept: int = DEFAULT_KEPT, seconds_to_live: float | None = None
@@ -64,7 +105,7 @@ class Generations:
         self, marketplace: str, model_version: int, fill_id: str, state: Literal["building", "open"]
     ) -> Generation:
         """A new generation that nobody reads yet."""
-        number = await self._connection.increment(counter_key(marketplace))
+        number = await self._next_number(marketplace)
         now, life = datetime.now(UTC), self._seconds_to_live
         generation = Generation(
             marketplace=marketplace,
@@ -82,11 +123,33 @@ class Generations:
     async def active(self, marketplace: str) -> Generation | None:
         """The generation that readers see, or None where nothing was ever cached."""
         number = await self._connection.get(active_key(marketplace))
-        return None if number is None else await self.find(marketplace, int(number))
+        return None if number is None else await self.find(marketplace, parsed_pointer(marketplace, number))
+
+    async def readable_active(self, marketplace: str) -> Generation | None:
+        """As `active`, but None where its record cannot be read."""
+        try:
+            return await self.active(marketplace)
+        except UnreadableRecordError:
+            return None
 
     async def is_active(self, generation: Generation) -> bool:
         """Whether readers see a generation at this moment."""
-        return await self._connection.get(active_key(generation.marketplace)) == str(generation.number)
+        return await self._is_active(generation.marketplace, generation.number)
+
+    async def _is_active(self, marketplace: str, number: int) -> bool:
+        try:
+            return await self._connection.get(active_key(marketplace)) == str(number)
+        except UnreadableRecordError:
+            return False
+
+    async def _next_number(self, marketplace: str) -> int:
+        key = counter_key(marketplace)
+        try:
+            return await self._connection.increment(key)
+        except CacheRefusedError:
+            # It is no number, or the user may not count; in the second case the next line is refused, too.
+            await self._connection.put(key, str(max(await self._numbers(marketplace), default=0)))
+            return await self._connection.increment(key)
 
     async def active_or_open(self, marketplace: str, model_version: int) -> Generation:
         """The active generation; where there is none, a new open one, made active."""
@@ -101,13 +164,52 @@ class Generations:
 
     async def find(self, marketplace: str, number: int) -> Generation | None:
         """The record of a generation, or None."""
-        text = await self._connection.get(record_key(marketplace, number))
-        return None if text is None else Generation.model_validate_json(text)
+        try:
+            text = await self._connection.get(record_key(marketplace, number))
+        except UnreadableRecordError as error:
+            raise unreadable_record(marketplace, number) from error
+        return None if text is None else parsed_record(marketplace, number, text)
+
+    async def find_readable(self, marketplace: str, number: int) -> Generation | None:
+        """As `find`, but None also where the record cannot be read."""
+        try:
+            return await self.find(marketplace, number)
+        except UnreadableRecordError:
+            return None
 
     async def all(self, marketplace: str) -> list[Generation]:
-        """All generations of a marketplace, oldest first."""
-        found = [await self.find(marketplace, number) for number in await self._numbers(marketplace)]
-        return [generation for generation in found if generation is not None]
+        """All generations of a marketplace, oldest first.
+
+        Raises:
+            UnreadableRecordError: the record of one of them cannot be read.
+        """
+        found, unreadable = await self.listed(marketplace)
+        if unreadable:
+            raise unreadable[0]
+        return found
+
+    async def listed(self, marketplace: str) -> tuple[list[Generation], list[UnreadableRecordError]]:
+        """All generations of a marketplace, oldest first, and the records that cannot be read."""
+        found: list[Generation] = []
+        unreadable: list[UnreadableRecordError] = []
+        for number in await self._numbers(marketplace):
+            try:
+                generation = await self.find(marketplace, number)
+            except UnreadableRecordError as error:
+                unreadable.append(error)
+                continue
+            if generation is not None:
+                found.append(generation)
+        return found, unreadable
+
+    async def built(self, marketplace: str) -> tuple[list[int], list[UnreadableRecordError]]:
+        """Numbers of all generations but those that are being filled, and the records that cannot be read.
+
+        What has an unreadable record is among them: somebody else may read it.
+        """
+        found, unreadable = await self.listed(marketplace)
+        building = {generation.number for generation in found if generation.state == "building"}
+        return [number for number in await self._numbers(marketplace) if number not in building], unreadable
 
     async def _numbers(self, marketplace: str) -> list[int]:
         return sorted(await self._connection.members(generations_key(marketplace)))
@@ -135,8 +237,13 @@ class Generations:
         await self._save(complete)
         lost = await self._removed.take_out_known(built.marketplace, built.number)
         while True:
-            before = await self._connection.get(active_key(built.marketplace))
-            previous = None if before is None else int(before)
+            try:
+                before = await self._connection.get(active_key(built.marketplace))
+            except UnreadableRecordError:
+                # Nobody can read by it.
+                await self._connection.delete(active_key(built.marketplace))
+                continue
+            previous = int(before) if before is not None and before.isascii() and before.isdigit() else None
             complete = complete.model_copy(update={"pairs": pairs - lost, "previous": previous})
             await self._save(complete)
             if await self._connection.replace(active_key(built.marketplace), before, str(built.number)):
@@ -172,12 +279,11 @@ class Generations:
         Args:
             but: the generation with which the caller goes on.
         """
-        active = await self._connection.get(active_key(marketplace))
         abandoned = []
         for number in await self._numbers(marketplace):
-            generation = await self.find(marketplace, number)
+            generation = await self.find_readable(marketplace, number)
             is_left = number != but and (generation is None or generation.state == "building")
-            if is_left and str(number) != active and await self._remove(marketplace, number):
+            if is_left and await self._remove(marketplace, number):
                 abandoned.append(number)
         return abandoned
 
@@ -186,8 +292,8 @@ class Generations:
         kept = {active.number}
         place: Generation | None = active
         while place is not None and place.previous is not None and len(kept) < self._kept:
-            kept.add(place.previous)
-            place = await self.find(active.marketplace, place.previous)
+            place = await self.find_readable(active.marketplace, place.previous)
+            kept |= {place.number} if place else set()
         older = [number for number in await self._numbers(active.marketplace) if number not in kept]
         return [number for number in older if await self._remove(active.marketplace, number)]
 
@@ -201,10 +307,17 @@ class Generations:
         Raises:
             InputError: there is no such generation, readers see it, or a fill runs that may flip to it.
         """
-        if await self.find(marketplace, number) is None:
-            raise InputError(f"{marketplace!r} has no generation {number}", field="generation")
-        active = await self._connection.get(active_key(marketplace))
-        is_older = active is not None and number < int(active)
+        try:
+            if await self.find(marketplace, number) is None:
+                raise InputError(f"{marketplace!r} has no generation {number}", field="generation")
+        except UnreadableRecordError:
+            # Readers who are sent to it see nothing but errors.
+            await self._connection.remove(active_key(marketplace), str(number))
+        try:
+            active = await self._connection.get(active_key(marketplace))
+            is_older = active is not None and number < parsed_pointer(marketplace, active)
+        except UnreadableRecordError:
+            is_older = False
         if not is_older and await self._connection.get(fill_lock_key(marketplace)):
             raise InputError(
                 f"a fill of {marketplace!r} runs, and generation {number} may be its own; wait for it",
@@ -226,12 +339,15 @@ class Generations:
 
         The number goes last, so that an interrupted removal is found again.
         """
-        if await self._connection.get(active_key(marketplace)) == str(number):
+        if await self._is_active(marketplace, number):
             return False
-        record = await self._connection.get(record_key(marketplace, number))
+        try:
+            record = await self._connection.get(record_key(marketplace, number))
+        except UnreadableRecordError:
+            record = None
         await self._connection.delete(record_key(marketplace, number))
         await self._connection.delete(checkpoint_key(marketplace, number))
-        if await self._connection.get(active_key(marketplace)) == str(number):
+        if await self._is_active(marketplace, number):
             if record is not None:
                 await self._connection.put(record_key(marketplace, number), record)
             return False

@@ -14,8 +14,8 @@ from typing import Literal, NamedTuple, cast
 
 from model_store.errors import InputError
 from model_store.text import checked_marketplace
-from service.cache.connection import Command, Row
-from service.cache.generations import Generation
+from service.cache.commands import Command, Row
+from service.cache.generations import Generation, parsed_pointer, parsed_record
 from service.cache.keys import active_key, entry_key, record_key, removed_key
 
 SCORE_SCALE = 10_000
@@ -61,7 +61,7 @@ class ActiveView:
         if not rows:
             return CacheAnswer(self._absence(), (), self.generation)
         products = [
-            CachedProduct(name.decode(), score / SCORE_SCALE) for name, score in rows if score >= least and name
+            CachedProduct(_id(name), score / SCORE_SCALE) for name, score in rows if score >= least and name
         ]
         if self.removed:
             products = [product for product in products if product.id not in self.removed]
@@ -82,6 +82,7 @@ Steps = Generator[list[Command], Replies, list[CacheAnswer]]
 
 _MOST_ATTEMPTS = 5
 _NOTHING_KNOWN = ActiveView(None, 0, frozenset())
+_NEVER_SCORED = CacheAnswer("never_scored", (), None)
 
 
 class LookUps:
@@ -99,9 +100,16 @@ class LookUps:
         once: if the generation was replaced, and may be gone, all queries are read from the new one.
 
         Raises:
-            InputError: no marketplace's name, `min_score` outside [0, 1], or `limit` below 1.
+            InputError: no marketplace's name, `min_score` outside [0, 1], `limit` below 1, or a query that is
+                no text.
+            UnreadableRecordError: the record of the active generation is none of ours.
         """
         _check(marketplace, min_score, limit)
+        _check_queries(queries)
+        asked = [query for query in queries if _is_text(query)]
+        if len(asked) < len(queries):
+            found = iter((yield from self.steps(marketplace, asked, min_score, limit)))
+            return [next(found) if _is_text(query) else _NEVER_SCORED for query in queries]
         if not queries:
             return []
         least, last = least_score(min_score), -1 if limit is None else limit - 1
@@ -141,7 +149,7 @@ class LookUps:
             ("GET", active_key(marketplace)),
             ("ZSCORE", removed_key(marketplace), ""),
         ]
-        number = None if pointer is None else int(cast("bytes", pointer))
+        number = None if pointer is None else parsed_pointer(marketplace, cast("bytes", pointer))
         latest = 0 if change is None else int(cast("float", change))
         known = self._known(marketplace)[0]
         generation, removed = known.generation, known.removed
@@ -152,11 +160,12 @@ class LookUps:
             commands.append(("ZRANGE", removed_key(marketplace), 0, -1))
         replies = list((yield commands) if commands else ())
         if latest != known.change:
-            removed = frozenset(name.decode() for name in cast("list[bytes]", replies.pop()) if name)
+            removed = frozenset(_id(name) for name in cast("list[bytes]", replies.pop()) if name)
         if number is None:
             generation = None
         elif replies:
-            generation = _record(replies[0])
+            reply = replies[0]
+            generation = None if reply is None else parsed_record(marketplace, number, cast("bytes", reply))
         if number is not None and generation is None and attempts > 1:
             # A rollback met the generation's removal; one of them gives way at once.
             return (yield from self._refreshed(marketplace, beside, attempts - 1))
@@ -177,8 +186,26 @@ def _rows(wanted: list[Command]) -> Generator[list[Command], Replies, list[list[
     return cast("list[list[Row]]", list((yield wanted) if wanted else ()))
 
 
-def _record(reply: object) -> Generation | None:
-    return None if reply is None else Generation.model_validate_json(cast("bytes", reply))
+def _id(member: bytes) -> str:
+    # One that is not UTF-8 is none of ours, and spoils no answer.
+    return member.decode(errors="replace")
+
+
+def _check_queries(queries: Sequence[str]) -> None:
+    if isinstance(queries, str):
+        raise InputError("give a list of queries", field="queries")
+    for place, query in enumerate(queries):
+        if not isinstance(query, str):
+            raise InputError(f"{query!r:.100} is no text", field=f"queries[{place}]")
+
+
+def _is_text(query: str) -> bool:
+    """Whether it can be a key: raw bytes that are not UTF-8 come as lone surrogates, and cannot."""
+    try:
+        query.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _check(marketplace: str, min_score: float, limit: int | None) -> None:

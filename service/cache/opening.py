@@ -8,12 +8,12 @@ from contextlib import asynccontextmanager
 from service.cache.connection import CacheConnection
 from service.cache.embedded import EmbeddedValkey
 from service.cache.keys import TimeToLive
-from service.cache.store import OfflineCache
+from service.cache.store import CacheStore
 from service.settings import ServiceSettings
 
 
 @asynccontextmanager
-async def opened_cache(settings: ServiceSettings) -> AsyncIterator[OfflineCache]:
+async def opened_cache(settings: ServiceSettings) -> AsyncIterator[CacheStore]:
     """The cache while the context lasts; an external server need not be up.
 
     Raises:
@@ -31,7 +31,7 @@ async def opened_cache(settings: ServiceSettings) -> AsyncIterator[OfflineCache]
             timeout_seconds=settings.redis_timeout_seconds,
         )
         try:
-            yield OfflineCache(
+            yield CacheStore(
                 connection,
                 settings.cache_products_per_query,
                 settings.cache_generations,

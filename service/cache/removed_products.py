@@ -6,7 +6,8 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import cast
 
-from service.cache.connection import CacheConnection, Row, Script
+from service.cache.commands import Row, Script
+from service.cache.connection import CacheConnection
 from service.cache.keys import entries_prefix, generation_of, marketplace_prefix, removed_key
 
 _TAKE_OUT = Script.from_file("take_out.lua")

@@ -11,7 +11,7 @@ from model_store.query_normalisation import normalised_query
 from service.cache.generations import Generation
 from service.cache.keys import entry_key
 from service.cache.removed_products import RemovedState
-from service.cache.store import OfflineCache, QueryScores
+from service.cache.store import CacheStore, QueryScores
 
 _MOST_ATTEMPTS = 5
 
@@ -42,7 +42,7 @@ class ScoreWriter:
     nearly empty generation would hide a filled one.
     """
 
-    def __init__(self, cache: OfflineCache, model_version: int, without_threshold: frozenset[str]) -> None:
+    def __init__(self, cache: CacheStore, model_version: int, without_threshold: frozenset[str]) -> None:
         self._cache = cache
         self._model_version = model_version
         self._without_threshold = without_threshold

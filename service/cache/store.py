@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import cast
 
-from service.cache.connection import CacheConnection, Script
+from service.cache.commands import Script
+from service.cache.connection import CacheConnection
 from service.cache.generations import DEFAULT_KEPT, Generation, Generations
 from service.cache.keys import TimeToLive, entry_key
 from service.cache.look_ups import SCORE_SCALE, CacheAnswer, LookUps, driven
@@ -45,7 +46,7 @@ class MergeOutcome:
     removed_by_cap: frozenset[str]
 
 
-class OfflineCache:
+class CacheStore:
     """The cache of all marketplaces. Every method raises CacheUnavailableError when the server is away."""
 
     def __init__(
@@ -93,23 +94,32 @@ class OfflineCache:
         return [_outcome(cast("list[int | bytes]", reply)) for reply in replies]
 
     async def purge_query(self, marketplace: str, query: str) -> int:
-        """Forget a query in all generations but one that is being filled; returns how many had it."""
-        keys = [
-            entry_key(marketplace, generation.number, query)
-            for generation in await self.generations.all(marketplace)
-            if generation.state != "building"
-        ]
-        return await self.connection.delete_all(keys)
+        """Forget a query in all generations but one that is being filled; returns how many had it.
+
+        Raises:
+            UnreadableRecordError: it is forgotten, and a record cannot be read.
+        """
+        numbers, unreadable = await self.generations.built(marketplace)
+        count = await self.connection.delete_all([entry_key(marketplace, number, query) for number in numbers])
+        if unreadable:
+            raise unreadable[0]
+        return count
 
     async def purge_products(self, marketplace: str, ids: Sequence[str]) -> int:
         """Take products off sale; returns how many entries they were taken out of, each product counted.
 
         Who writes from now on leaves them out, a fill that runs takes them out before its flip, and when this
         returns no generation holds them that readers see or that a rollback could bring back.
+
+        Raises:
+            UnreadableRecordError: they are taken out, and a record cannot be read.
         """
         await self.removed.add(marketplace, ids)
-        built = [one.number for one in await self.generations.all(marketplace) if one.state != "building"]
-        return await self.removed.take_out(marketplace, ids, built)
+        built, unreadable = await self.generations.built(marketplace)
+        count = await self.removed.take_out(marketplace, ids, built)
+        if unreadable:
+            raise unreadable[0]
+        return count
 
     async def restore_products(self, marketplace: str, ids: Sequence[str]) -> None:
         """Let products be cached again, as they are on sale again; the next fill brings them back."""

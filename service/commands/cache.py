@@ -43,17 +43,21 @@ async def list_generations(settings: ServiceSettings, marketplace: str, as_json:
     """Print all generations, the newest first, and which is read."""
     name = checked_marketplace(marketplace)
     async with opened_cache(settings) as cache:
-        active = await cache.generations.active(name)
-        found = (await cache.generations.all(name))[::-1]
+        active = await cache.generations.readable_active(name)
+        found, unreadable = await cache.generations.listed(name)
+        if not unreadable:
+            active = await cache.generations.active(name)
     number = active.number if active else None
     if as_json:
-        rows = [{**one.model_dump(mode="json"), "active": one.number == number} for one in found]
+        rows = [{**one.model_dump(mode="json"), "active": one.number == number} for one in reversed(found)]
         typer.echo(json.dumps(rows))
-        return
-    for one in found:
-        state = "read now" if one.number == number else one.state
-        created = one.created_at.isoformat(timespec="seconds")
-        typer.echo(f"{one.number}\tmodel version {one.model_version}\t{created}\t{state}")
+    else:
+        for one in reversed(found):
+            state = "read now" if one.number == number else one.state
+            created = one.created_at.isoformat(timespec="seconds")
+            typer.echo(f"{one.number}\tmodel version {one.model_version}\t{created}\t{state}")
+    if unreadable:
+        raise unreadable[0]
 
 
 async def purge_generation(settings: ServiceSettings, marketplace: str, number: int) -> None:

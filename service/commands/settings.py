@@ -11,9 +11,10 @@ import typer
 from pydantic import SecretStr
 from pydantic_settings import DotEnvSettingsSource, EnvSettingsSource
 
+from service.cache.address import MASK, without_secrets
 from service.settings import SETTINGS_FILE, ServiceSettings, SettingsFileSource
 
-_MASK = "********"
+_URLS = frozenset({"redis_url", "otlp_endpoint"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +30,7 @@ def settings_rows(settings: ServiceSettings) -> list[SettingRow]:
     """All settings in the order of their declaration; secrets are masked."""
     sources = _sources()
     return [
-        SettingRow(name.upper(), _shown(getattr(settings, name)), _source_of(name, sources))
+        SettingRow(name.upper(), _shown(name, getattr(settings, name)), _source_of(name, sources))
         for name in ServiceSettings.model_fields
     ]
 
@@ -49,22 +50,14 @@ def _source_of(name: str, sources: list[tuple[str, dict[str, Any]]]) -> str:
     return next((source for source, values in sources if name in values), "default")
 
 
-def _shown(value: object) -> str:
+def _shown(name: str, value: object) -> str:
     if isinstance(value, tuple):
-        return ", ".join(_shown(item) for item in value)
+        return ", ".join(_shown(name, item) for item in value)
     if isinstance(value, SecretStr):
-        return _MASK
-    return "" if value is None else _without_password(str(value))
-
-
-def _without_password(value: str) -> str:
-    """redis://user:secret@host as redis://user:********@host."""
-    scheme, separator, rest = value.partition("://")
-    credentials, at, host = rest.rpartition("@")
-    if not separator or not at:
-        return value
-    user = credentials.partition(":")[0]
-    return f"{scheme}://{user}:{_MASK}@{host}"
+        return MASK
+    if value is None:
+        return ""
+    return without_secrets(str(value)) if name in _URLS or "://" in str(value) else str(value)
 
 
 def print_settings(settings: ServiceSettings, as_json: bool) -> None:

@@ -232,7 +232,7 @@ class FillJob:
     async def _difference(self) -> GenerationDifference:
         self._progress.enter("comparing")
         connection, new = self._target.cache.connection, self._state.generation
-        active = self._target.cache.generations.active
+        active = self._target.cache.generations.readable_active
         old = await self._retry.run(lambda: active(new.marketplace))
         return await self._retry.run(lambda: difference(connection, old, new))
 

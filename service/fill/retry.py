@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 from model_store.errors import CacheUnavailableError
+from service.cache.errors import CacheRefusedError
 
 _FIRST_PAUSE_SECONDS = 0.1
 _LONGEST_PAUSE_SECONDS = 5.0
@@ -27,7 +28,7 @@ class RetryPolicy:
         self._say = say
 
     async def run(self, operation: Callable[[], Awaitable[_Result]]) -> _Result:
-        """The result of an operation that may be done twice.
+        """The result of an operation that may be done twice; what waiting cannot heal is raised at once.
 
         Raises:
             CacheUnavailableError: the cache stayed away.
@@ -36,6 +37,8 @@ class RetryPolicy:
         while True:
             try:
                 result = await operation()
+            except CacheRefusedError:
+                raise
             except CacheUnavailableError as error:
                 now = time.monotonic()
                 if not since:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from model_store.errors import ConfigurationError, InputError
-from service.cache.store import OfflineCache
+from service.cache.store import CacheStore
 from service.engine.batching.micro_batching import MicroBatching
 from service.engine.scorer import Scorer
 from service.settings import ServiceSettings
@@ -20,7 +20,7 @@ class FillTarget:
 
     marketplace: str
     scorer: Scorer
-    cache: OfflineCache
+    cache: CacheStore
     settings: ServiceSettings
     batching: MicroBatching | None = None
 

@@ -7,7 +7,7 @@ import pytest
 
 from service.cache.connection import CacheConnection
 from service.cache.embedded import EmbeddedValkey
-from service.cache.store import OfflineCache
+from service.cache.store import CacheStore
 from tests.support.models.tiny_model import build_tiny_store
 
 
@@ -29,7 +29,7 @@ def valkey(tmp_path: Path) -> Iterator[EmbeddedValkey]:
 
 
 @pytest.fixture
-async def cache(valkey: EmbeddedValkey) -> AsyncIterator[OfflineCache]:
+async def cache(valkey: EmbeddedValkey) -> AsyncIterator[CacheStore]:
     connection = CacheConnection.open(valkey.url)
-    yield OfflineCache(connection)
+    yield CacheStore(connection)
     await connection.close()

@@ -18,7 +18,7 @@ from service.cache.connection import CacheConnection
 from service.cache.generation_builder import GenerationBuilder
 from service.cache.generations import Generation
 from service.cache.keys import TimeToLive
-from service.cache.store import OfflineCache
+from service.cache.store import CacheStore
 from service.engine.backends.onednn_caches import bound_onednn_caches
 from service.engine.options import EngineOptions
 from service.engine.scorer import Scorer
@@ -164,12 +164,12 @@ async def _filled(plan: ScoringPlan, scorer: Scorer, part: FilePart) -> PartOutc
         plan.redis_url, cluster=plan.redis_cluster, timeout_seconds=plan.redis_timeout_seconds
     )
     try:
-        return await _written(plan, scorer, OfflineCache(connection, plan.cap, life=plan.life), part)
+        return await _written(plan, scorer, CacheStore(connection, plan.cap, life=plan.life), part)
     finally:
         await connection.close()
 
 
-async def _written(plan: ScoringPlan, scorer: Scorer, cache: OfflineCache, part: FilePart) -> PartOutcome:
+async def _written(plan: ScoringPlan, scorer: Scorer, cache: CacheStore, part: FilePart) -> PartOutcome:
     times, rejected, keys = StageTimes(), _RejectedRows(), _WrittenKeys()
     retry = RetryPolicy(plan.wait_seconds, print)
     writer = GenerationWriter(GenerationBuilder(cache, plan.generation), keys, retry.run, times)

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from model_store.errors import CacheUnavailableError, ConfigurationError
 from service.cache.generations import Generation
 from service.cache.keys import checkpoint_key
-from service.cache.store import OfflineCache
+from service.cache.store import CacheStore
 from service.fill.generation.record import Checkpoint, FillRecord, FillRecordFile
 from service.fill.report.histogram import ScoreHistogram
 from service.fill.retry import RetryPolicy
@@ -42,7 +42,7 @@ class FillState:
     its beginning.
     """
 
-    def __init__(self, cache: OfflineCache, file: FillRecordFile, retry: RetryPolicy, say: Say) -> None:
+    def __init__(self, cache: CacheStore, file: FillRecordFile, retry: RetryPolicy, say: Say) -> None:
         self._cache = cache
         self.file = file
         self._retry = retry
@@ -75,7 +75,7 @@ class FillState:
         if record.determined_by != determined_by:
             self._say("an interrupted fill of other candidates, settings or another model version is dropped")
             return None
-        generation = await self._cache.generations.find(record.marketplace, record.generation)
+        generation = await self._cache.generations.find_readable(record.marketplace, record.generation)
         if generation is None or generation.fill_id != record.fill_id:
             self._say("begins from the start: the cache no longer has what the interrupted fill wrote")
             return None

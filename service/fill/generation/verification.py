@@ -8,12 +8,13 @@ from typing import cast
 import numpy as np
 
 from model_store.errors import CacheUnavailableError, VerificationError
-from service.cache.connection import Row, SetCounts
+from service.cache.commands import Row
+from service.cache.connection import SetCounts
 from service.cache.generation_builder import GenerationBuilder
 from service.cache.generations import Generation
 from service.cache.keys import entries_prefix
 from service.cache.look_ups import SCORE_SCALE
-from service.cache.store import OfflineCache
+from service.cache.store import CacheStore
 from service.fill.candidates.chunks import Chunk, ReadingState, UselessCandidatesError
 from service.fill.generation.state import FillState
 from service.fill.report.report import FillCounts
@@ -66,7 +67,7 @@ class GenerationChecks:
             CacheUnavailableError: the cache stays away.
         """
         generations, name = self._target.cache.generations, self._target.marketplace
-        active = await self._retry.run(lambda: generations.active(name))
+        active = await self._retry.run(lambda: generations.readable_active(name))
         check_shares(counts, active, self._target.settings)
 
     async def _rescored(self, sample: Sequence[SampledPair]) -> np.ndarray:
@@ -141,7 +142,7 @@ def check_rescored(sample: Sequence[SampledPair], rescored: np.ndarray) -> None:
 
 
 async def check_stored(
-    cache: OfflineCache, generation: Generation, sample: Sequence[SampledPair], threshold: float
+    cache: CacheStore, generation: Generation, sample: Sequence[SampledPair], threshold: float
 ) -> None:
     """Look a sample up in the generation.
 

@@ -8,7 +8,8 @@ from typing import cast
 import numpy as np
 from pydantic import BaseModel, Field
 
-from service.cache.connection import CacheConnection, Command
+from service.cache.commands import Command
+from service.cache.connection import CacheConnection
 from service.cache.generations import Generation
 from service.cache.keys import entries_prefix
 

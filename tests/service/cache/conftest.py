@@ -8,11 +8,10 @@ import pytest
 from redis import Redis
 from redis.cluster import RedisCluster
 
-from service.cache import AsyncOfflineCache
-from service.cache import OfflineCache as Client
+from service.cache import AsyncOfflineCache, OfflineCache
 from service.cache.connection import CacheConnection
 from service.cache.embedded import EmbeddedValkey
-from service.cache.store import OfflineCache
+from service.cache.store import CacheStore
 from tests.support.service.cluster import running_cluster
 
 
@@ -26,8 +25,8 @@ class CacheServer:
     def connect(self) -> CacheConnection:
         return CacheConnection.open(self.url, cluster=self.cluster)
 
-    def client(self, remember_seconds: float = 1.0) -> Client:
-        return Client.from_url(self.url, cluster=self.cluster, remember_seconds=remember_seconds)
+    def client(self, remember_seconds: float = 1.0) -> OfflineCache:
+        return OfflineCache.from_url(self.url, cluster=self.cluster, remember_seconds=remember_seconds)
 
     def asynchronous(self, remember_seconds: float = 1.0) -> AsyncOfflineCache:
         return AsyncOfflineCache.from_url(self.url, cluster=self.cluster, remember_seconds=remember_seconds)
@@ -56,7 +55,7 @@ def server(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[CacheServ
 
 
 @pytest.fixture
-async def cache(server: CacheServer) -> AsyncIterator[OfflineCache]:
+async def cache(server: CacheServer) -> AsyncIterator[CacheStore]:
     connection = server.connect()
-    yield OfflineCache(connection)
+    yield CacheStore(connection)
     await connection.close()

@@ -12,8 +12,7 @@ from model_store.errors import CacheUnavailableError
 from service.cache import AsyncOfflineCache, OfflineCache
 from service.cache.connection import CacheConnection
 from service.cache.embedded import EmbeddedValkey
-from service.cache.store import OfflineCache as Writer
-from service.cache.store import QueryScores
+from service.cache.store import CacheStore, QueryScores
 
 pytestmark = pytest.mark.anyio
 
@@ -22,7 +21,7 @@ pytestmark = pytest.mark.anyio
 async def port(valkey: EmbeddedValkey) -> AsyncIterator[int]:
     """Of a server with one entry, where `search` may read and nobody may do anything without a password."""
     connection = CacheConnection.open(valkey.url)
-    writer = Writer(connection)
+    writer = CacheStore(connection)
     await writer.merge(await writer.generations.active_or_open("us", 1), [QueryScores("tea", {"a": 0.9})])
     await connection.close()
     with socket.socket() as free:
@@ -60,5 +59,5 @@ async def test_others_are_refused_and_no_password_is_told(port: int, user: str) 
 async def test_who_may_only_read_cannot_write(port: int) -> None:
     connection = CacheConnection.open(f"redis://search:a%3Asecret@127.0.0.1:{port}/0")
     with pytest.raises(CacheUnavailableError, match="permissions"):
-        await Writer(connection).purge_products("us", ["a"])
+        await CacheStore(connection).purge_products("us", ["a"])
     await connection.close()

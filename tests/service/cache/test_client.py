@@ -13,19 +13,18 @@ from redis.cluster import RedisCluster
 
 from model_store.errors import CacheUnavailableError, ConfigurationError, InputError
 from service.cache import AsyncOfflineCache, OfflineCache
-from service.cache.connection import Command
+from service.cache.commands import Command
 from service.cache.generations import Generation
 from service.cache.keys import entry_key
 from service.cache.look_ups import LookUps, driven
-from service.cache.store import OfflineCache as Writer
-from service.cache.store import QueryScores
+from service.cache.store import CacheStore, QueryScores
 from tests.service.cache.conftest import CacheServer
 from tests.support.repository import REPOSITORY
 
 pytestmark = pytest.mark.anyio
 
 
-async def filled(writer: Writer, version: int, **queries: dict[str, float]) -> Generation:
+async def filled(writer: CacheStore, version: int, **queries: dict[str, float]) -> Generation:
     """A complete generation that is active now."""
     built = await writer.generations.create("us", version, f"fill-{version}", "building")
     await writer.merge(built, [QueryScores(query, dict(kept)) for query, kept in queries.items()])
@@ -45,7 +44,7 @@ async def reader(server: CacheServer) -> AsyncIterator[AsyncOfflineCache]:
         yield client
 
 
-async def test_a_look_up_is_the_order_of_zrevrange(cache: Writer, server: CacheServer) -> None:
+async def test_a_look_up_is_the_order_of_zrevrange(cache: CacheStore, server: CacheServer) -> None:
     generation = await filled(cache, 1, tea={"a": 0.9, "é": 0.9, "b": 0.95, "B": 0.9})
     with server.client() as client, server.bare() as bare:
         found = client.lookup("us", " TEA ")
@@ -56,14 +55,14 @@ async def test_a_look_up_is_the_order_of_zrevrange(cache: Writer, server: CacheS
     assert [product.score for product in found.products] == [0.95, 0.9, 0.9, 0.9]
 
 
-async def test_min_score_and_limit_choose_the_best(cache: Writer, reader: AsyncOfflineCache) -> None:
+async def test_min_score_and_limit_choose_the_best(cache: CacheStore, reader: AsyncOfflineCache) -> None:
     await filled(cache, 1, tea={"a": 0.7, "b": 0.9, "c": 0.8})
     assert [one.id for one in (await reader.lookup("us", "tea", min_score=0.8)).products] == ["b", "c"]
     assert [one.id for one in (await reader.lookup("us", "tea", limit=1)).products] == ["b"]
     assert (await reader.lookup("us", "tea", min_score=0.91)).status == "nothing_relevant"
 
 
-async def test_answers_of_a_batch_are_in_the_order_of_the_queries(cache: Writer, server: CacheServer) -> None:
+async def test_answers_of_a_batch_are_in_the_order_of_the_queries(cache: CacheStore, server: CacheServer) -> None:
     generation = await filled(cache, 1, tea={"a": 0.7}, sofa={"b": 0.9})
     await cache.merge(generation, [QueryScores("chair", dropped={"x"})])
     with server.client() as client:
@@ -73,7 +72,7 @@ async def test_answers_of_a_batch_are_in_the_order_of_the_queries(cache: Writer,
     assert [one.products[0].id for one in found if one.products] == ["b", "a"]
 
 
-async def test_a_remembered_look_up_is_one_command(cache: Writer, server: CacheServer) -> None:
+async def test_a_remembered_look_up_is_one_command(cache: CacheStore, server: CacheServer) -> None:
     await filled(cache, 1, tea={"a": 0.7}, sofa={"b": 0.9})
     with server.client(60) as client, server.bare() as bare:
         client.lookup("us", "tea")
@@ -88,7 +87,9 @@ async def test_a_remembered_look_up_is_one_command(cache: Writer, server: CacheS
     assert kinds <= {"cmdstat_zrevrange", "cmdstat_config", "cmdstat_info"}
 
 
-async def test_a_look_up_that_remembers_nothing_is_one_round_trip_too(cache: Writer, server: CacheServer) -> None:
+async def test_a_look_up_that_remembers_nothing_is_one_round_trip_too(
+    cache: CacheStore, server: CacheServer
+) -> None:
     await filled(cache, 1, tea={"a": 0.7}, sofa={"b": 0.9})
     look_ups, sent = LookUps(remember_seconds=0), cast("list[list[object]]", [])
 
@@ -106,7 +107,7 @@ async def test_a_look_up_that_remembers_nothing_is_one_round_trip_too(cache: Wri
     assert (answer.generation, answer.products[0].id) == (second, "new")
 
 
-async def test_a_pointer_whose_record_is_gone_for_a_moment_is_followed_again(cache: Writer) -> None:
+async def test_a_pointer_whose_record_is_gone_for_a_moment_is_followed_again(cache: CacheStore) -> None:
     """A rollback leads to a generation that is being removed, until one of the two gives way."""
     first = await filled(cache, 1, tea={"a": 0.7})
     look_ups, hidden = LookUps(remember_seconds=0), True
@@ -123,7 +124,7 @@ async def test_a_pointer_whose_record_is_gone_for_a_moment_is_followed_again(cac
     assert (found.status, found.generation) == ("relevant", first)
 
 
-async def test_a_flip_is_seen_once_the_memory_is_over(cache: Writer, server: CacheServer) -> None:
+async def test_a_flip_is_seen_once_the_memory_is_over(cache: CacheStore, server: CacheServer) -> None:
     await filled(cache, 1, tea={"old": 0.7})
     async with (
         server.asynchronous(60) as slow,
@@ -135,7 +136,7 @@ async def test_a_flip_is_seen_once_the_memory_is_over(cache: Writer, server: Cac
         assert (await fresh.lookup("us", "tea")).products[0].id == "new"
 
 
-async def test_a_generation_that_is_gone_is_noticed_at_once(cache: Writer, server: CacheServer) -> None:
+async def test_a_generation_that_is_gone_is_noticed_at_once(cache: CacheStore, server: CacheServer) -> None:
     first = await filled(cache, 1, tea={"old": 0.7}, sofa={"old": 0.7})
     async with server.asynchronous(60) as client:
         await client.lookup("us", "tea")
@@ -147,7 +148,7 @@ async def test_a_generation_that_is_gone_is_noticed_at_once(cache: Writer, serve
     assert [one.products[0].id for one in found] == ["new", "new"]
 
 
-async def test_threads_share_a_client(cache: Writer, server: CacheServer) -> None:
+async def test_threads_share_a_client(cache: CacheStore, server: CacheServer) -> None:
     await filled(cache, 1, **{f"q{number}": {f"p{number}": 0.7} for number in range(50)})
     with server.client(0) as client, ThreadPoolExecutor(8) as threads:
         found = await asyncio.to_thread(

@@ -9,10 +9,12 @@ import pytest
 from redis import Redis
 
 from model_store.errors import CacheUnavailableError, ConfigurationError
-from service.cache.connection import CacheConnection, Script, asked, without_password
+from service.cache.commands import Script
+from service.cache.connection import CacheConnection
 from service.cache.embedded import EmbeddedValkey
+from service.cache.errors import asked
 from service.cache.keys import entries_prefix
-from service.cache.store import OfflineCache, QueryScores
+from service.cache.store import CacheStore, QueryScores
 
 pytestmark = pytest.mark.anyio
 
@@ -33,7 +35,7 @@ async def test_every_command_says_that_the_cache_is_away_without_telling_the_pas
     await connection.close()
 
 
-async def test_a_command_that_the_server_refuses_is_reported(cache: OfflineCache) -> None:
+async def test_a_command_that_the_server_refuses_is_reported(cache: CacheStore) -> None:
     await cache.connection.put("text", "1")
     with pytest.raises(CacheUnavailableError, match="WRONGTYPE"):
         await cache.connection.sorted_set("text")
@@ -58,7 +60,7 @@ async def test_a_connection_is_used_again_after_the_server_came_back(
     await connection.close()
 
 
-async def test_counts_are_of_sets_members_and_markers(cache: OfflineCache) -> None:
+async def test_counts_are_of_sets_members_and_markers(cache: CacheStore) -> None:
     generation = await cache.generations.active_or_open("us", 1)
     entries = [QueryScores(f"q{number}", {"a": 0.9, "b": 0.8}) for number in range(1500)]
     await cache.merge(
@@ -68,7 +70,7 @@ async def test_counts_are_of_sets_members_and_markers(cache: OfflineCache) -> No
     assert (counts.sets, counts.members, counts.markers) == (1530, 3000, 30)
 
 
-async def test_a_task_that_talks_to_the_server_ends_whenever_it_is_cancelled(cache: OfflineCache) -> None:
+async def test_a_task_that_talks_to_the_server_ends_whenever_it_is_cancelled(cache: CacheStore) -> None:
     async def talk() -> None:
         while True:
             await cache.connection.get("text")
@@ -84,7 +86,7 @@ async def test_a_task_that_talks_to_the_server_ends_whenever_it_is_cancelled(cac
             pytest.fail(f"cancelled after {turns % 40} turns of the loop, it goes on")
 
 
-async def test_cleaning_up_after_a_cancellation_may_ask_the_server(cache: OfflineCache) -> None:
+async def test_cleaning_up_after_a_cancellation_may_ask_the_server(cache: CacheStore) -> None:
     async def work() -> None:
         try:
             await asyncio.Event().wait()
@@ -109,8 +111,3 @@ async def test_a_time_that_is_over_stays_one() -> None:
         await work()
     with pytest.raises(CacheUnavailableError, match="at here did not answer"), asked("here"):
         raise TimeoutError
-
-
-def test_no_password_is_shown() -> None:
-    assert without_password("redis://user:secret@host:1/0") == "redis://host:1/0"
-    assert without_password("unix:///a/socket") == "unix:///a/socket"

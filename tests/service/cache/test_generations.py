@@ -6,7 +6,7 @@ import pytest
 
 from model_store.errors import InputError
 from service.cache.generations import Generations
-from service.cache.store import OfflineCache, QueryScores
+from service.cache.store import CacheStore, QueryScores
 from tests.service.cache.conftest import CacheServer
 
 pytestmark = pytest.mark.anyio
@@ -21,7 +21,7 @@ async def test_writers_that_find_no_generation_open_one_together(server: CacheSe
         await connection.close()
 
 
-async def test_a_record_tells_version_fill_time_and_state(cache: OfflineCache) -> None:
+async def test_a_record_tells_version_fill_time_and_state(cache: CacheStore) -> None:
     built = await cache.generations.create("us", 3, "fill-1", "building")
     assert await cache.generations.active("us") is None
     complete = await cache.generations.activate(built, 10, 20)
@@ -31,21 +31,21 @@ async def test_a_record_tells_version_fill_time_and_state(cache: OfflineCache) -
     assert (complete.queries, complete.pairs, complete.created_at) == (10, 20, built.created_at)
 
 
-async def test_marketplaces_are_independent(cache: OfflineCache) -> None:
+async def test_marketplaces_are_independent(cache: CacheStore) -> None:
     us = await cache.generations.active_or_open("us", 1)
     await cache.generations.active_or_open("es", 2)
     await cache.merge(us, [QueryScores("sofa", {"p": 0.9})])
     assert (await cache.read("es", "sofa")).status == "never_scored"
 
 
-async def test_what_readers_see_is_not_discarded(cache: OfflineCache) -> None:
+async def test_what_readers_see_is_not_discarded(cache: CacheStore) -> None:
     active = await cache.generations.active_or_open("us", 1)
     await cache.merge(active, [QueryScores("sofa", {"p": 0.9})])
     await cache.generations.discard(active)
     assert (await cache.read("us", "sofa")).status == "relevant"
 
 
-async def test_removing_one_generation_leaves_the_others(cache: OfflineCache) -> None:
+async def test_removing_one_generation_leaves_the_others(cache: CacheStore) -> None:
     numbered = [await cache.generations.create("us", 1, "f", "building") for _ in range(11)]
     for generation in (numbered[0], numbered[10]):
         await cache.merge(generation, [QueryScores(f"q{place}", {"p": 0.9}) for place in range(1200)])
@@ -54,6 +54,6 @@ async def test_removing_one_generation_leaves_the_others(cache: OfflineCache) ->
     assert (await cache.read("us", "q1199")).status == "relevant"
 
 
-async def test_there_is_nothing_to_roll_back_to(cache: OfflineCache) -> None:
+async def test_there_is_nothing_to_roll_back_to(cache: CacheStore) -> None:
     with pytest.raises(InputError, match="no earlier generation"):
         await cache.generations.rollback("us")

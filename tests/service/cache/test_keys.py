@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 
 from service.cache.keys import LONGEST_QUERY_BYTES, TimeToLive, entries_prefix, entry_key, query_part, record_key
-from service.cache.store import OfflineCache, QueryScores
+from service.cache.store import CacheStore, QueryScores
 from tests.service.cache.conftest import CacheServer
 
 
@@ -44,7 +44,7 @@ def test_the_jitter_spreads_evenly_and_is_the_same_for_a_key() -> None:
     assert life.milliseconds("a") == TimeToLive(1000, jitter=0.5).milliseconds("a")
 
 
-async def test_without_one_nothing_expires(cache: OfflineCache, server: CacheServer) -> None:
+async def test_without_one_nothing_expires(cache: CacheStore, server: CacheServer) -> None:
     generation = await cache.generations.active_or_open("us", 1)
     await cache.merge(generation, [QueryScores("tea", {"a": 0.9})])
     with server.bare() as bare:
@@ -52,9 +52,9 @@ async def test_without_one_nothing_expires(cache: OfflineCache, server: CacheSer
     assert generation.expires_from is None
 
 
-async def test_it_runs_from_the_entrys_beginning(cache: OfflineCache, server: CacheServer) -> None:
+async def test_it_runs_from_the_entrys_beginning(cache: CacheStore, server: CacheServer) -> None:
     short, long = TimeToLive(100, jitter=0), TimeToLive(1000, jitter=0)
-    generation = await OfflineCache(cache.connection, life=short).generations.active_or_open("us", 1)
+    generation = await CacheStore(cache.connection, life=short).generations.active_or_open("us", 1)
     assert generation.expires_from == generation.created_at + timedelta(seconds=100)
     key = entry_key("us", generation.number, "tea")
     changes = [
@@ -64,17 +64,17 @@ async def test_it_runs_from_the_entrys_beginning(cache: OfflineCache, server: Ca
     ]
     with server.bare() as bare:
         for life, change in zip((short, long, long), changes, strict=True):
-            await OfflineCache(cache.connection, life=life).merge(generation, [change])
+            await CacheStore(cache.connection, life=life).merge(generation, [change])
             assert 0 < bare.pttl(key) <= 100_000
         await cache.purge_products("us", ["b"])
         assert bare.zrange(key, 0, -1) == [b""]
         assert 0 < bare.pttl(key) <= 100_000
 
 
-async def test_an_expired_entry_is_told_from_never_scored(cache: OfflineCache) -> None:
-    lasting = OfflineCache(cache.connection, life=TimeToLive(1000))
+async def test_an_expired_entry_is_told_from_never_scored(cache: CacheStore) -> None:
+    lasting = CacheStore(cache.connection, life=TimeToLive(1000))
     generation = await lasting.generations.active_or_open("us", 1)
     assert (await lasting.read("us", "tea")).status == "never_scored"
     old = generation.model_copy(update={"expires_from": generation.created_at - timedelta(seconds=1)})
     await cache.connection.put(record_key("us", generation.number), old.model_dump_json())
-    assert (await OfflineCache(cache.connection).read("us", "tea")).status == "expired"
+    assert (await CacheStore(cache.connection).read("us", "tea")).status == "expired"

@@ -15,8 +15,7 @@ from service.cache import CacheAnswer
 from service.cache.fill_lock import held_fill_lock
 from service.cache.keys import entries_prefix, generation_of, marketplace_prefix
 from service.cache.score_writer import ScoredPair, ScoreWriter
-from service.cache.store import OfflineCache as Writer
-from service.cache.store import QueryScores
+from service.cache.store import CacheStore, QueryScores
 from tests.service.cache.conftest import CacheServer
 
 pytestmark = pytest.mark.anyio
@@ -49,10 +48,10 @@ class Race:
         )
         await self._with_writer(self._check_the_end)
 
-    async def _with_writer(self, act: Callable[[Writer], Awaitable[None]]) -> None:
+    async def _with_writer(self, act: Callable[[CacheStore], Awaitable[None]]) -> None:
         connection = self.server.connect()
         try:
-            await act(Writer(connection, CAP, kept_generations=3))
+            await act(CacheStore(connection, CAP, kept_generations=3))
         finally:
             await connection.close()
 
@@ -63,7 +62,7 @@ class Race:
         finally:
             self.done.set()
 
-    async def _fill(self, cache: Writer) -> None:
+    async def _fill(self, cache: CacheStore) -> None:
         self.version += 1
         version, generator = self.version, random.Random(self.seed + self.version)
         async with held_fill_lock(cache.connection, "us", f"fill-{version}"):
@@ -81,7 +80,7 @@ class Race:
         scores = {name: generator.random() for name in names}
         return QueryScores(query, scores) if generator.random() < 0.8 else QueryScores(query, dropped=set(names))
 
-    async def _score(self, cache: Writer) -> None:
+    async def _score(self, cache: CacheStore) -> None:
         generator = random.Random(self.seed)
         while not self.done.is_set():
             version = self.version
@@ -95,14 +94,14 @@ class Race:
             report = await ScoreWriter(cache, version, frozenset()).write(pairs)
             self.cached += sum(report.cached)
 
-    async def _purge(self, cache: Writer) -> None:
+    async def _purge(self, cache: CacheStore) -> None:
         for name in PURGED:
             await cache.purge_products("us", [name])
             self.off_sale.add(name)
             await cache.purge_query("us", "query 0")
         await self.done.wait()
 
-    async def _remove_generations(self, cache: Writer) -> None:
+    async def _remove_generations(self, cache: CacheStore) -> None:
         generator = random.Random(self.seed)
         while not self.done.is_set():
             try:
@@ -117,7 +116,7 @@ class Race:
                 # There is nothing to go back to, or the generation is read, or it is gone.
                 await asyncio.sleep(0)
 
-    async def _read_batches(self, cache: Writer) -> None:
+    async def _read_batches(self, cache: CacheStore) -> None:
         generator = random.Random(self.seed)
         while not self.done.is_set():
             gone = frozenset(self.off_sale)
@@ -142,7 +141,7 @@ class Race:
         assert {name.split("-")[0] for name in names} - set(PURGED) <= {f"v{answer.generation.model_version}"}
         assert not gone & set(names)
 
-    async def _check_the_end(self, cache: Writer) -> None:
+    async def _check_the_end(self, cache: CacheStore) -> None:
         kept = {one.number for one in await cache.generations.all("us")}
         async for batch in cache.connection.key_batches(marketplace_prefix("us")):
             for key in batch:
@@ -166,7 +165,7 @@ async def test_all_at_once(server: CacheServer, seed: int, fills: int) -> None:
 async def test_a_score_is_not_said_to_be_cached_in_a_generation_that_was_left(server: CacheServer) -> None:
     """Flips between versions 1 and 2 while scores of version 1 are written."""
     connections = [server.connect() for _ in range(4)]
-    caches = [Writer(connection) for connection in connections]
+    caches = [CacheStore(connection) for connection in connections]
     done = asyncio.Event()
 
     async def flip() -> None:
@@ -178,7 +177,7 @@ async def test_a_score_is_not_said_to_be_cached_in_a_generation_that_was_left(se
 
     outcomes = {False: 0, True: 0}
 
-    async def write(cache: Writer) -> None:
+    async def write(cache: CacheStore) -> None:
         pair = ScoredPair(QueryProductPair("us", "tea", Product("v1 scored", "t")), 0.95, True)
         while not done.is_set():
             report = await ScoreWriter(cache, 1, frozenset()).write([pair])

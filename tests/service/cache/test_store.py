@@ -7,7 +7,7 @@ import pytest
 
 from service.cache.connection import CacheConnection
 from service.cache.keys import entry_key
-from service.cache.store import OfflineCache, QueryScores
+from service.cache.store import CacheStore, QueryScores
 from tests.service.cache.conftest import CacheServer
 
 pytestmark = pytest.mark.anyio
@@ -17,7 +17,7 @@ def scores(query: str, *dropped: str, **kept: float) -> QueryScores:
     return QueryScores(query, dict(kept), set(dropped))
 
 
-async def test_products_come_best_first_and_ties_as_zrevrange_has_them(cache: OfflineCache) -> None:
+async def test_products_come_best_first_and_ties_as_zrevrange_has_them(cache: CacheStore) -> None:
     generation = await cache.generations.active_or_open("us", 1)
     await cache.merge(generation, [scores("usb cable", b=0.9, a=0.9, c=0.95, d=0.51234)])
     answer = await cache.read("us", "  USB  Cable ")
@@ -30,7 +30,7 @@ async def test_products_come_best_first_and_ties_as_zrevrange_has_them(cache: Of
     ]
 
 
-async def test_nothing_relevant_differs_from_never_scored(cache: OfflineCache) -> None:
+async def test_nothing_relevant_differs_from_never_scored(cache: CacheStore) -> None:
     generation = await cache.generations.active_or_open("us", 1)
     await cache.merge(generation, [scores("sofa", "p1", "p2")])
     assert (await cache.read("us", "sofa")).status == "nothing_relevant"
@@ -39,7 +39,7 @@ async def test_nothing_relevant_differs_from_never_scored(cache: OfflineCache) -
 
 
 async def test_a_relevant_product_replaces_the_marker_and_losing_it_brings_the_marker_back(
-    cache: OfflineCache,
+    cache: CacheStore,
 ) -> None:
     generation = await cache.generations.active_or_open("us", 1)
     first, second, third = [
@@ -54,7 +54,7 @@ async def test_a_relevant_product_replaces_the_marker_and_losing_it_brings_the_m
 
 async def test_the_cap_keeps_the_best_and_names_what_it_removed(server: CacheServer) -> None:
     connection = server.connect()
-    cache = OfflineCache(connection, cap=3)
+    cache = CacheStore(connection, cap=3)
     generation = await cache.generations.active_or_open("us", 1)
     outcome = (await cache.merge(generation, [scores("tea", a=0.7, b=0.7, c=0.7, d=0.7, e=0.9)]))[0]
     assert outcome.removed_by_cap == {"a", "b"}
@@ -65,11 +65,11 @@ async def test_the_cap_keeps_the_best_and_names_what_it_removed(server: CacheSer
 
 async def test_concurrent_writers_keep_the_cap_and_the_marker_apart(server: CacheServer) -> None:
     connections = [server.connect() for _ in range(6)]
-    caches = [OfflineCache(connection, cap=20) for connection in connections]
+    caches = [CacheStore(connection, cap=20) for connection in connections]
     generation = await caches[0].generations.active_or_open("us", 1)
     key = entry_key("us", generation.number, "tea")
 
-    async def write(cache: OfflineCache, seed: int) -> None:
+    async def write(cache: CacheStore, seed: int) -> None:
         generator = random.Random(seed)
         for _ in range(40):
             products = [f"p{generator.randrange(60)}" for _ in range(8)]
@@ -87,7 +87,7 @@ async def test_concurrent_writers_keep_the_cap_and_the_marker_apart(server: Cach
         await connection.close()
 
 
-async def test_unusual_queries_and_ids_survive(cache: OfflineCache) -> None:
+async def test_unusual_queries_and_ids_survive(cache: CacheStore) -> None:
     generation = await cache.generations.active_or_open("jp", 1)
     queries = ["{tag} [x]* ?", "テレビ 台", "a" * 5000, "a:b:c"]
     await cache.merge(generation, [QueryScores(query, {"id {1}\n*": 0.75}) for query in queries])
@@ -95,7 +95,7 @@ async def test_unusual_queries_and_ids_survive(cache: OfflineCache) -> None:
         assert [product.id for product in (await cache.read("jp", query)).products] == ["id {1}\n*"]
 
 
-async def test_thousands_of_queries_go_in_several_pipelines(cache: OfflineCache) -> None:
+async def test_thousands_of_queries_go_in_several_pipelines(cache: CacheStore) -> None:
     generation = await cache.generations.active_or_open("us", 1)
     outcomes = await cache.merge(generation, [scores(f"q{number}", p=0.9) for number in range(2500)])
     assert sum(outcome.created for outcome in outcomes) == 2500

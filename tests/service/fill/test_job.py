@@ -12,7 +12,7 @@ from model_store.product import Product, QueryProductPair
 from service.cache.connection import CacheConnection, SetCounts
 from service.cache.fill_lock import held_fill_lock
 from service.cache.keys import entries_prefix, fill_lock_key
-from service.cache.store import OfflineCache, QueryScores
+from service.cache.store import CacheStore, QueryScores
 from service.fill.job import FillJob
 from service.fill.target import FillTarget
 from tests.support.service.candidate_files import title_of, write_candidates, write_rows
@@ -69,7 +69,7 @@ async def test_only_the_active_and_the_previous_generation_stay(target: FillTarg
 
 
 async def test_the_cap_keeps_the_best_of_a_query_spread_over_the_file(target: FillTarget, tmp_path: Path) -> None:
-    capped = replace(target, cache=OfflineCache(target.cache.connection, cap=4))
+    capped = replace(target, cache=CacheStore(target.cache.connection, cap=4))
     path = write_candidates(tmp_path / "c.tsv", 8, 60)
     report = await FillJob(capped, [path]).run()
     kept = [(await capped.cache.read("us", f"query {query}")).products for query in range(8)]
@@ -134,7 +134,7 @@ async def test_lost_entries_are_noticed_and_nothing_is_flipped(target: FillTarge
             return await super().counts(prefix)
 
     connection = Forgetful.open(target.cache.connection.name)
-    forgetful = replace(target, cache=OfflineCache(connection))
+    forgetful = replace(target, cache=CacheStore(connection))
     with pytest.raises(CacheUnavailableError, match="maxmemory"):
         await FillJob(forgetful, [write_candidates(tmp_path / "c.tsv", 5, 3)]).run()
     await connection.close()
@@ -172,7 +172,7 @@ async def test_two_fills_of_a_marketplace_do_not_run_at_once(target: FillTarget,
 async def test_readers_see_one_whole_generation_or_the_other(target: FillTarget, tmp_path: Path) -> None:
     paths = [write_rows(tmp_path / f"{name}.tsv", _rows_of(target, name)) for name in ("old", "new")]
     await FillJob(target, paths[:1]).run()
-    reader = OfflineCache(target.cache.connection)
+    reader = CacheStore(target.cache.connection)
     done = asyncio.Event()
     seen = set()
 

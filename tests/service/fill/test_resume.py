@@ -11,7 +11,7 @@ import pytest
 from model_store.errors import CacheUnavailableError, VerificationError
 from model_store.product import Product, QueryProductPair
 from service.cache.connection import CacheConnection
-from service.cache.store import OfflineCache
+from service.cache.store import CacheStore
 from service.engine.scorer import Scorer
 from service.fill.job import FillJob
 from service.fill.options import FillOptions
@@ -48,7 +48,7 @@ async def target(
         fill_bad_row_share=0.5,
     )
     connection = CacheConnection.open(server.url)
-    yield FillTarget("us", scorer, OfflineCache(connection, cap=10), settings)
+    yield FillTarget("us", scorer, CacheStore(connection, cap=10), settings)
     await connection.close()
 
 

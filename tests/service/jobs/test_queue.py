@@ -175,7 +175,7 @@ async def test_a_job_that_would_end_the_process_fails_and_the_next_runs(surprise
 
     ended: list[Job] = []
     queue = JobQueue(lambda _: run_in_thread_loop(fail), 5, 5, ended.append)
-    jobs = [Job(FillRequest("us", ("a.tsv",), (), FillOptions()), [].append) for _ in range(2)]
+    jobs = [Job(FillRequest("us", ("a.tsv",), (), FillOptions()), list[int]().append) for _ in range(2)]
     for job in jobs:
         queue.submit(job)
     await until(lambda: len(ended) == 2)
@@ -191,7 +191,7 @@ async def test_metrics_that_fail_hold_no_job_up() -> None:
         raise InputError("no such file")
 
     queue = JobQueue(lambda _: done(), 5, 5, fail)
-    jobs = [Job(FillRequest("us", ("a.tsv",), (), FillOptions()), [].append) for _ in range(3)]
+    jobs = [Job(FillRequest("us", ("a.tsv",), (), FillOptions()), list[int]().append) for _ in range(3)]
     for job in jobs:
         queue.submit(job)
     await until(lambda: all(job.has_ended for job in jobs))

@@ -10,7 +10,7 @@ import pytest
 from model_store.errors import CacheUnavailableError, InputError, RelevanceError
 from service.cache.connection import CacheConnection
 from service.cache.generations import Generation
-from service.cache.store import OfflineCache
+from service.cache.store import CacheStore
 from service.engine.options import EngineOptions
 from service.engine.scorer import Scorer
 from service.fill.distributed.actor import (
@@ -79,7 +79,7 @@ async def _filled_locally(scorer: Scorer, store: Path, url: str, folder: Path, p
     )
     connection = CacheConnection.open(url)
     try:
-        cache = OfflineCache(connection, cap=20)
+        cache = CacheStore(connection, cap=20)
         return (await FillJob(FillTarget("us", scorer, cache, settings), [path]).run()).counts.kept
     finally:
         await connection.close()
@@ -88,7 +88,7 @@ async def _filled_locally(scorer: Scorer, store: Path, url: str, folder: Path, p
 async def _created(url: str) -> Generation:
     connection = CacheConnection.open(url)
     try:
-        return await OfflineCache(connection).generations.create("us", 1, "test", "building")
+        return await CacheStore(connection).generations.create("us", 1, "test", "building")
     finally:
         await connection.close()
 
@@ -96,7 +96,7 @@ async def _created(url: str) -> Generation:
 async def _activated(url: str, generation: Generation) -> None:
     connection = CacheConnection.open(url)
     try:
-        await OfflineCache(connection).generations.activate(generation, 1, 1)
+        await CacheStore(connection).generations.activate(generation, 1, 1)
     finally:
         await connection.close()
 
