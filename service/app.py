@@ -17,6 +17,7 @@ from service.api.errors import install_error_handlers
 from service.api.middleware.api_keys import DECLARED_KEY, KeyMiddleware, check_keys
 from service.api.middleware.observation import ObservationMiddleware
 from service.api.middleware.request_id import RequestIdMiddleware
+from service.api.middleware.request_line import PrefixMiddleware, RequestLineMiddleware
 from service.api.request_scope import REQUEST_ID_HEADER
 from service.api.routes import (
     cache,
@@ -86,6 +87,7 @@ def create_app(settings: ServiceSettings, announce: Callable[[ServedModel], None
         strict_content_type=False,
     )
     # The last one added is the first one to see a request.
+    app.add_middleware(RequestLineMiddleware)
     app.add_middleware(KeyMiddleware, settings=settings)
     if settings.cors_origins:
         app.add_middleware(
@@ -97,6 +99,7 @@ def create_app(settings: ServiceSettings, announce: Callable[[ServedModel], None
         )
     app.add_middleware(ObservationMiddleware, metrics=figures, tracing=tracing)
     app.add_middleware(RequestIdMiddleware)
+    app.add_middleware(PrefixMiddleware, root_path=settings.root_path)
     install_error_handlers(app)
     for module in _ROUTES:
         app.include_router(module.router, dependencies=[Depends(DECLARED_KEY)])

@@ -54,12 +54,14 @@ class ServiceSettings(EnvironmentSettings):
     `model_version` is a number or `latest`. Without `redis_url` an embedded Valkey keeps its data in
     `cache_folder`. `device` is `auto` (a GPU where there is one), `cpu`, `cuda` or `cuda:N`.
     Without `token_budget` it is measured.
+    `root_path` is the prefix under which a proxy serves the service, as `/relevance`.
     `published_host` is where others reach a service that listens inside a container; `host` if None.
     """
 
     host: str = "127.0.0.1"
     published_host: str | None = None
     port: int = Field(default=8080, ge=0, le=65535)
+    root_path: Annotated[str, StringConstraints(pattern=r"^((/[A-Za-z0-9._~-]+)+)?$")] = ""
     log_level: Literal["critical", "error", "warning", "info", "debug"] = "info"
 
     model_store: Path = Path("var/model-store")
@@ -143,7 +145,8 @@ def load_settings(**overrides: object) -> ServiceSettings:
     Raises:
         ConfigurationError: names the first variable that is wrong.
     """
-    return ServiceSettings(**{name: value for name, value in overrides.items() if value is not None})
+    given = {name: value for name, value in overrides.items() if value is not None}
+    return ServiceSettings(**given)  # type: ignore[arg-type] # pydantic checks them
 
 
 def _settings_file_values(path: str) -> dict[str, Any]:

@@ -35,7 +35,7 @@ _MEANINGS = {
     408: "The body did not arrive within BODY_SECONDS",
     409: "The state of the store, the model or the job does not allow that",
     413: "The body is larger than MAX_BODY_BYTES",
-    415: "The body is declared as something else than JSON",
+    415: "The body is declared as something else than JSON, or is compressed",
     422: "A field is wrong; `detail` names it",
     429: "Too much is ahead of this request; see Retry-After",
     503: "No model is loaded, the time was not enough, or the cache does not answer; see Retry-After",
@@ -129,17 +129,61 @@ def field_path(location: Sequence[str | int]) -> str:
     return text.removeprefix(".") or "body"
 
 
+def field_problem(problems: Sequence[Mapping[str, Any]], value: object) -> str:
+    """The first problem of a body as one line.
+
+    Where a field may be of several kinds, pydantic tells a problem of each, and names the kind in the place.
+    The one that goes deepest into what was sent says most.
+
+    Args:
+        problems: as pydantic has them.
+        value: what was sent.
+    """
+    places = [_place_within(problem, value) for problem in problems]
+    first = places[0]
+    chosen = max(
+        (number for number, place in enumerate(places) if place[: len(first)] == first),
+        key=lambda number: len(places[number]),
+    )
+    others = {place for place in places if place != places[chosen][: len(place)]}
+    more = f" (and {len(others)} more)" if others else ""
+    return f"field {field_path(places[chosen])!r}: {problems[chosen]['msg']}{more}"
+
+
+def _place_within(problem: Mapping[str, Any], value: object) -> tuple[str | int, ...]:
+    location: tuple[str | int, ...] = problem["loc"]
+    found: list[str | int] = list(location[:1]) if location[:1] == ("body",) else []
+    for part in location[len(found) :]:
+        if (isinstance(value, Mapping) and part in value) or (
+            isinstance(value, list) and isinstance(part, int) and part < len(value)
+        ):
+            value = value[part]
+        else:
+            continue
+        found.append(part)
+    if problem["type"] == "missing" and found[-1:] != list(location[-1:]):
+        found.append(location[-1])
+    return tuple(found)
+
+
 def _http_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     code = _CODES.get(error.status_code, "http_error")
-    return error_answer(request, error.status_code, code, str(error.detail), type(error).__name__, error.headers)
+    headers = dict(error.headers or {})
+    if headers.get("Allow") == "GET":
+        headers["Allow"] = "GET, HEAD"
+    return error_answer(request, error.status_code, code, str(error.detail), type(error).__name__, headers)
 
 
 def _validation_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
     problems = error.errors()
-    more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
-    detail = f"field {field_path(problems[0]['loc'])!r}: {problems[0]['msg']}{more}"
+    first = problems[0]
+    if first["loc"][:1] == ("body",):
+        detail = field_problem(problems, error.body)
+    else:
+        more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
+        detail = f"field {field_path(first['loc'])!r}: {first['msg']}{more}"
     return error_answer(request, 422, _CODES[422], detail, type(error).__name__)
 
 

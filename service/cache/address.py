@@ -171,9 +171,8 @@ class CacheAddress:
             return RedisCluster(**self.options, retry=retry), []  # type: ignore[arg-type]
         if not self.sentinels:
             return Redis(**self.options, retry=retry), []  # type: ignore[arg-type]
-        sentinel = Sentinel(  # type: ignore[no-untyped-call]
-            list(self.sentinels), sentinel_kwargs=dict(self.sentinel_options), **self.options, retry=retry
-        )
+        options = {**self.options, "retry": retry, "sentinel_kwargs": dict(self.sentinel_options)}
+        sentinel = Sentinel(list(self.sentinels), **options)  # type: ignore[no-untyped-call]
         return sentinel.master_for(self.master), sentinel.sentinels  # type: ignore[no-untyped-call]
 
     def asynchronous_client(self) -> tuple[AsyncRedis | AsyncRedisCluster, list[AsyncRedis]]:

@@ -108,8 +108,8 @@ class FillLock:
             return LockOwner.model_validate_json(held)
         except ValidationError as error:
             # Every lock of a fill expires.
-            call = (self._key, [self._value, LOCK_SECONDS])
-            if await self._connection.run_script(_TAKE_LASTING, [call]) == [1]:
+            arguments: list[str | int] = [self._value, LOCK_SECONDS]
+            if await self._connection.run_script(_TAKE_LASTING, [(self._key, arguments)]) == [1]:
                 return None
             raise UnreadableRecordError(self._key, "wait until it expires, and start the fill again") from error
 

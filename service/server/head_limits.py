@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn._types import ASGISendEvent
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 MAX_HEAD_BYTES = 64 * 1024
 """Of a request's line and headers together; as uvicorn's slower parser bounds them."""
@@ -17,6 +18,22 @@ _REFUSAL = b"the request line and headers are larger than %d bytes" % MAX_HEAD_B
 
 class _HeadTooLargeError(Exception):
     """Ends the parsing of a request."""
+
+
+class _CloseDelimitedCycle(RequestResponseCycle):
+    """An answer for HTTP/1.0, which knows no chunks: one without a length ends with the connection."""
+
+    _has_length = True
+
+    async def send(self, message: ASGISendEvent) -> None:
+        """Send a part of the answer."""
+        if message["type"] == "http.response.start":
+            self._has_length = any(name.lower() == b"content-length" for name, _ in message.get("headers", ()))
+            if not self._has_length:
+                self.chunked_encoding = False
+        elif message["type"] == "http.response.body" and not self._has_length:
+            self.expected_content_length = len(message.get("body", b""))
+        await super().send(message)
 
 
 class BoundedHeadProtocol(HttpToolsProtocol):
@@ -81,6 +98,9 @@ class BoundedHeadProtocol(HttpToolsProtocol):
         self._unreported_bytes = 0
         self._stop_waiting()
         super().on_headers_complete()
+        if self.scope["http_version"] == "1.0" and self.cycle is not None:
+            # uvicorn makes it, of its own class, and nobody has sent anything by it yet.
+            self.cycle.__class__ = _CloseDelimitedCycle
 
     def on_body(self, body: bytes) -> None:
         """A part of the body; its size has a limit elsewhere."""

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import contextlib
 from pathlib import Path
+from typing import Any
 
 import platformdirs
 import pytest
@@ -101,7 +102,7 @@ def test_a_mark_before_utf_8_is_no_part_of_a_name() -> None:
 @pytest.mark.parametrize("place", ["environment", ".env", "call"])
 def test_the_home_folder_is_expanded(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, place: str) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
-    given = {}
+    given: dict[str, Any] = {}
     if place == "environment":
         monkeypatch.setenv("MODEL_STORE", "~/store")
     elif place == ".env":

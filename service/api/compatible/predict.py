@@ -73,7 +73,7 @@ async def predict(
 ) -> list[Prediction] | list[list[Prediction]]:
     """One pair gives an array of one prediction, several give an array of such arrays."""
     pairs, is_one = _pairs(body.inputs)
-    found = await text_scores(request, state, body.model, pairs, raw=body.raw_scores)
+    found = await text_scores(request, state, body.model, pairs, field="inputs", raw=body.raw_scores)
     predictions = [[Prediction(score=score)] for score in found.scores]
     return predictions[0] if is_one else predictions
 
@@ -82,7 +82,9 @@ async def predict(
 async def vllm_score(body: VllmScoreRequest, request: Request, state: State) -> VllmScoreAnswer:
     """`text_1` are queries, `text_2` products; a single text meets every text of the other side."""
     pairs = _crossed(body)
-    found = await text_scores(request, state, body.model, pairs, raw=False)
+    found = await text_scores(
+        request, state, body.model, pairs, field="text_2" if body.text_1 else "text_1", raw=False
+    )
     return VllmScoreAnswer(
         id=f"score-{uuid.uuid4().hex}",
         created=int(time.time()),

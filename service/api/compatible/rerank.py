@@ -96,7 +96,7 @@ async def _rerank(
     field, documents = _documents(body)
     query = NamedText(body.query, "query")
     pairs = [(query, NamedText(text, f"{field}[{place}]")) for place, text in enumerate(documents)]
-    found = await text_scores(request, state, body.model, pairs, raw=body.raw_scores)
+    found = await text_scores(request, state, body.model, pairs, field=field, raw=body.raw_scores)
     places = sorted(range(len(documents)), key=lambda place: -found.scores[place])
     if body.texts is not None:
         return [_text_result(place, found, documents[place] if body.return_text else None) for place in places]

@@ -38,9 +38,13 @@ async def text_scores(
     model: str | None,
     pairs: Sequence[tuple[NamedText, NamedText]],
     *,
+    field: str,
     raw: bool,
 ) -> TextScores:
     """Scores of (query, document) texts; over-long ones are cut as these servers do.
+
+    Args:
+        field: what an error names where there are none, or too many.
 
     Raises:
         InputError: none or too many, a blank or broken text, no marketplace.
@@ -48,7 +52,7 @@ async def text_scores(
     scorer = state.model.required_scorer()
     settings = state.settings
     marketplace = chosen_marketplace(request, model, scorer.marketplaces, settings)
-    check_count(len(pairs), pairs[0][1].field.partition("[")[0] if pairs else "documents", settings)
+    check_count(len(pairs), field, settings)
     limit = settings.max_text_characters
     checked: dict[NamedText, str] = {}
     for named in (named for pair in pairs for named in pair):

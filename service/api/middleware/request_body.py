@@ -22,10 +22,11 @@ class JsonBodyRequest(Request):
         """The whole body.
 
         Raises:
-            HTTPException: 413, more bytes than `max_body_bytes`; 415, another content type than JSON.
+            HTTPException: 413, more bytes than `max_body_bytes`; 415, no JSON, or compressed.
         """
         if not hasattr(self, "_body"):
             _check_content_type(self)
+            check_encoding(self)
             limit = _limit_of(self)
             _check_announced_length(self, limit)
             seconds = state_of(self.app).settings.body_seconds
@@ -85,6 +86,19 @@ def _check_content_type(request: Request) -> None:
     kind = request.headers.get("content-type", "application/json").partition(";")[0].strip().lower()
     if kind != "application/json" and not (kind.startswith("application/") and kind.endswith("+json")):
         raise HTTPException(415, f"the body is {kind[:100]!r}; send Content-Type: application/json")
+
+
+def check_encoding(request: Request) -> None:
+    """Whether the body is sent as it is.
+
+    Raises:
+        HTTPException: 415, it is compressed.
+    """
+    coding = request.headers.get("content-encoding", "").strip().lower()
+    if coding not in ("", "identity"):
+        # What is unpacked may be a thousand times as large as what came.
+        detail = f"the body is encoded as {coding[:100]!r}; send it without Content-Encoding"
+        raise HTTPException(415, detail, {"Accept-Encoding": "identity"})
 
 
 def _limit_of(request: Request) -> int:

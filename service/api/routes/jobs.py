@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Path, Response
+from fastapi import APIRouter, Path, Request, Response
 from starlette.exceptions import HTTPException
 
 from model_store.errors import RelevanceError
 from model_store.text import checked_marketplace
 from service.api.errors import answers
 from service.api.middleware.request_body import JsonBodyRoute
+from service.api.middleware.request_line import prefix_of
 from service.api.schemas.jobs import FillJobRequest, JobAnswer, JobErrorAnswer, JobProgressAnswer, JobsAnswer
 from service.fill.options import FillOptions
 from service.jobs.fill_jobs import FillJobs
@@ -29,7 +30,7 @@ JobId = Annotated[str, Path(max_length=64, examples=["20261124T102609-1a6e93f0"]
     summary="Fill the offline cache",
     responses=answers(400, 403, 404, 408, 409, 413, 415, 422, 429, 503),
 )
-async def fill(body: FillJobRequest, state: State, response: Response) -> JobAnswer:
+async def fill(body: FillJobRequest, request: Request, state: State, response: Response) -> JobAnswer:
     """Score candidates of files below JOBS_FOLDER into a new generation, verify it, let readers see it.
 
     Jobs of a marketplace run one after another. A job that was interrupted, as the service ended, goes on from
@@ -43,7 +44,7 @@ async def fill(body: FillJobRequest, state: State, response: Response) -> JobAns
     )
     name = checked_marketplace(body.marketplace)
     job = await state.jobs.submit(name, body.candidates, body.traffic, options)
-    response.headers["Location"] = f"/jobs/{job.id}"
+    response.headers["Location"] = f"{prefix_of(request.scope)}/jobs/{job.id}"
     return _answer(job, state.jobs.folder)
 
 

@@ -19,7 +19,8 @@ from starlette.types import Receive, Scope, Send
 from model_store.errors import InputError, RelevanceError
 from model_store.product import QueryProductPair
 from service import background
-from service.api.errors import answers, field_path
+from service.api.errors import answers, field_problem
+from service.api.middleware.request_body import check_encoding
 from service.api.pair_checks import checked_pair
 from service.api.request_scope import request_id_of
 from service.api.routes.score import pair_scores
@@ -75,6 +76,7 @@ async def score_stream(request: Request, state: State, write_cache: bool = True)
     kind = request.headers.get("content-type", LINES).partition(";")[0].strip().lower()
     if kind not in (LINES, "application/jsonl", "application/json"):
         raise HTTPException(415, f"the body is {kind[:100]!r}; send Content-Type: {LINES}")
+    check_encoding(request)
     scorer = state.model.required_scorer()
     stream = _Stream(request, state, scorer, write_cache)
     return _LinesResponse(stream.answer())
@@ -194,14 +196,15 @@ class _Stream:
 
     def _checked(self, number: int, content: bytes) -> _Line:
         limit = self._state.settings.max_text_characters
+        given: object = None
         try:
-            body = _PAIR.validate_python(orjson.loads(content))
+            given = orjson.loads(content)
+            body = _PAIR.validate_python(given)
             return _Line(number, pair=checked_pair(body, "", self._scorer.marketplaces, limit))
         except orjson.JSONDecodeError as error:
             problem = ("malformed_request", f"the line is not JSON in UTF-8: {error}")
         except ValidationError as error:
-            first = error.errors(include_url=False)[0]
-            problem = ("invalid_field", f"field {field_path(first['loc'])!r}: {first['msg']}")
+            problem = ("invalid_field", field_problem(error.errors(include_url=False), given))
         except InputError as error:
             problem = ("invalid_field", str(error))
         code, detail = problem

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import socket
 import threading
 import time
@@ -10,7 +11,7 @@ from contextlib import contextmanager
 
 import pytest
 import uvicorn
-from starlette.types import Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from service.server.head_limits import BoundedHeadProtocol
 
@@ -32,7 +33,13 @@ async def answer(scope: Scope, receive: Receive, send: Send) -> None:
 
 @pytest.fixture(scope="module")
 def port() -> Iterator[int]:
-    server = uvicorn.Server(uvicorn.Config(answer, log_config=None, http=Impatient, lifespan="off"))
+    with served(answer) as port:
+        yield port
+
+
+@contextmanager
+def served(app: ASGIApp) -> Iterator[int]:
+    server = uvicorn.Server(uvicorn.Config(app, log_config=None, http=Impatient, lifespan="off"))
     with socket.create_server(("127.0.0.1", 0)) as listener:
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
         thread.start()
@@ -72,3 +79,41 @@ def test_a_body_may_take_longer(port: int) -> None:
             assert later.recv(100) == b""
         connection.sendall(b"ab")
         assert connection.recv(1000).endswith(b"ok")
+
+
+STREAMED = [b"one\n", b"", b"two\n" * 5000, b"three\n"]
+
+
+@pytest.mark.parametrize(
+    ("version", "head", "body"),
+    [
+        ("1.0", {"connection": "close"}, b"".join(STREAMED)),
+        ("1.1", {"transfer-encoding": "chunked"}, b"".join(STREAMED)),
+    ],
+)
+def test_a_stream_ends_with_the_connection_for_who_knows_no_chunks(
+    version: str, head: dict[str, str], body: bytes
+) -> None:
+    async def stream(scope: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        for place, part in enumerate(STREAMED):
+            await send({"type": "http.response.body", "body": part, "more_body": place < len(STREAMED) - 1})
+
+    with served(stream) as port, connected(port) as connection:
+        connection.sendall(f"GET / HTTP/{version}\r\nHost: s\r\nConnection: close\r\n\r\n".encode())
+        response = http.client.HTTPResponse(connection)
+        response.begin()
+        assert {name: response.headers[name] for name in ("connection", "transfer-encoding")} == {
+            "connection": "close",
+            "transfer-encoding": head.get("transfer-encoding"),
+        }
+        assert response.read() == body
+        assert connection.recv(10) == b""
+
+
+def test_an_answer_with_a_length_keeps_it_for_http_1_0(port: int) -> None:
+    with connected(port) as connection:
+        connection.sendall(b"GET / HTTP/1.0\r\n\r\n")
+        received = b"".join(iter(lambda: connection.recv(1000), b""))
+    assert b"content-length: 2" in received
+    assert received.endswith(b"\r\n\r\nok")

@@ -50,3 +50,14 @@ async def test_another_encoding_than_utf_8_is_a_400(service: RunningService, bod
     response = await service.client.post("/score", content=body)
     assert response.status_code == 400
     assert "not valid JSON in UTF-8" in response.json()["detail"]
+
+
+@pytest.mark.parametrize("coding", ["gzip", "deflate", "br", "zstd", "gzip, identity", "x-gzip"])
+@pytest.mark.parametrize("path", ["/score", "/rank", "/score/stream", "/rerank", "/cache/us/lookup"])
+async def test_a_compressed_body_is_refused_as_such(service: RunningService, path: str, coding: str) -> None:
+    body = gzip.compress(b'{"pairs": []}')
+    headers = {"Content-Encoding": coding, "Content-Type": "application/json"}
+    answer = await service.client.post(path, content=body, headers=headers)
+    assert answer.status_code == 415
+    assert "without Content-Encoding" in answer.json()["detail"]
+    assert answer.headers["accept-encoding"] == "identity"
