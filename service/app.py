@@ -11,6 +11,7 @@ from fastapi import Depends, FastAPI
 from fastapi_offline import FastAPIOffline
 from starlette.middleware.cors import CORSMiddleware
 
+from model_store.errors import RelevanceError
 from service import background
 from service.api.compatible import predict, rerank
 from service.api.errors import install_error_handlers
@@ -125,7 +126,7 @@ async def _lifespan(
     served = ServedModel(source, thread, announce)
     comparison = Comparison(source, thread, served)
     try:
-        async with opened_cache(settings) as offline_cache:
+        async with _noted_problem(app), opened_cache(settings) as offline_cache:
             fills = FillJobs(settings, served, batching, figures)
             state = ServiceState(settings, figures, batching, served, comparison, offline_cache, fills)
             app.state.service = state
@@ -142,6 +143,20 @@ async def _lifespan(
         batching.close()
         thread.close()
         tracing.close()
+
+
+@asynccontextmanager
+async def _noted_problem(app: FastAPI) -> AsyncIterator[None]:
+    try:
+        yield
+    except RelevanceError as error:
+        app.state.problem = error
+        raise
+
+
+def startup_problem(app: FastAPI) -> RelevanceError | None:
+    """Why an application could not start, where that is an error of ours."""
+    return getattr(app.state, "problem", None)
 
 
 def _version() -> str:

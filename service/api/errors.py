@@ -154,16 +154,22 @@ def _place_within(problem: Mapping[str, Any], value: object) -> tuple[str | int,
     location: tuple[str | int, ...] = problem["loc"]
     found: list[str | int] = list(location[:1]) if location[:1] == ("body",) else []
     for part in location[len(found) :]:
-        if (isinstance(value, Mapping) and part in value) or (
-            isinstance(value, list) and isinstance(part, int) and part < len(value)
-        ):
-            value = value[part]
-        else:
-            continue
-        found.append(part)
+        inner = _inner(value, part)
+        if inner is not None:
+            (value,) = inner
+            found.append(part)
     if problem["type"] == "missing" and found[-1:] != list(location[-1:]):
         found.append(location[-1])
     return tuple(found)
+
+
+def _inner(value: object, part: str | int) -> tuple[object] | None:
+    """What is at a part of a location, or None where there is no such part."""
+    if isinstance(value, Mapping) and part in value:
+        return (value[part],)
+    if isinstance(value, list) and isinstance(part, int) and part < len(value):
+        return (value[part],)
+    return None
 
 
 def _http_error(request: Request, error: Exception) -> Response:

@@ -171,7 +171,8 @@ class CacheAddress:
             return RedisCluster(**self.options, retry=retry), []  # type: ignore[arg-type]
         if not self.sentinels:
             return Redis(**self.options, retry=retry), []  # type: ignore[arg-type]
-        options = {**self.options, "retry": retry, "sentinel_kwargs": dict(self.sentinel_options)}
+        own = {**self.sentinel_options, "retry": Retry(NoBackoff(), 0)}
+        options = {**self.options, "retry": retry, "sentinel_kwargs": own}
         sentinel = Sentinel(list(self.sentinels), **options)  # type: ignore[no-untyped-call]
         return sentinel.master_for(self.master), sentinel.sentinels  # type: ignore[no-untyped-call]
 
@@ -182,9 +183,8 @@ class CacheAddress:
             return AsyncRedisCluster(**self.options, retry=retry), []  # type: ignore[arg-type]
         if not self.sentinels:
             return AsyncRedis(**self.options, retry=retry), []  # type: ignore[arg-type]
-        sentinel = AsyncSentinel(
-            list(self.sentinels), sentinel_kwargs=dict(self.sentinel_options), **self.options, retry=retry
-        )
+        own = {**self.sentinel_options, "retry": AsyncRetry(NoBackoff(), 0)}
+        sentinel = AsyncSentinel(list(self.sentinels), sentinel_kwargs=own, **self.options, retry=retry)
         return sentinel.master_for(self.master), sentinel.sentinels
 
 

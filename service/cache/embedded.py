@@ -17,7 +17,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
@@ -47,11 +47,22 @@ class EmbeddedValkey:
         self._folder = folder.resolve()
         self._process: subprocess.Popen[bytes] | None = None
         self._users: IO[str] | None = None
-        self._prepare_folder()
-        with self._changing():
-            self._socket = self._running_socket() or self._start()
-            self._users = (self._folder / "users.lock").open("w")
-            fcntl.flock(self._users, fcntl.LOCK_SH)
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            with self._changing(), ExitStack() as stack:
+                # Opened first: a folder that cannot be used gets no server.
+                users = stack.enter_context((self._folder / "users.lock").open("w"))
+                self._socket = self._running_socket() or self._start()
+                fcntl.flock(users, fcntl.LOCK_SH)
+                self._users = users
+                stack.pop_all()
+        except OSError as error:
+            if self._process is not None:
+                self._process.kill()
+                self._process.wait()
+            raise ConfigurationError(
+                f"setting CACHE_FOLDER: {error}; choose a folder that can be written, on a disk that has room"
+            ) from error
 
     @property
     def url(self) -> str:
@@ -74,15 +85,6 @@ class EmbeddedValkey:
                 self._process.returncode = 0  # the others' from now on: nobody here waits for its end
         self._users = None
 
-    def _prepare_folder(self) -> None:
-        try:
-            self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-            (self._folder / "change.lock").touch()
-        except OSError as error:
-            raise ConfigurationError(
-                f"setting CACHE_FOLDER: {error}; choose a folder that can be written"
-            ) from error
-
     @contextmanager
     def _changing(self) -> Iterator[None]:
         with (self._folder / "change.lock").open("w") as file:
@@ -102,7 +104,11 @@ class EmbeddedValkey:
         note = self._folder / "socket"
         if not note.exists():
             return None
-        path = Path(note.read_text(encoding="utf-8"))
+        written = note.read_bytes()
+        # What is longer is no note of ours.
+        if not 0 < len(written) <= _LONGEST_SOCKET_PATH or b"\0" in written:
+            return None
+        path = Path(os.fsdecode(written))
         return path if _is_running(path) else None
 
     def _start(self) -> Path:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import logging
 import signal
 import socket
 import sys
@@ -13,7 +14,7 @@ import uvicorn
 from model_store.errors import ConfigurationError
 from service import background
 from service.api.middleware.api_keys import check_keys
-from service.app import create_app
+from service.app import create_app, startup_problem
 from service.engine.versions.served import ServedModel
 from service.observability.logs import configure_logs
 from service.server.head_limits import BoundedHeadProtocol
@@ -50,8 +51,9 @@ def serve(settings: ServiceSettings) -> None:
         address = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
         sys.stderr.write(f"listening on {address} (documentation at /docs)\n")
         sys.stderr.flush()
+        app = create_app(settings, lambda model: _announce(model, address))
         configuration = uvicorn.Config(
-            create_app(settings, lambda model: _announce(model, address)),
+            app,
             # uvicorn's own configuration writes requests to standard output, which has another reader.
             log_config=None,
             log_level=settings.log_level,
@@ -59,12 +61,18 @@ def serve(settings: ServiceSettings) -> None:
             http=BoundedHeadProtocol,
         )
         server = DrainingServer(configuration)
+        # The error itself says what to do; the framework would log the way to it, line by line.
+        logging.getLogger("uvicorn.error").addFilter(lambda _: startup_problem(app) is None)
         freeze_heap()
         # uvicorn raises the signal again once it has shut down in order.
         signal.signal(signal.SIGTERM, signal.default_int_handler)
-        with suppress(KeyboardInterrupt):
+        # It exits by itself where the application does not start.
+        with suppress(KeyboardInterrupt, SystemExit):
             server.run(sockets=[listener])
     if not server.started:
+        problem = startup_problem(app)
+        if problem is not None:
+            raise problem
         raise ConfigurationError("the service did not start; the log above has the reason")
 
 

@@ -1,4 +1,4 @@
-"""A failover in the middle of look-ups and of a fill: the sentinels' new primary is found, and nothing is missing."""
+"""A failover in the middle of look-ups and of a fill: the new primary is found, and nothing is missing."""
 
 from __future__ import annotations
 
@@ -29,10 +29,11 @@ pytestmark = pytest.mark.anyio
 QUERIES, PRODUCTS = 20, 60
 
 
-@pytest.fixture
-def group(tmp_path: Path) -> Iterator[SentinelGroup]:
+@pytest.fixture(scope="module")
+def group(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SentinelGroup]:
+    """One group for all tests; the last one is the one that ends its primary."""
     required("redis-server", "redis-sentinel")
-    with sentinel_group(tmp_path / "group") as group:
+    with sentinel_group(tmp_path_factory.mktemp("sentinels") / "group") as group:
         yield group
 
 
@@ -45,6 +46,30 @@ def entries(port: int) -> dict[bytes, list[tuple[bytes, float]]]:
             key.removeprefix(prefix): [(row[0], row[1]) for row in client.zrange(key, 0, -1, withscores=True)]
             for key in keys
         }
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "refused"),
+    [
+        ("data%20secret", "wrong", True),
+        ("guard%20secret", "wrong", False),
+        ("/shop/0", "/other/0", False),
+        ("/shop/0", "/shop/99", True),
+    ],
+)
+async def test_what_is_wrong_with_sentinels_is_told(
+    group: SentinelGroup, old: str, new: str, refused: bool
+) -> None:
+    url = group.url.replace(old, new)
+    connection = CacheConnection.open(url, timeout_seconds=2)
+    with pytest.raises(CacheUnavailableError) as caught:
+        await connection.ping()
+    assert isinstance(caught.value, CacheRefusedError) is refused
+    assert "secret" not in str(caught.value)
+    with pytest.raises(CacheUnavailableError), OfflineCache.from_url(url) as client:
+        client.lookup("us", "tea")
+    with suppress(CacheUnavailableError):
+        await connection.close()
 
 
 async def test_look_ups_and_a_fill_outlive_the_primary(
@@ -94,30 +119,6 @@ async def test_look_ups_and_a_fill_outlive_the_primary(
     await reader.close()
     plain.close()
     await connection.close()
-
-
-@pytest.mark.parametrize(
-    ("old", "new", "refused"),
-    [
-        ("data%20secret", "wrong", True),
-        ("guard%20secret", "wrong", False),
-        ("/shop/0", "/other/0", False),
-        ("/shop/0", "/shop/99", True),
-    ],
-)
-async def test_what_is_wrong_with_sentinels_is_told(
-    group: SentinelGroup, old: str, new: str, refused: bool
-) -> None:
-    url = group.url.replace(old, new)
-    connection = CacheConnection.open(url, timeout_seconds=2)
-    with pytest.raises(CacheUnavailableError) as caught:
-        await connection.ping()
-    assert isinstance(caught.value, CacheRefusedError) is refused
-    assert "secret" not in str(caught.value)
-    with pytest.raises(CacheUnavailableError), OfflineCache.from_url(url) as client:
-        client.lookup("us", "tea")
-    with suppress(CacheUnavailableError):
-        await connection.close()
 
 
 def replica_port(group: SentinelGroup) -> int:
