@@ -12,8 +12,9 @@ from pathlib import Path
 
 import torch
 
+from model_store.network.fast_products import onednn_problem
 from service.engine.backends.machine import processor_name
-from service.engine.folded.linear import FastLinear, onednn_problem
+from service.engine.folded.linear import FastLinear
 
 _LIBRARIES = ("torch", "transformers", "adapters", "onnxruntime", "sentence-transformers", "infinity-emb")
 _SIZE = 1024

@@ -15,12 +15,13 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from model_store.network.fast_products import PACKED_FOR_TOKENS
+
 _STEPS = 255
 _HEADROOM = 1.1
 """Other texts go beyond what calibration rows hold, and what is cut off costs far more than coarser steps."""
 _INPUT_SHARE = 0.65
 """How much of the unevenness of inputs the weights take over; measured on the packaged encoder."""
-_PACKED_FOR_TOKENS = 512
 
 
 def largest_weight(bits: int) -> int:
@@ -142,7 +143,7 @@ class Int8Linear(nn.Module):
 
 def packed_weight(quantized: Tensor) -> Tensor:
     """(outputs, inputs) int8 laid out for oneDNN."""
-    packed: Tensor = torch.ops.onednn.qlinear_prepack(quantized, [_PACKED_FOR_TOKENS, quantized.shape[1]])
+    packed: Tensor = torch.ops.onednn.qlinear_prepack(quantized, [PACKED_FOR_TOKENS, quantized.shape[1]])
     return packed
 
 

@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from model_store.network.fast_products import onednn_problem
 from service.engine.backends.int8_linear import (
     InputRange,
     Int8Linear,
@@ -25,7 +26,7 @@ from service.engine.backends.int8_linear import (
     largest_weight,
     packed_weight,
 )
-from service.engine.folded.linear import FastLinear, onednn_problem
+from service.engine.folded.linear import FastLinear
 
 WeightBits = Literal[7, 8]
 

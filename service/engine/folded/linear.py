@@ -8,15 +8,13 @@ float32 products.
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-_PACKED_FOR_TOKENS = 512
-"""The layout for this many rows is as good for any number from 64 on."""
+from model_store.network.fast_products import PACKED_FOR_TOKENS, onednn_problem
 
 
 class FastLinear(nn.Linear):
@@ -41,7 +39,7 @@ class FastLinear(nn.Linear):
         if self._packed is not None or self.weight.device.type != "cpu":
             return
         if onednn_problem(self.weight.dtype) is None:
-            self._packed = torch.ops.mkldnn._reorder_linear_weight(self.weight.detach(), _PACKED_FOR_TOKENS)
+            self._packed = torch.ops.mkldnn._reorder_linear_weight(self.weight.detach(), PACKED_FOR_TOKENS)
             self.register_parameter("weight", None)
 
     def forward(self, input: Tensor) -> Tensor:  # noqa: A002 - the base class's name
@@ -72,24 +70,3 @@ class FastLinear(nn.Linear):
     def _watched(self, inputs: Tensor) -> None:
         if self.watch is not None:
             self.watch(inputs)
-
-
-@functools.cache
-def onednn_problem(dtype: torch.dtype) -> str | None:
-    """What keeps oneDNN's products of this type from working on this machine; None where they work.
-
-    Another version or build of torch has no such operators, and not every processor has all types.
-    """
-    hidden, weight = torch.ones(2, 3, dtype=dtype), torch.ones(4, 3, dtype=dtype)
-    bias, pointwise = torch.ones(4, dtype=dtype), torch.ops.mkldnn._linear_pointwise
-    try:
-        packed = torch.ops.mkldnn._reorder_linear_weight(weight, _PACKED_FOR_TOKENS)
-        found = pointwise(hidden, packed, bias, "none", [], "")
-        activated = pointwise(hidden, packed, bias, "gelu", [], "none")
-        added = pointwise.binary(hidden, found, packed, bias, "add")
-    except (AttributeError, NotImplementedError, RuntimeError) as error:
-        return str(error).partition("\n")[0]
-    near = (activated - functional.gelu(found)).abs() < 0.05
-    return (
-        None if bool(((found == 4) & near & (added == 8)).all()) else f"oneDNN's {dtype} products are wrong here"
-    )

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
+from service.engine.batching.micro_batching import BatchFigures
 from tests.support.service.running import RunningService, pair, running_service, settings_for
 
 pytestmark = pytest.mark.anyio
@@ -27,11 +29,20 @@ def asking(*titles: str) -> dict[str, object]:
     return {"pairs": [pair(title=title) for title in titles], "write_cache": False}
 
 
-async def test_small_requests_are_answered_while_a_huge_one_is_computed(service: RunningService) -> None:
+async def test_small_requests_are_answered_while_a_huge_one_is_computed(
+    service: RunningService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first_batch = threading.Event()
+    noted = service.state.metrics.computed
+
+    def computed(batch: BatchFigures) -> None:
+        noted(batch)
+        first_batch.set()
+
+    monkeypatch.setattr(service.state.metrics, "computed", computed)
     body = asking(*(f"USB C cable number {place}" for place in range(HUGE_PAIRS)))
     huge = asyncio.create_task(service.client.post("/score", json=body, timeout=120))
-    while service.state.batching.admission.waiting_tokens == 0:
-        await asyncio.sleep(0.001)
+    assert await asyncio.to_thread(first_batch.wait, 30)
     alone = []
     for place in range(SMALL_REQUESTS):
         answer = await service.client.post("/score", json=asking(f"red sofa {place}"))

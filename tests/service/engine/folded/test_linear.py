@@ -5,7 +5,8 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from service.engine.folded.linear import FastLinear, onednn_problem
+from model_store.network.fast_products import onednn_problem
+from service.engine.folded.linear import FastLinear
 
 
 @pytest.mark.parametrize("bias", [True, False])
