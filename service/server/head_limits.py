@@ -1,4 +1,8 @@
-"""HTTP whose heads (request line, headers, trailers) are bounded in size and time, whatever a client sends."""
+"""HTTP whose heads (request line, headers, trailers) are bounded in size and time, whatever a client sends.
+
+uvicorn on httptools bounds neither (tests/service/server/test_head_limits.py and, for the size,
+tests/service/api/test_hostile_input.py), and answers HTTP/1.0 in chunks, which it does not know.
+"""
 
 from __future__ import annotations
 
