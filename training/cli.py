@@ -10,6 +10,7 @@ from typing import Annotated
 
 import typer
 
+from model_store.text import checked_marketplace
 from training.configuration import parse_overrides
 
 app = typer.Typer(
@@ -45,6 +46,10 @@ Overrides = Annotated[
 ]
 
 
+def _names(sequence: str) -> list[str]:
+    return [checked_marketplace(name) for name in sequence.split(",")]
+
+
 @app.command()
 def continual(
     data: Data,
@@ -60,7 +65,7 @@ def continual(
     from training.commands.continual import train_continually
 
     overrides = parse_overrides(settings or [], translation=translation, seed=seed)
-    train_continually(data, sequence.split(","), preset, overrides, store, run)
+    train_continually(data, _names(sequence), preset, overrides, store, run)
 
 
 @app.command()
@@ -77,7 +82,7 @@ def add(
     from training.commands.add import add_marketplace
 
     overrides = parse_overrides(settings or [], translation=translation, seed=seed)
-    add_marketplace(data, marketplace, overrides, store, run)
+    add_marketplace(data, checked_marketplace(marketplace), overrides, store, run)
 
 
 @app.command()
@@ -93,7 +98,7 @@ def sequential(
     from training.commands.continual import finetune_sequentially
 
     overrides = parse_overrides(settings or [], translation="none", seed=seed)
-    finetune_sequentially(data, sequence.split(","), preset, overrides, output)
+    finetune_sequentially(data, _names(sequence), preset, overrides, output)
 
 
 @app.command()
@@ -140,7 +145,7 @@ def candidates(
     """Write a file of candidate pairs without labels, to try the fill with."""
     from training.commands.candidates import write_candidates
 
-    write_candidates(data, marketplace, output, queries, products, seed or 0)
+    write_candidates(data, checked_marketplace(marketplace), output, queries, products, seed or 0)
 
 
 @app.command()

@@ -36,10 +36,11 @@ class GenerationBuilder:
         self._cap = cache.cap
         self._life = cache.life
         self._prefix = entries_prefix(generation.marketplace, generation.number)
+        self._rule = generation.normalisation
 
     def key(self, query: str) -> str:
         """The key of a query's entry."""
-        return self._prefix + query_part(normalised_query(query))
+        return self._prefix + query_part(normalised_query(query, self._rule))
 
     async def write(self, products: Mapping[str, Sequence[ScoredProduct]]) -> None:
         """Join products by key; an empty list says that none of this part is relevant.

@@ -8,6 +8,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from model_store.errors import InputError
+from model_store.query_normalisation import NORMALISATION_VERSION
 from service.cache.connection import CacheConnection
 from service.cache.errors import CacheRefusedError, UnreadableRecordError
 from service.cache.keys import (
@@ -15,6 +16,7 @@ from service.cache.keys import (
     checkpoint_key,
     counter_key,
     entries_prefix,
+    entry_key,
     fill_lock_key,
     generations_key,
     record_key,
@@ -31,7 +33,8 @@ class Generation(BaseModel):
     `state` is `building` while a fill writes it, `complete` once that fill has been verified, or `open` where
     it was started by scores of requests, without a fill. `previous` is the generation that was read before
     this one. `queries`, `pairs`, `nothing_relevant` (queries without a product) and `kept_share` (of the scored
-    pairs) are counted by the fill. From `expires_from` on entries may have expired.
+    pairs) are counted by the fill. From `expires_from` on entries may have expired. `normalisation` is the
+    version of the rule by which its queries are normalised; a record that does not name it is of the first.
     """
 
     model_config = ConfigDict(frozen=True, protected_namespaces=())
@@ -48,6 +51,12 @@ class Generation(BaseModel):
     nothing_relevant: int | None = None
     kept_share: float | None = None
     expires_from: datetime | None = None
+    normalisation: int = 1
+
+
+def entry_key_of(generation: Generation, query: str) -> str:
+    """The sorted set of a query in a generation, by the rule that the generation was written by."""
+    return entry_key(generation.marketplace, generation.number, query, generation.normalisation)
 
 
 def parsed_record(marketplace: str, number: int, text: str | bytes) -> Generation:
@@ -115,6 +124,7 @@ class Generations:
             created_at=now,
             state=state,
             expires_from=None if life is None else now + timedelta(seconds=life),
+            normalisation=NORMALISATION_VERSION,
         )
         await self._save(generation)
         await self._connection.add_member(generations_key(marketplace), number)

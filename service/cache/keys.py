@@ -10,8 +10,8 @@
     rc1n1:e:us:7:q:usb c cable     sorted set, product id -> round(score * 10^4)
     rc1n1:e:us:7:h:9f86d081...     the same for a long query, by its digest
 
-`rc1` is the version of this layout, `n1` that of the query normalisation. No hash tag: the queries of a
-marketplace spread over the cluster.
+`rc1n1` is the version of this layout. The version of the rule that normalises a generation's queries stands
+in its record. No hash tag: the queries of a marketplace spread over the cluster.
 """
 
 from __future__ import annotations
@@ -36,11 +36,10 @@ class TimeToLive:
         return round(1000 * self.seconds * (1 + self.jitter * place))
 
 
-LAYOUT_VERSION = 1
 LONGEST_QUERY_BYTES = 64
 """Longer normalised queries are replaced by a digest, so that a key's size is bounded."""
 
-_PREFIX = f"rc{LAYOUT_VERSION}n{NORMALISATION_VERSION}"
+_PREFIX = "rc1n1"
 _DIGEST_BYTES = 16
 
 
@@ -84,9 +83,9 @@ def entries_prefix(marketplace: str, generation: int) -> str:
     return f"{_PREFIX}:e:{marketplace}:{generation}:"
 
 
-def entry_key(marketplace: str, generation: int, query: str) -> str:
-    """The sorted set of a query, which is normalised here."""
-    return entries_prefix(marketplace, generation) + query_part(normalised_query(query))
+def entry_key(marketplace: str, generation: int, query: str, normalisation: int = NORMALISATION_VERSION) -> str:
+    """The sorted set of a query, which is normalised here by the generation's version of the rule."""
+    return entries_prefix(marketplace, generation) + query_part(normalised_query(query, normalisation))
 
 
 def query_part(normalised: str) -> str:

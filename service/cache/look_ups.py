@@ -104,7 +104,7 @@ class LookUps:
                 no text.
             UnreadableRecordError: the record of the active generation is none of ours.
         """
-        _check(marketplace, min_score, limit)
+        marketplace = _checked(marketplace, min_score, limit)
         _check_queries(queries)
         asked = [query for query in queries if _is_text(query)]
         if len(asked) < len(queries):
@@ -178,8 +178,10 @@ def _reads(view: ActiveView, marketplace: str, queries: Sequence[str], last: int
     """One command a query; none where no generation is active."""
     if view.generation is None:
         return []
-    number = view.generation.number
-    return [("ZREVRANGE", entry_key(marketplace, number, query), 0, last, "WITHSCORES") for query in queries]
+    number, rule = view.generation.number, view.generation.normalisation
+    return [
+        ("ZREVRANGE", entry_key(marketplace, number, query, rule), 0, last, "WITHSCORES") for query in queries
+    ]
 
 
 def _rows(wanted: list[Command]) -> Generator[list[Command], Replies, list[list[Row]]]:
@@ -208,12 +210,13 @@ def _is_text(query: str) -> bool:
     return True
 
 
-def _check(marketplace: str, min_score: float, limit: int | None) -> None:
-    checked_marketplace(marketplace)
+def _checked(marketplace: str, min_score: float, limit: int | None) -> str:
+    name = checked_marketplace(marketplace)
     if not (math.isfinite(min_score) and 0 <= min_score <= 1):
         raise InputError(f"{min_score!r} is no score; give one from 0 to 1", field="min_score")
     if limit is not None and limit < 1:
         raise InputError(f"{limit!r} products cannot be given; ask for at least 1", field="limit")
+    return name
 
 
 async def driven(steps: Steps, send: Callable[[list[Command]], Awaitable[Replies]]) -> list[CacheAnswer]:

@@ -8,8 +8,7 @@ from dataclasses import dataclass
 from model_store.errors import CacheUnavailableError
 from model_store.product import QueryProductPair
 from model_store.query_normalisation import normalised_query
-from service.cache.generations import Generation
-from service.cache.keys import entry_key
+from service.cache.generations import Generation, entry_key_of
 from service.cache.removed_products import RemovedState
 from service.cache.store import CacheStore, QueryScores
 
@@ -72,7 +71,12 @@ class ScoreWriter:
                 return _other_version(generation, self._model_version)
             found = await self._merge(generation, rows)
             if await self._cache.generations.is_active(generation):
-                kept.update((marketplace, query, name) for query, name in found)
+                rule = generation.normalisation
+                kept.update(
+                    _identity(item.pair)
+                    for item in rows
+                    if (normalised_query(item.pair.query, rule), item.pair.product.id) in found
+                )
                 return None
             await self._forget_if_removed(generation, rows)
         return f"{marketplace}: readers were switched to other generations all the time; nothing is cached"
@@ -82,7 +86,7 @@ class ScoreWriter:
         removed = await self._cache.removed.state(generation.marketplace)
         entries: dict[str, QueryScores] = {}
         for item in rows:
-            query, name = normalised_query(item.pair.query), item.pair.product.id
+            query, name = normalised_query(item.pair.query, generation.normalisation), item.pair.product.id
             entry = entries.setdefault(query, QueryScores(query))
             entry.add(name, item.score, item.highly_relevant and name not in removed.ids)
         outcomes = await self._cache.merge(generation, list(entries.values()))
@@ -101,20 +105,18 @@ class ScoreWriter:
             return set()
         now = await self._cache.removed.state(generation.marketplace)
         gone = {(query, name) for query, name in kept if name in now.ids}
-        keys = [entry_key(generation.marketplace, generation.number, query) for query, _ in gone]
+        keys = [entry_key_of(generation, query) for query, _ in gone]
         await self._cache.removed.take_out_of(keys, {name for _, name in gone})
         return gone
 
     async def _forget_if_removed(self, generation: Generation, rows: Sequence[ScoredPair]) -> None:
         """A removal may have passed an entry's key before the entry came; without a record nobody reads it."""
         if await self._cache.generations.find(generation.marketplace, generation.number) is None:
-            await self._cache.connection.delete_all(
-                [entry_key(generation.marketplace, generation.number, item.pair.query) for item in rows]
-            )
+            await self._cache.connection.delete_all([entry_key_of(generation, item.pair.query) for item in rows])
 
 
 def _identity(pair: QueryProductPair) -> tuple[str, str, str]:
-    return pair.marketplace, normalised_query(pair.query), pair.product.id
+    return pair.marketplace, pair.query, pair.product.id
 
 
 def _other_version(active: Generation, version: int) -> str:

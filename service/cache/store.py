@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import cast
 
+from model_store.query_normalisation import NORMALISATION_VERSION
 from service.cache.commands import Script
 from service.cache.connection import CacheConnection
-from service.cache.generations import DEFAULT_KEPT, Generation, Generations
+from service.cache.generations import DEFAULT_KEPT, Generation, Generations, entry_key_of
 from service.cache.keys import TimeToLive, entry_key
 from service.cache.look_ups import SCORE_SCALE, CacheAnswer, LookUps, driven
 from service.cache.removed_products import RemovedProducts
@@ -88,7 +89,7 @@ class CacheStore:
         calls = [
             (key, self._arguments(key, entry))
             for entry in entries
-            for key in [entry_key(generation.marketplace, generation.number, entry.query)]
+            for key in [entry_key_of(generation, entry.query)]
         ]
         replies = await self.connection.run_script(_MERGE_ENTRY, calls)
         return [_outcome(cast("list[int | bytes]", reply)) for reply in replies]
@@ -99,8 +100,13 @@ class CacheStore:
         Raises:
             UnreadableRecordError: it is forgotten, and a record cannot be read.
         """
-        numbers, unreadable = await self.generations.built(marketplace)
-        count = await self.connection.delete_all([entry_key(marketplace, number, query) for number in numbers])
+        found, unreadable = await self.generations.listed(marketplace)
+        numbers, _ = await self.generations.built(marketplace)
+        keys = [entry_key_of(generation, query) for generation in found if generation.state != "building"]
+        # By which rule a generation was written whose record nobody can read is unknown: by each of them.
+        for number in set(numbers) - {generation.number for generation in found}:
+            keys += [entry_key(marketplace, number, query, rule) for rule in range(1, NORMALISATION_VERSION + 1)]
+        count = await self.connection.delete_all(keys)
         if unreadable:
             raise unreadable[0]
         return count

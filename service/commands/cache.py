@@ -32,11 +32,10 @@ async def look_up_query(
 
 async def roll_back(settings: ServiceSettings, marketplace: str) -> None:
     """Flip to the previous generation."""
+    name = checked_marketplace(marketplace)
     async with opened_cache(settings) as cache:
-        generation = await cache.generations.rollback(checked_marketplace(marketplace))
-    typer.echo(
-        f"{marketplace}: generation {generation.number} (model version {generation.model_version}) is read now"
-    )
+        generation = await cache.generations.rollback(name)
+    typer.echo(f"{name}: generation {generation.number} (model version {generation.model_version}) is read now")
 
 
 async def list_generations(settings: ServiceSettings, marketplace: str, as_json: bool) -> None:

@@ -14,7 +14,7 @@ from model_store.errors import ConfigurationError, PartialFlipError
 from model_store.files import replaced_file
 from model_store.output import OutputError, print_news
 from model_store.product import Product, QueryProductPair
-from model_store.text import checked_text
+from model_store.text import checked_marketplace, checked_text
 from service.api.pair_checks import checked_known_marketplace
 from service.cache.opening import opened_cache
 from service.engine.versions.loading import load_scorer
@@ -36,10 +36,10 @@ def score_titles(
     text = checked_text(query, field="query")
     names = [checked_text(title, field=f"titles[{place}]") for place, title in enumerate(titles)]
     scorer = load_scorer(settings.model_store, settings.model_version, settings.engine)
-    checked_known_marketplace(marketplace, scorer.marketplaces)
-    pairs = [QueryProductPair(marketplace, text, Product(str(place), name)) for place, name in enumerate(names)]
+    known = checked_known_marketplace(marketplace, scorer.marketplaces)
+    pairs = [QueryProductPair(known, text, Product(str(place), name)) for place, name in enumerate(names)]
     rows = [
-        {"title": name, "score": value, "highly_relevant": scorer.is_highly_relevant(marketplace, value)}
+        {"title": name, "score": value, "highly_relevant": scorer.is_highly_relevant(known, value)}
         for name, value in zip(names, scorer.score(pairs), strict=True)
     ]
     if as_json:
@@ -73,7 +73,7 @@ async def fill_files(
     _check_report_file(report_file)
     engine = ray_engine(ray_options, settings) if ray_options else LOCAL
     scorer = load_scorer(settings.model_store, settings.model_version, settings.engine)
-    names = list(dict.fromkeys(marketplaces))
+    names = list(dict.fromkeys(map(checked_marketplace, marketplaces)))
     jobs: list[FillJob] = []
     reports: list[FillReport] = []
     try:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import unicodedata
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import astuple, dataclass
@@ -11,13 +10,13 @@ from functools import partial
 from itertools import chain
 
 from model_store.errors import ConfigurationError, InputError
+from model_store.query_normalisation import normalised_query
 from training.data.pair_files import read_pairs, write_pairs
 from training.data.pairs import RelevancePair
 
 __all__ = [
     "Splits",
     "check_trainable",
-    "normalised_query",
     "read_pairs",
     "split_by_query",
     "split_fold",
@@ -39,11 +38,6 @@ class Splits:
     def named(self) -> dict[str, tuple[RelevancePair, ...]]:
         """The parts by name, for files and reports."""
         return {"train": self.train, "validation": self.validation, "test": self.test}
-
-
-def normalised_query(query: str) -> str:
-    """Return the form under which two spellings are one query: NFKC, casefold, white space collapsed."""
-    return " ".join(unicodedata.normalize("NFKC", query).casefold().split())
 
 
 def split_by_query(

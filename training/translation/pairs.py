@@ -34,7 +34,7 @@ def translate_pairs(
         InputError: a text that cannot be translated, or no marketplace name.
         TranslationError: the translator failed.
     """
-    checked_marketplace(marketplace)
+    marketplace = checked_marketplace(marketplace)
     texts = list(dict.fromkeys(text for pair in pairs for text in _texts(pair) if text))
     answers = translator.translate(texts)
     translations = {text: answer or text for text, answer in zip(texts, answers, strict=True)}

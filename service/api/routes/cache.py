@@ -9,7 +9,7 @@ from urllib.parse import unquote_plus
 import orjson
 from fastapi import APIRouter, Path, Query, Request, Response
 
-from model_store.query_normalisation import normalised_query
+from model_store.query_normalisation import NORMALISATION_VERSION, normalised_query
 from model_store.text import checked_marketplace
 from service.api.errors import answers
 from service.api.middleware.request_body import JsonBodyRoute
@@ -81,7 +81,7 @@ async def look_up_many(
     for one in found:
         state.metrics.looked_up(name, one.status)
     asked = zip(body.queries, texts, found, strict=True)
-    given = [_answer(name, query, normalised_query(text), one) for query, text, one in asked]
+    given = [_answer(name, query, text, one) for query, text, one in asked]
     return _json({"answers": given})
 
 
@@ -92,7 +92,7 @@ async def _looked_up(
     text = checked_limited_text(query, "query", state.settings.max_text_characters)
     found = await state.cache.read(name, text, min_score=min_score, limit=limit)
     state.metrics.looked_up(name, found.status)
-    return _json(_answer(name, query, normalised_query(text), found))
+    return _json(_answer(name, query, text, found))
 
 
 def _only_query(query_string: bytes) -> str | None:
@@ -116,13 +116,14 @@ def checked_name(state: ServiceState, marketplace: str) -> str:
     )
 
 
-def _answer(marketplace: str, query: str, normalised: str, found: CacheAnswer) -> dict[str, object]:
+def _answer(marketplace: str, query: str, checked: str, found: CacheAnswer) -> dict[str, object]:
     """The fields of `CacheLookupAnswer`."""
     generation = found.generation
+    rule = generation.normalisation if generation else NORMALISATION_VERSION
     return {
         "marketplace": marketplace,
         "query": query,
-        "normalised_query": normalised,
+        "normalised_query": normalised_query(checked, rule),
         "status": found.status,
         "products": [{"id": product.id, "score": product.score} for product in found.products],
         "generation": generation.number if generation else None,

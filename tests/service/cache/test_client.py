@@ -159,7 +159,7 @@ async def test_threads_share_a_client(cache: CacheStore, server: CacheServer) ->
 
 @pytest.mark.parametrize(
     ("marketplace", "min_score", "limit", "field"),
-    [("US", 0, None, "marketplace"), ("us", 1.1, None, "min_score"), ("us", float("nan"), None, "min_score"),
+    [("u s", 0, None, "marketplace"), ("us", 1.1, None, "min_score"), ("us", float("nan"), None, "min_score"),
      ("us", 0, 0, "limit")],
 )  # fmt: skip
 async def test_bad_input_is_named(

@@ -78,3 +78,25 @@ async def test_an_expired_entry_is_told_from_never_scored(cache: CacheStore) -> 
     old = generation.model_copy(update={"expires_from": generation.created_at - timedelta(seconds=1)})
     await cache.connection.put(record_key("us", generation.number), old.model_dump_json())
     assert (await CacheStore(cache.connection).read("us", "tea")).status == "expired"
+
+
+async def test_a_generation_is_read_by_its_own_rule(cache: CacheStore, server: CacheServer) -> None:
+    generation = await cache.generations.active_or_open("us", 1)
+    before = generation.model_copy(update={"normalisation": 1})
+    # Records that were written before there was a second version do not name one.
+    record = before.model_dump_json(exclude={"normalisation"})
+    await cache.connection.put(record_key("us", generation.number), record)
+    with server.bare() as bare:
+        bare.zadd(f"rc1n1:e:us:{generation.number}:q:wi\u00adfi", {"old": 9000})
+    assert [product.id for product in (await cache.read("us", "Wi\u00adFi")).products] == ["old"]
+    await cache.merge(before, [QueryScores("wi\u00adfi", {"new": 0.95})])
+    assert [product.id for product in (await cache.read("us", "wi\u00adfi")).products] == ["new", "old"]
+    assert (await cache.read("us", "wifi")).status == "never_scored"
+    assert await cache.purge_query("us", "WI\u00adFI") == 1
+
+
+async def test_characters_that_nobody_sees_and_case_make_no_other_entry(cache: CacheStore) -> None:
+    generation = await cache.generations.active_or_open("us", 1)
+    await cache.merge(generation, [QueryScores("WiFi", {"a": 0.9})])
+    for marketplace, query in (("us", "wi\u00adfi"), ("US", "\ufeffwifi"), (" Us", "wi\u200bfi")):
+        assert (await cache.read(marketplace, query)).status == "relevant"

@@ -6,7 +6,7 @@ import pytest
 
 from model_store.errors import ConfigurationError, InputError
 from training.data.pairs import RelevancePair
-from training.data.splits import Splits, check_trainable, normalised_query, split_by_query, split_fold
+from training.data.splits import Splits, check_trainable, split_by_query, split_fold
 
 
 def _pairs(queries: int, marketplace: str = "us", products: int = 4) -> list[RelevancePair]:
@@ -31,12 +31,11 @@ def test_no_query_is_in_two_parts_and_no_row_is_lost() -> None:
 
 
 def test_spellings_of_one_query_stay_together() -> None:
-    spellings = ["Red Shoes", "red  shoes", "ＲＥＤ shoes", " red\u3000SHOES"]
+    spellings = ["Red Shoes", "red  shoes", "ＲＥＤ shoes", " red\u3000SHOES", "re\u00add\u200b shoes\ufe0f"]
     pairs = [RelevancePair("us", spelling, f"P{n}", "t", 1) for n, spelling in enumerate(spellings)]
     splits = split_by_query(pairs + _pairs(9))
     homes = [name for name, part in splits.named().items() if set(pairs) & set(part)]
     assert len(homes) == 1
-    assert {normalised_query(spelling) for spelling in spellings} == {"red shoes"}
 
 
 def test_the_order_of_rows_does_not_matter() -> None:

@@ -93,9 +93,8 @@ class ExperimentPlan(BaseModel):
     @field_validator("sequences")
     @classmethod
     def _safe_sequences(cls, value: tuple[tuple[str, ...], ...]) -> tuple[tuple[str, ...], ...]:
+        value = tuple(tuple(map(_checked_marketplace, sequence)) for sequence in value)
         for sequence in value:
-            for marketplace in sequence:
-                _check_marketplace(marketplace)
             if len(sequence) < 1 or len(set(sequence)) != len(sequence):
                 raise ValueError(f"[{', '.join(sequence)}]: name one marketplace or more, each once")
         _check_distinct(value, "sequence")
@@ -216,9 +215,9 @@ def _described(place: tuple[int | str, ...], message: str) -> str:
     return f"{field}: {problem}" if field else problem
 
 
-def _check_marketplace(name: str) -> None:
+def _checked_marketplace(name: str) -> str:
     try:
-        checked_marketplace(name)
+        return checked_marketplace(name)
     except InputError as error:
         raise ValueError(error.problem) from error
 
