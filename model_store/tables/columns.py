@@ -95,15 +95,15 @@ class ColumnMapping(BaseModel):
             checked_marketplace(mapping.marketplace, source=str(path))
         return mapping
 
-    def column_of(self, field: str, present: Collection[str]) -> str | None:
-        """Return the column that holds `field` (a key of `KNOWN_NAMES`), or None if there is none.
+    def named(self, field: str) -> str | None:
+        """The column that the mapping itself names for `field`, a key of `KNOWN_NAMES`."""
+        name: str | None = getattr(self, "marketplace_column" if field == "marketplace" else field)
+        return name
 
-        A column that the mapping names is returned whether or not it is present.
-        """
-        named: str | None = getattr(self, "marketplace_column" if field == "marketplace" else field)
-        if named is not None:
-            return named
-        return next((name for name in KNOWN_NAMES[field] if name in present), None)
+    def names_of(self, field: str) -> tuple[str, ...]:
+        """What the column of `field` may be called: what the mapping says, else the names of `KNOWN_NAMES`."""
+        name = self.named(field)
+        return KNOWN_NAMES[field] if name is None else (name,)
 
 
 def _canonical(labels: Collection[str]) -> set[str]:

@@ -6,6 +6,7 @@ from collections.abc import Collection, Sequence
 
 from model_store.errors import InputError
 from model_store.product import Product, QueryProductPair
+from model_store.tables.values import text_of
 from model_store.text import checked_marketplace, checked_optional_text, checked_text
 from service.api.schemas.scores import PairBody, ProductBody, RankRequest
 from service.settings import ServiceSettings
@@ -60,7 +61,7 @@ def check_count(count: int, field: str, settings: ServiceSettings) -> None:
 
 
 def checked_known_marketplace(name: str, known: Collection[str], field: str = "marketplace") -> str:
-    """The name, if the model knows it.
+    """The name as the model has it, if it knows it; case does not matter.
 
     Raises:
         InputError: lists the marketplaces that it knows.
@@ -68,9 +69,11 @@ def checked_known_marketplace(name: str, known: Collection[str], field: str = "m
     if name in known:
         return name
     try:
-        checked_marketplace(name)
+        checked = checked_marketplace(name)
     except InputError as error:
         raise InputError(f"{error.problem}; known are {', '.join(known)}", field=field) from error
+    if checked in known:
+        return checked
     raise InputError(f"marketplace {name!r} is unknown; known are {', '.join(known)}", field=field)
 
 
@@ -106,7 +109,7 @@ def _checked_product(body: ProductBody, place: str, limit: int) -> Product:
         title=checked_limited_text(body.title, f"{place}.title", limit),
         brand=optional("brand", body.brand),
         color=optional("color", body.color),
-        bullet_points=optional("bullet_points", body.bullet_points),
+        bullet_points=optional("bullet_points", text_of(body.bullet_points)),
         description=optional("description", body.description),
     )
 

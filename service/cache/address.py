@@ -100,7 +100,9 @@ class CacheAddress:
         if not self.sentinels:
             return AsyncRedis(**self.options, retry=retry), []  # type: ignore[arg-type]
         own = {**self.sentinel_options, "retry": AsyncRetry(NoBackoff(), 0)}
-        sentinel = AsyncSentinel(list(self.sentinels), sentinel_kwargs=own, **self.options, retry=retry)
+        sentinel = AsyncSentinel(  # type: ignore[no-untyped-call]
+            list(self.sentinels), sentinel_kwargs=own, **self.options, retry=retry
+        )
         return sentinel.master_for(self.master), sentinel.sentinels
 
 

@@ -4,7 +4,7 @@ from training.data.esci.flat import read_esci
 from training.data.pairs import RelevancePair
 from training.data.sources import DataSource, parse_source
 from training.data.splits import Splits, check_trainable, read_pairs, split_by_query, write_pairs
-from training.data.table import ColumnMapping, iter_rows, read_labelled, read_unlabelled
+from training.data.table import ColumnMapping, read_labelled, read_unlabelled
 from training.data.taxonomy.source import generate_taxonomy_pairs, taxonomy_phrases
 
 __all__ = [
@@ -14,7 +14,6 @@ __all__ = [
     "Splits",
     "check_trainable",
     "generate_taxonomy_pairs",
-    "iter_rows",
     "parse_source",
     "read_esci",
     "read_labelled",

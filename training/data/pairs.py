@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from model_store.product import Product, QueryProductPair
+from model_store.query_normalisation import normalised_query
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,3 +68,11 @@ class RelevancePair:
             product_bullet_points=product.bullet_points,
             product_description=product.description,
         )
+
+
+def contradictions(pairs: Iterable[RelevancePair]) -> int:
+    """How many products are relevant to a query in one row and not in another, spellings of a query being one."""
+    labels: defaultdict[tuple[str, str, str], set[int]] = defaultdict(set)
+    for pair in pairs:
+        labels[pair.marketplace, normalised_query(pair.query), pair.product_id].add(pair.label)
+    return sum(len(found) > 1 for found in labels.values())

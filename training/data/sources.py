@@ -11,6 +11,7 @@ A path may begin with `$RELEVANCE_DATA`, the folder that this variable names.
 
 from __future__ import annotations
 
+import logging
 from collections import defaultdict
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
@@ -20,13 +21,15 @@ from typing import Protocol
 from model_store.errors import ConfigurationError, InputError
 from training.data.esci.flat import esci_locales, is_flat_esci, read_esci
 from training.data.esci.official import is_official
-from training.data.pairs import RelevancePair
+from training.data.pairs import RelevancePair, contradictions
 from training.data.table import ColumnMapping, read_labelled
 from training.data.taxonomy.source import generate_taxonomy_pairs, taxonomy_locales
 from training.settings import with_data_folder
 
 DEFAULT_ROWS = 3000
 """Rows per marketplace of a generated source."""
+
+_log = logging.getLogger(__name__)
 
 PairsByMarketplace = dict[str, list[RelevancePair]]
 
@@ -116,7 +119,7 @@ class TableSource:
         """See `DataSource`; rows of other marketplaces are checked too."""
         found = self._by_marketplace()
         _check_marketplaces(marketplaces, found, self.name)
-        return {name: found[name] for name in marketplaces}
+        return _noted({name: found[name] for name in marketplaces}, self.name)
 
     def _by_marketplace(self) -> PairsByMarketplace:
         found: defaultdict[str, list[RelevancePair]] = defaultdict(list)
@@ -143,7 +146,7 @@ class EsciSource:
     def load(self, marketplaces: Sequence[str], seed: int) -> PairsByMarketplace:  # noqa: ARG002
         """See `DataSource`."""
         _check_marketplaces(marketplaces, self.available(), self.name)
-        return read_esci(self.path, marketplaces)
+        return _noted(read_esci(self.path, marketplaces), self.name)
 
 
 def parse_source(text: str) -> DataSource:
@@ -219,6 +222,20 @@ def _rows(text: str) -> int:
     if not (text.isascii() and text.isdigit() and int(text) > 0):
         raise ConfigurationError(f"{text!r} is no number of rows per marketplace; use one such as 1500")
     return int(text)
+
+
+def _noted(found: PairsByMarketplace, source: str) -> PairsByMarketplace:
+    """The same, after saying how many judgements contradict each other: all of them are trained on."""
+    for marketplace, pairs in found.items():
+        if count := contradictions(pairs):
+            _log.warning(
+                "%s, marketplace %r: %d products are relevant to a query in one row and not in another; "
+                "leave out the wrong rows",
+                source,
+                marketplace,
+                count,
+            )
+    return found
 
 
 def _check_marketplaces(marketplaces: Sequence[str], available: Collection[str], source: str) -> None:

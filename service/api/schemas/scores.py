@@ -18,7 +18,11 @@ class ProductBody(RequestBody):
     title: str = Field(examples=["USB C Cable 2 m, braided"])
     brand: str | None = Field(default=None, examples=["Anker"])
     color: str | None = Field(default=None, examples=["black"])
-    bullet_points: str | None = Field(default=None, examples=["60 W charging\nBraided nylon"])
+    bullet_points: str | list[str | None] | None = Field(
+        default=None,
+        description="a list is joined with spaces, as in tables",
+        examples=["60 W charging\nBraided nylon"],
+    )
     description: str | None = Field(default=None, examples=["Charges and transfers data."])
 
 

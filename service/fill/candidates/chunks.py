@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict
 from model_store.errors import InputError
 from model_store.product import QueryProductPair
 from model_store.query_normalisation import normalised_query
-from service.fill.bad_row import BadRow
+from model_store.tables.values import BadRow
 from service.fill.candidates.reading import Candidate, CandidateFile, OtherMarketplace
 from service.fill.candidates.rejected import RejectedRowsLog
 

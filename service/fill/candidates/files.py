@@ -9,8 +9,8 @@ from pathlib import Path
 import typer
 
 from model_store.errors import InputError
+from model_store.tables.rows import FORMS, form_of
 from service.fill.candidates.standard_input import StandardInputForm, copied_standard_input
-from service.fill.table_rows import FORMS, form_of
 
 STANDARD_INPUT = "-"
 

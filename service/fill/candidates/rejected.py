@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Protocol
 
-from service.fill.bad_row import BadRow
+from model_store.tables.values import BadRow
 from service.fill.files import ResumedFile, fill_folder_named
 
 

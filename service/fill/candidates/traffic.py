@@ -6,7 +6,6 @@ import math
 import re
 from array import array
 from collections.abc import Iterator
-from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
@@ -16,54 +15,59 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from model_store.errors import InputError
 from model_store.query_normalisation import NORMALISATION_VERSION, normalised_query
-from model_store.text import checked_text
-from service.fill.bad_row import BadRow
+from model_store.tables.columns import KNOWN_NAMES
+from model_store.tables.rows import TableFile
+from model_store.tables.values import BadRow, Column
+from model_store.text import checked_marketplace, checked_text, is_blank
 from service.fill.candidates.query_log import DIGEST_TYPE, Digests, QueryDigests, query_digest
-from service.fill.candidates.reading import COLUMNS
 from service.fill.options import checked_coverage
-from service.fill.table_rows import TableFile
 
-_NAMES = {"query": COLUMNS["query"], "count": ("count",), "marketplace": COLUMNS["marketplace"]}
+_COLUMNS = (Column(KNOWN_NAMES["query"]), Column(("count",)), Column(KNOWN_NAMES["marketplace"]))
 _REQUIRED = ("query", "count")
 _COUNT = re.compile("[0-9]{1,15}", re.ASCII)
 _LARGEST_SUM = 2**63 - 1
 _LEAST_MERGED = 1 << 17
 
 
-@dataclass(frozen=True, slots=True)
 class TrafficFile:
     """A table with the columns query and count, in any form that candidates may have.
 
-    Rows of other marketplaces do not count; those that name none belong to this one.
+    Rows of other marketplaces do not count; those that name none belong to this one. It is read several times,
+    and must not change meanwhile.
+
+    Raises:
+        InputError: no such file, or a missing column; names file and field.
     """
 
-    path: Path
-    marketplace: str
+    def __init__(self, path: Path, marketplace: str) -> None:
+        self.path = path
+        self.marketplace = checked_marketplace(marketplace)
+        self._table = TableFile(path, _COLUMNS)
+        for name, found in zip(_REQUIRED, self._table.names, strict=False):
+            if self._table.header is not None and found is None:
+                raise InputError("there is no such column", source=str(path), row=1, field=name)
 
     def rows(self) -> Iterator[tuple[str, int]]:
         """Normalised query and count of each row; a query may come several times.
 
         Raises:
-            InputError: no such file, a missing column, or a row with an empty query or without a whole number of
-                at least 0; names file, row and field.
+            InputError: the file is damaged or changed, or a row has an empty query, no whole number of at least
+                0, or no marketplace's name; names file, row and field.
         """
-        table = TableFile(self.path, tuple(_NAMES.values()))
-        columns = table.columns()
-        for name in () if columns is None else _REQUIRED:
-            if name not in (columns or ()):
-                raise InputError("there is no such column", source=str(self.path), row=1, field=name)
-        for record in table.rows():
+        for record in self._table.rows():
             if isinstance(record, BadRow):
                 raise InputError(record.problem, source=str(self.path), row=record.row, field=record.field)
             row, (query, count, marketplace) = record
-            if (marketplace or "").strip() in ("", self.marketplace):
+            if self._is_own(marketplace or "", row):
                 yield self._query(query, row), self._count(count, row)
 
     def _query(self, query: str | None, row: int) -> str:
-        normalised = normalised_query(checked_text(query or "", field="query", source=str(self.path), row=row))
-        if not normalised:
-            raise InputError("nothing is left of the query", source=str(self.path), row=row, field="query")
-        return normalised
+        return normalised_query(checked_text(query or "", field="query", source=str(self.path), row=row))
+
+    def _is_own(self, marketplace: str, row: int) -> bool:
+        if marketplace == self.marketplace or is_blank(marketplace):
+            return True
+        return checked_marketplace(marketplace, source=str(self.path), row=row) == self.marketplace
 
     def _count(self, count: str | None, row: int) -> int:
         text = (count or "").strip()

@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
 from model_store import errors
 from model_store.errors import RelevanceError
+from model_store.tables.values import BadRow
 from service.cache.connection import CacheConnection
 from service.cache.generation_builder import GenerationBuilder
 from service.cache.generations import Generation
@@ -23,7 +24,6 @@ from service.engine.backends.onednn_caches import bound_onednn_caches
 from service.engine.options import EngineOptions
 from service.engine.scorer import Scorer
 from service.engine.versions.loading import load_scorer
-from service.fill.bad_row import BadRow
 from service.fill.candidates.chunks import CandidateChunks, ChosenQueries, ChunkSizes, ReadingState
 from service.fill.distributed.parts import FilePart, PartFile
 from service.fill.generation.sink import GenerationSink, ScoreTotals

@@ -11,9 +11,16 @@ from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
 
 from model_store.errors import ConfigurationError, RelevanceError
-from service.fill.distributed.actor import PART_REPLY, PartFailure, PartOutcome, PartScoring, ScoringPlan
+from model_store.tables.rows import last_row
+from service.fill.distributed.actor import (
+    PART_REPLY,
+    PartFailure,
+    PartOutcome,
+    PartScoring,
+    ScoringPlan,
+)
 from service.fill.distributed.options import RayOptions
-from service.fill.distributed.parts import FilePart, last_row
+from service.fill.distributed.parts import FilePart
 
 try:
     import ray

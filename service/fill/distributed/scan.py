@@ -12,8 +12,8 @@ from functools import partial
 from pathlib import Path
 
 from model_store.errors import ConfigurationError, InputError
+from model_store.tables.values import BadRow
 from service.engine.options import EngineOptions
-from service.fill.bad_row import BadRow
 from service.fill.candidates.chunks import ChunkSizes, ReadingState, check_bad_rows
 from service.fill.distributed.actor import PartOutcome, ScoringPlan
 from service.fill.distributed.cluster import actor_count, connected, counted_rows, part_outcomes

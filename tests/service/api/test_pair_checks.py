@@ -45,8 +45,25 @@ def test_the_limits_say_which_setting_they_are() -> None:
         checked_pairs([body] * 3, ("us",), SETTINGS)
 
 
-@pytest.mark.parametrize("name", ["fr", "US", " us", ""])
+@pytest.mark.parametrize("name", ["fr", "u s", "us!", ""])
 def test_an_unknown_marketplace_lists_the_known_ones(name: str) -> None:
     assert checked_known_marketplace("us", ("us", "es")) == "us"
     with pytest.raises(InputError, match=r"field 'market': .*known are us, es"):
         checked_known_marketplace(name, ("us", "es"), "market")
+
+
+@pytest.mark.parametrize(
+    ("points", "text"),
+    [(["60 W ", None, "", "nylon"], "60 W nylon"), (" 60 W\nny", "60 W\nny"), ([], ""), (None, "")],
+)
+def test_bullet_points_may_be_a_list(points: str | list[str | None] | None, text: str) -> None:
+    body = PairBody(marketplace="US", query="q", product=ProductBody(id="1", title="t", bullet_points=points))
+    (pair,) = checked_pairs([body], ("us",), SETTINGS)
+    assert (pair.marketplace, pair.product.bullet_points) == ("us", text)
+
+
+def test_bullet_points_are_limited_as_one_text() -> None:
+    points: list[str | None] = ["x" * 100] * (SETTINGS.max_text_characters // 100 + 1)
+    body = PairBody(marketplace="us", query="q", product=ProductBody(id="1", title="t", bullet_points=points))
+    with pytest.raises(InputError, match=r"pairs\[0\]\.product\.bullet_points"):
+        checked_pairs([body], ("us",), SETTINGS)

@@ -11,7 +11,7 @@ import pytest
 from model_store.errors import CacheUnavailableError, PartialFlipError
 from service.cache.connection import CacheConnection
 from service.cache.keys import active_key
-from service.cache.store import OfflineCache
+from service.cache.store import CacheStore
 from service.engine.scorer import Scorer
 from service.fill.generation.record import FillRecordFile
 from service.fill.job import FillJob
@@ -49,7 +49,7 @@ async def target(
 ) -> AsyncIterator[FillTarget]:
     settings = settings_for(tiny_store, tmp_path, fill_folder=tmp_path / "fills", fill_wait_seconds=0.2)
     connection = AtTheFlip.open(server.url, timeout_seconds=0.5)
-    yield FillTarget("us", scorer, OfflineCache(connection), settings)
+    yield FillTarget("us", scorer, CacheStore(connection), settings)
     await connection.close()
 
 
@@ -134,7 +134,7 @@ async def test_a_flip_whose_reply_is_lost_does_not_promise_the_old_generation(
 async def test_without_room_for_older_generations_the_next_fill_removes_them(
     target: FillTarget, candidates: list[Path]
 ) -> None:
-    one = replace(target, cache=OfflineCache(target.cache.connection, kept_generations=1))
+    one = replace(target, cache=CacheStore(target.cache.connection, kept_generations=1))
     for _ in range(3):
         report = await FillJob(one, candidates).run()
     assert [generation.number for generation in await one.cache.generations.all("us")] == [report.generation]

@@ -67,7 +67,7 @@ def test_every_position_gives_the_same_items_as_a_whole_read(tmp_path: Path, for
     whole = list(file.pairs())
     rows = [item.row for item in whole]
     assert rows == sorted(set(rows))
-    assert {type(item).__name__ for item in whole} == {"Candidate", "OtherMarketplace", "BadRow"}
+    assert {type(item).__name__ for item in whole} == {"PairRow", "OtherMarketplace", "BadRow"}
     for start_row in range(rows[-1] + 3):
         assert list(file.pairs(start_row)) == [item for item in whole if item.row > start_row]
 

@@ -11,12 +11,12 @@ from pathlib import Path
 import pytest
 
 from model_store.errors import ConfigurationError, InputError
+from model_store.tables.values import BadRow
 from service.fill.candidates.query_log import QueryLog
 from service.fill.candidates.rejected import RejectedRows
 from service.fill.files import ResumedFile
 from service.fill.generation.record import FillRecordFile, fingerprint
 from service.fill.job import FillJob
-from service.fill.table_rows import BadRow
 from service.fill.target import FillTarget
 from tests.support.service.candidate_files import write_candidates, write_rows
 

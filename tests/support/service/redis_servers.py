@@ -17,7 +17,7 @@ from redis.backoff import ConstantBackoff
 from redis.retry import Retry
 
 _TRIES = Retry(ConstantBackoff(0.05), 600)
-_ERRORS = [exceptions.ConnectionError, exceptions.TimeoutError, exceptions.ResponseError]
+_ERRORS: list[type[Exception]] = [exceptions.ConnectionError, exceptions.TimeoutError, exceptions.ResponseError]
 
 
 def required(*programs: str) -> None:

@@ -137,3 +137,21 @@ def test_where_the_folder_for_data_is_not_given_the_variable_is_named(
         monkeypatch.setenv("RELEVANCE_DATA", value)
     with pytest.raises(ConfigurationError, match="set RELEVANCE_DATA to the folder"):
         parse_source("$RELEVANCE_DATA/esci.tsv")
+
+
+@pytest.mark.parametrize("form", ["table", "esci"])
+def test_labels_that_contradict_each_other_are_counted(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, form: str
+) -> None:
+    header = "product_locale\tquery\tproduct_id\tproduct_title\tproduct_brand\tproduct_color\tesci_label\n"
+    rows = ["us\tlamp\t1", "us\tLAMP \t1", "us\tlamp\t2", "us\tlamp\t2", "us\tdesk\t1", "es\tlamp\t2"]
+    labels = "EIEEII"
+    path = tmp_path / "own.tsv"
+    lines = [f"{row}\tt\t\t\t{label}\n" for row, label in zip(rows, labels, strict=True)]
+    path.write_text(header + "".join(lines), encoding="utf-8")
+    found = parse_source(f"{form}:{path}").load(["us", "es"], 0)
+    assert len(found["us"]) == 5
+    (message,) = [record.getMessage() for record in caplog.records]
+    assert (
+        "own.tsv, marketplace 'us': 1 products are relevant to a query in one row and not in another" in message
+    )

@@ -114,13 +114,16 @@ def test_a_missing_column_is_named_and_the_others_listed(tmp_path: Path, missing
 
 
 def test_a_column_that_the_mapping_names_must_be_there(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="'hersteller' is missing"):
+    with pytest.raises(InputError, match="field 'hersteller': the row does not have this field"):
         list(read_unlabelled(_jsonl(tmp_path), ColumnMapping(product_brand="hersteller")))
 
 
-@pytest.mark.parametrize("text", ["", "marketplace,query,product_id,product_title,label\n"])
-def test_an_empty_data_set_is_refused(tmp_path: Path, text: str) -> None:
-    with pytest.raises(InputError, match=r"pairs\.csv: the file has no rows"):
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [("", "is empty"), ("marketplace,query,product_id,product_title,label\n", "has no rows")],
+)
+def test_an_empty_data_set_is_refused(tmp_path: Path, text: str, problem: str) -> None:
+    with pytest.raises(InputError, match=rf"pairs\.csv.*: the file {problem}"):
         list(read_labelled(_csv(tmp_path, text)))
 
 
@@ -128,5 +131,5 @@ def test_mixed_up_encodings_are_named_with_their_row(tmp_path: Path) -> None:
     path = tmp_path / "pairs.csv"
     header = b"marketplace,query,product_id,product_title,label\n"
     path.write_bytes(header + "us,größe,1,t,1\n".encode() + "us,größe,1,t,1\n".encode("latin-1"))
-    with pytest.raises(InputError, match=r"pairs\.csv, row 3: byte 0xf6"):
+    with pytest.raises(InputError, match=r"pairs\.csv, row 3, field 'query': byte 0xf6"):
         list(read_labelled(path))

@@ -5,7 +5,7 @@ Exact (E) and substitute (S) are relevant, complement (C) and irrelevant (I) are
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -13,6 +13,8 @@ from model_store.errors import ConfigurationError, InputError
 from model_store.tables.labels import ESCI_NEGATIVE, ESCI_POSITIVE, LabelReader
 from model_store.tables.lines import iter_lines
 from model_store.tables.parquet import check_column
+from model_store.tables.rows import TableFile
+from model_store.tables.values import BadRow, Column
 from model_store.text import checked_marketplace, checked_optional_text, checked_text
 from training.data.esci.official import EXAMPLES, is_official, official_locales, read_official
 from training.data.pairs import RelevancePair
@@ -98,7 +100,7 @@ def _is_official(path: Path) -> bool:
 def _checked_locales(path: Path, locales: Sequence[str] | None) -> list[str]:
     present = esci_locales(path)
     for locale in locales or ():
-        if locale not in present:
+        if checked_marketplace(locale) not in present:
             raise InputError(
                 f"no rows of locale {locale!r}; there are {', '.join(present) or 'no rows at all'}",
                 source=str(path / EXAMPLES if is_official(path) else path),
@@ -108,23 +110,21 @@ def _checked_locales(path: Path, locales: Sequence[str] | None) -> list[str]:
     return [checked_marketplace(locale, source=str(path)) for locale in wanted]
 
 
-def _flat_rows(path: Path) -> Iterable[tuple[int, list[str]]]:
-    """Yield (row, the cells of `FLAT_COLUMNS` in that order)."""
-    lines = iter_lines(path)
-    header = next(lines, (1, ""))[1].split("\t")
+def _flat_rows(path: Path) -> Iterator[tuple[int, list[str]]]:
+    """Yield (row, the cells of `FLAT_COLUMNS` in that order, the locale as a marketplace's name)."""
+    table = TableFile(path, [Column((name,), is_id=name == "product_id") for name in FLAT_COLUMNS], form=".tsv")
     for column in FLAT_COLUMNS:
-        check_column(column, header, source=str(path))
-    places = [header.index(column) for column in FLAT_COLUMNS]
-    for row, line in lines:
-        cells = line.split("\t")
-        if len(cells) == len(header):
-            yield row, [cells[place] for place in places]
-        elif line:
-            raise InputError(
-                f"{len(cells)} fields where the header has {len(header)}; correct the row",
-                source=str(path),
-                row=row,
-            )
+        check_column(column, table.header or (), source=str(path))
+    for record in table.rows():
+        if isinstance(record, BadRow):
+            raise InputError(record.problem, source=str(path), row=record.row, field=record.field)
+        row, (locale, *cells) = record
+        yield row, [_locale(locale, path, row), *(cell or "" for cell in cells)]
+
+
+def _locale(text: str | None, path: Path, row: int) -> str:
+    name = checked_text(text or "", field="product_locale", source=str(path), row=row)
+    return checked_marketplace(name, source=str(path), row=row)
 
 
 def _flat_pair(cells: list[str], labels: LabelReader, *, source: str, row: int) -> RelevancePair:

@@ -16,7 +16,9 @@ import pyarrow.compute as pc
 from model_store.errors import InputError
 from model_store.product import Product, QueryProductPair
 from model_store.tables.labels import ESCI_NEGATIVE, ESCI_POSITIVE, LabelReader
-from model_store.tables.parquet import iter_batches, parquet_errors
+from model_store.tables.lines import reported
+from model_store.tables.parquet import batch_texts, iter_batches
+from model_store.tables.values import BadRow, Column
 from model_store.text import checked_optional_text, checked_text
 from training.data.pairs import RelevancePair
 
@@ -45,8 +47,10 @@ def is_official(path: Path) -> bool:
 def official_locales(folder: Path) -> list[str]:
     """Return the locales of the examples file, sorted."""
     found: set[str] = set()
-    for _, batch in iter_batches(folder / EXAMPLES, ["product_locale"]):
-        found.update(locale for locale in pc.unique(batch.column(0)).to_pylist() if locale is not None)
+    with reported(folder / EXAMPLES):
+        for _, batch in iter_batches(folder / EXAMPLES, ["product_locale"]):
+            locales = pc.unique(batch.column(0).cast(pa.string()))
+            found.update(locale for locale in locales.to_pylist() if locale is not None)
     return sorted(found)
 
 
@@ -123,13 +127,15 @@ def _rows_where(
 ) -> Iterator[tuple[int, dict[str, str]]]:
     """Yield (row, texts by column) where every column of `conditions` has one of its values."""
     wanted = {name: pa.array(values, pa.string()) for name, values in conditions.items()}
-    with parquet_errors(path):
+    texts_of = [Column((name,), is_id=name == "product_id") for name in columns]
+    with reported(path):
         for first, batch in iter_batches(path, columns):
-            texts = {name: batch.column(name).cast(pa.string()) for name in columns}
             kept = pa.array([True] * batch.num_rows)
             for name, values in wanted.items():
-                kept = pc.and_(kept, pc.is_in(texts[name], value_set=values))
+                kept = pc.and_(kept, pc.is_in(batch.column(name).cast(pa.string()), value_set=values))
             indices = pc.indices_nonzero(kept)
-            found = [pc.fill_null(texts[name].take(indices), "").to_pylist() for name in columns]
-            for index, *cells in zip(indices.to_pylist(), *found, strict=True):
-                yield first + index, dict(zip(columns, cells, strict=True))
+            rows = [first + index for index in indices.to_pylist()]
+            for row, record in zip(rows, batch_texts(0, batch.take(indices), texts_of), strict=True):
+                if isinstance(record, BadRow):
+                    raise InputError(record.problem, source=str(path), row=row, field=record.field)
+                yield row, {name: text or "" for name, text in zip(columns, record[1], strict=True)}

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from model_store.errors import ConfigurationError
+from model_store.tables.values import BadRow
 from service.fill.candidates.rejected import RejectedRows
-from service.fill.table_rows import BadRow
 
 
 def test_no_file_comes_into_being_without_a_bad_row(tmp_path: Path) -> None:

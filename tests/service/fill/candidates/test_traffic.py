@@ -100,6 +100,16 @@ def test_only_the_marketplace_counts(tmp_path: Path) -> None:
         HeadAndTorso.read(write_table_of(tmp_path, "es"), "jp", 1)
 
 
+def test_case_does_not_matter_and_what_is_no_marketplace_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "t.tsv"
+    path.write_text("query\tcount\tlocale\ntea\t5\tUS\nmate\t3\t us \nsake\t2\tJP\n\u200bTea\t4\t\n")
+    head = HeadAndTorso.read(path, "US", 1)
+    assert (head.report.traffic, head.report.queries) == (12, 2)
+    path.write_text("query\tcount\tlocale\ntea\t5\tthe USA\n")
+    with pytest.raises(InputError, match=r"row 2, field 'marketplace': 'the USA' is no marketplace name"):
+        HeadAndTorso.read(path, "us", 1)
+
+
 def write_table_of(folder: Path, marketplace: str) -> Path:
     path = folder / "other" / "t.parquet"
     path.parent.mkdir()

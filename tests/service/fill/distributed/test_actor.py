@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from model_store.errors import CacheUnavailableError, InputError, RelevanceError
+from model_store.tables.rows import last_row
 from service.cache.connection import CacheConnection
 from service.cache.generations import Generation
 from service.cache.store import CacheStore
@@ -21,7 +22,7 @@ from service.fill.distributed.actor import (
     PartScoring,
     ScoringPlan,
 )
-from service.fill.distributed.parts import FilePart, file_parts, last_row
+from service.fill.distributed.parts import FilePart, file_parts
 from service.fill.job import FillJob
 from service.fill.target import FillTarget
 from tests.support.service.candidate_files import write_candidates

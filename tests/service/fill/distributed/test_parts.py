@@ -9,8 +9,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from model_store.errors import InputError
+from model_store.tables.rows import last_row
 from service.fill.candidates.reading import Candidate, CandidateFile
-from service.fill.distributed.parts import FilePart, PartFile, PartNumbers, file_parts, last_row
+from service.fill.distributed.parts import FilePart, PartFile, PartNumbers, file_parts
 from tests.support.service.candidate_files import HEADER
 
 _ROWS = [(f"query {row}", f"p{row}", f"title {row}") for row in range(25)]

@@ -10,7 +10,7 @@ from model_store.errors import InputError
 from training.data.esci.flat import esci_locales, read_esci
 from training.data.esci.official import EXAMPLES, PRODUCTS
 
-_Table = dict[str, list[str] | list[int] | list[bool] | list[list[int]] | list[str | None]]
+_Table = dict[str, list[object]]
 
 
 def _examples() -> _Table:
@@ -117,10 +117,16 @@ def test_a_re_exported_folder_may_have_other_column_types(tmp_path: Path) -> Non
 
 
 def test_a_column_of_an_unreadable_type_is_refused(tmp_path: Path) -> None:
-    pq.write_table(pa.table(_examples() | {"query": [[1], [2], [3], [4]]}), tmp_path / EXAMPLES)
+    pq.write_table(pa.table(_examples() | {"product_locale": [[1], [2], [3], [4]]}), tmp_path / EXAMPLES)
     pq.write_table(pa.table(_products()), tmp_path / PRODUCTS)
     with pytest.raises(InputError, match=r"examples\.parquet: no readable Parquet file"):
         read_esci(tmp_path)
+
+
+def test_bullet_points_may_be_a_list(tmp_path: Path) -> None:
+    products = _products() | {"product_bullet_point": [[], ["LED ", None, "dimmable"], None, None]}
+    lamp = read_esci(_folder(tmp_path, products=products))["us"][0]
+    assert lamp.product_bullet_points == "LED dimmable"
 
 
 def test_a_damaged_and_a_missing_file_are_named(tmp_path: Path) -> None:
