@@ -19,7 +19,6 @@ from model_store.text import (
     checked_marketplace,
     checked_optional_text,
     checked_text,
-    has_surrogate,
     is_blank,
 )
 
@@ -157,7 +156,15 @@ class PairTable:
         texts = "\t".join(filter(None, values))
         if len(texts) > self._limit or "\0" in texts:
             return False
-        return texts.isascii() or not (has_surrogate(texts) or not all(map(VISIBLE.search, filter(None, values))))
+        if texts.isascii():
+            return True
+        try:
+            # Three times as fast as to search for lone surrogates.
+            texts.encode()
+        except UnicodeEncodeError:
+            return False
+        unseen = [text for text in values if text and not text.isascii() and not VISIBLE.search(text)]
+        return not unseen
 
     def _marketplace(self, named: str) -> str | OtherMarketplace | BadRow:
         """The marketplace that a cell names, or why it names none that is wanted."""
