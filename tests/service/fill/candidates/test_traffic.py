@@ -10,7 +10,7 @@ import pytest
 
 from model_store.errors import ConfigurationError, InputError
 from model_store.query_normalisation import normalised_query
-from service.fill.candidates.traffic import HeadAndTorso
+from service.fill.candidates.traffic import HeadAndTorso, TrafficFile
 
 ROWS = [("rare", 5), ("head", 60), ("never", 0), ("torso", 20), ("tail", 15)]
 
@@ -108,6 +108,14 @@ def test_case_does_not_matter_and_what_is_no_marketplace_is_named(tmp_path: Path
     path.write_text("query\tcount\tlocale\ntea\t5\tthe USA\n")
     with pytest.raises(InputError, match=r"row 2, field 'marketplace': 'the USA' is no marketplace name"):
         HeadAndTorso.read(path, "us", 1)
+
+
+def test_a_file_that_changes_between_two_readings_is_refused(tmp_path: Path) -> None:
+    file = TrafficFile(write_counts(tmp_path / "t.tsv", ROWS), "us")
+    assert list(file.rows()) == ROWS
+    write_counts(tmp_path / "t.tsv", ROWS[1:])
+    with pytest.raises(InputError, match=r"t\.tsv: the file changed while it was read"):
+        list(file.rows())
 
 
 def write_table_of(folder: Path, marketplace: str) -> Path:

@@ -95,3 +95,15 @@ def test_numbers_are_told_as_ranges() -> None:
     assert 4 in PartNumbers(numbers.ranges())
     assert 3 not in PartNumbers(numbers.ranges())
     assert len(PartNumbers(numbers.ranges())) == 6
+
+
+def test_a_file_that_changes_is_noticed_by_every_part_that_is_read_afterwards(tmp_path: Path) -> None:
+    path = _tsv(tmp_path)
+    first, second, third = (PartFile(part, "us", 1000) for part in file_parts([path], [last_row(path)], 10))
+    assert len(list(first.pairs(1))) == 10
+    begun = second.pairs(11)
+    next(begun)
+    path.write_text(f"{HEADER}\n", encoding="utf-8")
+    for pairs in (begun, third.pairs(21)):
+        with pytest.raises(InputError, match="the file changed while it was read"):
+            list(pairs)
