@@ -85,7 +85,7 @@ class ColumnMapping(BaseModel):
         except yaml.YAMLError as error:
             mark = error.problem_mark if isinstance(error, yaml.MarkedYAMLError) else None
             raise InputError(
-                f"no valid YAML or JSON ({error}); mend it",
+                f"no valid YAML or JSON ({error}); correct it",
                 source=str(path),
                 row=mark.line + 1 if mark else None,
             ) from error
