@@ -13,6 +13,7 @@ from benchmarks.encoders import Size, subject_of
 from benchmarks.loaded import loaded_version
 from benchmarks.machine import machine
 from benchmarks.texts import MARKETPLACE, judged_pairs, name_of
+from model_store.metrics import roc_auc
 from model_store.product import QueryProductPair
 from model_store.versions.evaluation_rows import read_evaluation_rows
 from service.engine.backends.choice import TORCH_FLOAT32
@@ -21,7 +22,6 @@ from service.engine.folded.network import FoldedNetwork
 from service.engine.options import EngineOptions
 from service.engine.scorer import Scorer
 from service.engine.versions.loading import load_scorer
-from service.engine.versions.quality import roc_auc
 from training.data.sources import DataSource
 
 CROSS_PAIRS = 1000

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 from model_store.encoding.configuration import PairEncoding
 from model_store.errors import InputError
+from model_store.metrics import Threshold
 from model_store.network.configuration import AdapterConfiguration, FusionConfiguration, HeadConfiguration
 
 SCHEMA_VERSION: Literal[1] = 1
@@ -28,21 +29,6 @@ class BaseEncoderReference(_Frozen):
     layers: int
 
 
-class ThresholdReport(_Frozen):
-    """Where "highly relevant" begins: the lowest score that reaches the target precision on validation data.
-
-    `threshold` and what follows from it are None where no score reaches it: nothing is then cached.
-    """
-
-    target_precision: float
-    threshold: float | None
-    precision: float | None
-    recall: float | None
-    kept_share: float | None
-    rows: int
-    positives: int
-
-
 class MarketplaceEntry(_Frozen):
     """A marketplace that the version knows."""
 
@@ -52,7 +38,7 @@ class MarketplaceEntry(_Frozen):
     adapter_folder: str
     bottleneck: int
     head: str
-    threshold: ThresholdReport | None
+    threshold: Threshold | None
     validation_auc: float | None
     trainable_parameters: dict[str, int]
 

@@ -8,14 +8,16 @@ from model_store.errors import InputError
 from model_store.versions.loading import LoadedVersion, load_version
 from model_store.versions.store import ModelStore
 from training.commands.console import notes
-from training.commands.continual import load_splits
+from training.commands.continual import load_splits, method_of_the_paper
 from training.commands.matrix import print_matrices
 from training.commands.run_names import run_name, store_folder
 from training.configuration import Overrides, TrainingConfiguration, checked_configuration, merged
-from training.runs.driver import ContinualRun, RunState, check_translators
+from training.methods.base import MethodContext
+from training.runs.driver import check_translators
 from training.runs.files import RunFiles
-from training.runs.learner import ContinualLearner
-from training.stages.environment import prepare_environment, run_folder_of
+from training.runs.published_run import learn_and_publish
+from training.runs.publishing import RunState
+from training.stages.environment import run_folder_of
 
 
 def add_marketplace(
@@ -40,18 +42,17 @@ def add_marketplace(
     facts = {"data": data, "sequence": sequence, "parent": parent.manifest.number}
     files = RunFiles(run_folder_of(root, run or run_name(configuration, facts)))
     files.begin(configuration, facts)
-    for name, rows in kept.items():
-        files.keep_evaluation(name, rows)
     notes.print(f"run {files.folder}, on top of version {parent.manifest.number}")
-    learner = ContinualLearner(
-        prepare_environment(configuration, parent.network, parent.tokenizer),
-        parent.manifest.names,
-        parent.route,
+    state = learn_and_publish(
+        method_of_the_paper(MethodContext.on_top_of(parent, configuration, files.steps)),
+        splits,
+        model_store,
+        files,
+        notes.print,
+        parent=parent.manifest.number,
+        state=RunState.of(parent.manifest),
+        kept=kept,
     )
-    state = RunState.of(parent.manifest)
-    ContinualRun(
-        learner, model_store, files, parent.manifest.number, state, kept, notes.print
-    ).learn(splits)  # fmt: skip
     print_matrices(state, sequence)
 
 

@@ -15,15 +15,17 @@ from training.commands.run_names import run_name, store_folder
 from training.configuration import Overrides, TrainingConfiguration, load_configuration
 from training.data.sources import parse_source
 from training.data.splits import Splits
-from training.evaluation import roc_auc
+from training.methods.attention_distillation import AttentionDistillation
+from training.methods.attention_distillation_translation import AttentionDistillationTranslation
 from training.methods.base import MethodContext
 from training.methods.sequential_finetuning import SequentialFinetuning
-from training.runs.driver import ContinualRun, Report, RunState, check_translators
+from training.runs.driver import Report, SequenceRun, check_translators
 from training.runs.files import RunFiles
-from training.runs.learner import ContinualLearner
-from training.runs.marketplace_data import checked_splits
-from training.stages.environment import new_network, prepare_environment, run_folder_of
-from training.stages.labelled_tokens import LabelledTokens, MarketplaceRows
+from training.runs.marketplace_data import TEST, EvaluationTokens, checked_splits
+from training.runs.published_run import learn_and_publish
+from training.runs.publishing import RunState
+from training.runs.steps import StepFiles
+from training.stages.environment import run_folder_of
 
 
 def finetune_sequentially(
@@ -40,28 +42,29 @@ def finetune_sequentially(
         report: is given a line after each marketplace.
     """
     configuration = load_configuration(preset, overrides)
-    splits = load_splits(data, sequence, configuration)
+    parts = {name: splits.named() for name, splits in load_splits(data, sequence, configuration).items()}
     started = time.monotonic()
-    matrix: list[dict[str, float]] = []
     with tempfile.TemporaryDirectory() as folder:
-        method = SequentialFinetuning(MethodContext.of(configuration, Path(folder)))
-        tokenizer = method.context.tokenizer
-        test = {name: LabelledTokens.of(parts.test, tokenizer) for name, parts in splits.items()}
-        for marketplace, parts in splits.items():
-            train, validation = (LabelledTokens.of(rows, tokenizer) for rows in (parts.train, parts.validation))
-            method.learn(MarketplaceRows(marketplace, train, validation))
-            matrix.append(
-                {name: roc_auc(rows.labels, method.logits(name, rows.tokenized)) for name, rows in test.items()}
-            )
-            known = "  ".join(f"{name} {auc:.4f}" for name, auc in matrix[-1].items())
-            report(f"fine-tuned on {marketplace}: test ROC-AUC {known}")
+        method = SequentialFinetuning(MethodContext.of(configuration, Path(folder) / "method"))
+        evaluation = EvaluationTokens.tokenized(
+            lambda name, part: parts[name][part], sequence, (TEST,), method.tokenizer
+        )
+        run = SequenceRun(
+            method,
+            lambda name, part: parts[name][part],
+            evaluation,
+            StepFiles(Path(folder) / "steps"),
+            Path(folder) / "translations",
+            report,
+        )
+        steps = run.learn(sequence)
     write_json(
         output,
         {
             "method": method.name,
             "data": data,
             "sequence": list(sequence),
-            "test_matrix": matrix,
+            "test_matrix": [step.test_auc for step in steps],
             "trainable_parameters": method.trainable_parameters,
             "seconds": time.monotonic() - started,
             "configuration": configuration.model_dump(mode="json"),
@@ -102,11 +105,15 @@ def learn_sequence(
     files = RunFiles(run_folder_of(model_store.root, run or run_name(configuration, facts)))
     files.begin(configuration, facts)
     report(f"run {files.folder}")
-    network, tokenizer = new_network(configuration)
-    learner = ContinualLearner(prepare_environment(configuration, network, tokenizer))
-    continual_run = ContinualRun(learner, model_store, files, None, RunState(), {}, report)
-    continual_run.learn(splits)
-    return continual_run.state
+    method = method_of_the_paper(MethodContext.of(configuration, files.steps))
+    return learn_and_publish(method, splits, model_store, files, report)
+
+
+def method_of_the_paper(context: MethodContext) -> AttentionDistillation:
+    """Attention distillation, on the new rows or on translated ones, as the configuration has it."""
+    if context.configuration.distillation.on_new_data:
+        return AttentionDistillation(context)
+    return AttentionDistillationTranslation(context)
 
 
 def load_splits(data: str, sequence: Sequence[str], configuration: TrainingConfiguration) -> Mapping[str, Splits]:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from rich.table import Table
 
 from training.commands.console import results
-from training.runs.driver import RunState
+from training.runs.publishing import RunState
 
 
 def print_matrices(state: RunState, sequence: Sequence[str]) -> None:
@@ -17,8 +17,8 @@ def print_matrices(state: RunState, sequence: Sequence[str]) -> None:
     for name in sequence:
         table.add_column(name, justify="right")
     table.add_row("untrained cosine", *(_cell(state.zero_shot_test, name) for name in sequence))
-    for step, row in zip(state.steps, state.test_matrix, strict=True):
-        table.add_row(str(step["marketplace"]), *(_cell(row, name) for name in sequence))
+    for learnt, row in zip(state.learnt, state.test_matrix, strict=True):
+        table.add_row(learnt, *(_cell(row, name) for name in sequence))
     results.print(table)
 
 

@@ -8,7 +8,7 @@ from model_store.encoding.tokens import TokenizedPairs
 from model_store.network.interaction import Route
 from model_store.network.relevance_network import parameter_count
 from training.methods.base import FUSION_SETTINGS, Method, MethodContext
-from training.runs.publishing import ServedVersion
+from training.runs.method import ServedVersion
 from training.stages.adapter import AdapterStage
 from training.stages.anchors import Anchors
 from training.stages.environment import TrainingEnvironment, seed_stage

@@ -18,7 +18,7 @@ from model_store.network.interaction import Route
 from model_store.network.relevance_network import parameter_count
 from training.methods.adapter import train_adapter
 from training.methods.base import Method, MethodContext
-from training.runs.publishing import ServedVersion
+from training.runs.method import ServedVersion
 from training.stages.adapter import task_losses, validation_auc
 from training.stages.batches import Batch, epoch_batches
 from training.stages.environment import TrainingEnvironment, seed_stage

@@ -12,9 +12,10 @@ from model_store.network.interaction import Route
 from model_store.network.relevance_network import parameter_count
 from training.configuration import TrainingConfiguration
 from training.methods.base import Method, MethodContext
-from training.runs.learner import ContinualLearner
-from training.runs.publishing import ServedVersion
-from training.stages.labelled_tokens import LabelledTokens, MarketplaceRows
+from training.runs.learner import ContinualLearner, LearntStep
+from training.runs.method import ServedVersion
+from training.stages.labelled_tokens import LabelledTokens, MarketplaceRows, frozen_rows
+from training.stages.loop import StageResult
 
 
 class AttentionDistillation(Method):
@@ -22,12 +23,16 @@ class AttentionDistillation(Method):
 
     name = "attention_distillation"
     title = "Attention Distillation"
+    builds_on_versions = True
     unread_settings = frozenset({"finetuning_stage"})
 
     def __init__(self, context: MethodContext) -> None:
         super().__init__(replace(context, configuration=self.configured(context.configuration)))
-        self._learner = ContinualLearner(self.context.relevance_environment())
-        self._trained: dict[str, int] = {}
+        parent = context.parent
+        known = ((), None) if parent is None else (parent.manifest.names, parent.route)
+        self._learner = ContinualLearner(self.context.relevance_environment(), *known)
+        self.marketplaces.extend(known[0])
+        self._newest: LearntStep | None = None
 
     @classmethod
     def configured(cls, configuration: TrainingConfiguration) -> TrainingConfiguration:
@@ -45,8 +50,8 @@ class AttentionDistillation(Method):
         marketplace = rows.marketplace
         self.refuse_known(marketplace)
         folder = self.context.folder / f"{len(self.marketplaces) + 1:04d}-{marketplace}"
-        result = self._learner.learn(marketplace, rows.train, rows.validation, self.translated(rows), folder)
-        self._trained = result.trainable_parameters
+        translated = self.translated(rows)
+        self._newest = self._learner.learn(marketplace, rows.train, rows.validation, translated, folder)
         self.marketplaces.append(marketplace)
 
     def logits(self, marketplace: str, pairs: TokenizedPairs) -> np.ndarray:
@@ -54,10 +59,34 @@ class AttentionDistillation(Method):
         head = self._learner.head_number(marketplace)
         return self._learner.environment.logits(pairs, self._learner.route, head)
 
+    def frozen(self, *rows: LabelledTokens) -> list[LabelledTokens]:
+        """As in `Method`: the layers below the adapters never change."""
+        environment = self._learner.environment
+        environment.network.skip_idle_layers()
+        return frozen_rows(environment, "evaluation", *rows, dropout=False)
+
+    def logits_of(self, marketplace: str, rows: LabelledTokens) -> np.ndarray:
+        """As in `Method`."""
+        with self.accelerator.autocast():
+            return self._learner.logits(marketplace, rows)
+
+    @property
+    def trained_parts(self) -> Mapping[str, int]:
+        """The newest adapter, the newest fusion and the head."""
+        return {} if self._newest is None else self._newest.trainable_parameters
+
+    @property
+    def stages(self) -> Mapping[str, StageResult]:
+        """The adapter stage and, from the second marketplace on, the fusion stage."""
+        if self._newest is None:
+            return {}
+        stages = {"adapter": self._newest.adapter, "fusion": self._newest.fusion}
+        return {name: stage for name, stage in stages.items() if stage is not None}
+
     @property
     def trainable_parameters(self) -> int:
-        """The newest adapter, the newest fusion and the head."""
-        return sum(self._trained.values())
+        """All of its trained parts."""
+        return sum(self.trained_parts.values())
 
     @property
     def total_parameters(self) -> int:

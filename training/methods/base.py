@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar
 
@@ -17,10 +17,12 @@ from model_store.encoding.tokens import PairTokenizer, TokenizedPairs
 from model_store.errors import ConfigurationError
 from model_store.network.interaction import Route
 from model_store.network.relevance_network import RelevanceNetwork
+from model_store.versions.loading import LoadedVersion
 from training.configuration import TrainingConfiguration
-from training.runs.publishing import ServedVersion
-from training.stages.environment import TrainingEnvironment, make_accelerator, new_network
-from training.stages.labelled_tokens import MarketplaceRows
+from training.runs.method import ServedVersion
+from training.stages.environment import TrainingEnvironment, make_accelerator, relevance_network
+from training.stages.labelled_tokens import LabelledTokens, MarketplaceRows
+from training.stages.loop import StageResult
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,12 +31,16 @@ class MethodContext:
 
     Args:
         folder: for checkpoints of its stages; the same folder again makes finished stages instant.
+        parent: the published version that it learns on from, with its tokenizer; None for a new beginning.
     """
 
     configuration: TrainingConfiguration
     tokenizer: PairTokenizer
     accelerator: Accelerator
     folder: Path
+    parent: LoadedVersion | None = None
+    _loaded: list[PreTrainedModel] = field(default_factory=list, repr=False, compare=False)
+    """The encoder that came with the tokenizer: whoever asks first for a fresh one gets it."""
 
     @classmethod
     def of(cls, configuration: TrainingConfiguration, folder: Path) -> MethodContext:
@@ -42,17 +48,31 @@ class MethodContext:
         encoder, tokenizer = parse_base_encoder(configuration.base_encoder).load()
         positions = int(encoder.config.max_position_embeddings)
         pair_tokenizer = PairTokenizer(tokenizer, configuration.pair_encoding, positions)
-        return cls(configuration, pair_tokenizer, make_accelerator(configuration.precision), folder)
+        accelerator = make_accelerator(configuration.precision)
+        return cls(configuration, pair_tokenizer, accelerator, folder, _loaded=[encoder])
+
+    @classmethod
+    def on_top_of(
+        cls, parent: LoadedVersion, configuration: TrainingConfiguration, folder: Path
+    ) -> MethodContext:
+        """Learn on from a published version."""
+        accelerator = make_accelerator(configuration.precision)
+        return cls(configuration, parent.tokenizer, accelerator, folder, parent)
 
     def load_encoder(self) -> PreTrainedModel:
         """A fresh copy of the base encoder, untrained."""
+        if self._loaded:
+            return self._loaded.pop()
         return parse_base_encoder(self.configuration.base_encoder).load()[0]
 
     def relevance_environment(self) -> TrainingEnvironment[RelevanceNetwork]:
-        """A fresh encoder with room for adapters, fusion layers and heads, on the device."""
-        network, tokenizer = new_network(self.configuration)
+        """An encoder with room for adapters, fusion layers and heads, on the device: fresh, or the parent's."""
+        if self.parent is not None:
+            network = self.parent.network
+        else:
+            network = relevance_network(self.load_encoder(), self.configuration)
         network.to(self.accelerator.device)
-        return TrainingEnvironment(self.configuration, network, tokenizer, self.accelerator)
+        return TrainingEnvironment(self.configuration, network, self.tokenizer, self.accelerator)
 
 
 FUSION_SETTINGS = frozenset(
@@ -83,10 +103,14 @@ class Method(ABC):
     is_joint: ClassVar[bool] = False
     is_continual: ClassVar[bool] = True
     """Whether one model learns on; False for references that train a model per marketplace, or on all data."""
+    builds_on_versions: ClassVar[bool] = False
+    """Whether it can learn on from a published version, as `training add` asks of it."""
     unread_settings: ClassVar[frozenset[str]] = frozenset()
     """Fields of the configuration that it never reads, so that they do not decide what a run of it gives."""
 
     def __init__(self, context: MethodContext) -> None:
+        if context.parent is not None and not self.builds_on_versions:
+            raise ConfigurationError(f"{self.name} begins anew: it cannot learn on from a published version")
         self.context = context
         self.marketplaces: list[str] = []
         """Those learnt so far, in order. `learn` appends to it."""
@@ -100,6 +124,11 @@ class Method(ABC):
     def tokenizer(self) -> PairTokenizer:
         """Its network's tokenizer."""
         return self.context.tokenizer
+
+    @property
+    def accelerator(self) -> Accelerator:
+        """Its device and precision, and the other processes of the run."""
+        return self.context.accelerator
 
     @abstractmethod
     def learn(self, rows: MarketplaceRows) -> None:
@@ -119,6 +148,24 @@ class Method(ABC):
 
         A marketplace that has not been learnt is scored by what the newest one uses.
         """
+
+    def frozen(self, *rows: LabelledTokens) -> list[LabelledTokens]:
+        """The rows for `logits_of`, with what no step changes computed once; as they are by default."""
+        return list(rows)
+
+    def logits_of(self, marketplace: str, rows: LabelledTokens) -> np.ndarray:
+        """What `logits` gives, from what `frozen` computed where there is any."""
+        return self.logits(marketplace, rows.tokenized)
+
+    @property
+    def trained_parts(self) -> Mapping[str, int]:
+        """`trainable_parameters` by part of the network, where the method tells them apart."""
+        return {"step": self.trainable_parameters}
+
+    @property
+    def stages(self) -> Mapping[str, StageResult]:
+        """How the newest step's stages ended, by name; nothing by default."""
+        return {}
 
     @property
     @abstractmethod

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -36,9 +36,14 @@ class RunFiles:
             )
         write_json(path, content)
 
+    @property
+    def steps(self) -> Path:
+        """The folder of all steps' artefacts."""
+        return self.folder / "steps"
+
     def step_folder(self, step: int, marketplace: str) -> Path:
-        """Folder of a step's artefacts."""
-        return self.folder / "steps" / f"{step:04d}-{marketplace}"
+        """Folder of one step's."""
+        return self.steps / f"{step:04d}-{marketplace}"
 
     def keep_splits(self, marketplace: str, splits: Splits) -> None:
         """Store a marketplace's splits with the run that made them."""
@@ -46,7 +51,7 @@ class RunFiles:
         for name, pairs in zip(_EVALUATION_SETS, (splits.validation, splits.test), strict=True):
             write_pairs(self.evaluation_path(marketplace, name), pairs)
 
-    def keep_evaluation(self, marketplace: str, sets: Mapping[str, tuple[RelevancePair, ...]]) -> None:
+    def keep_evaluation(self, marketplace: str, sets: Mapping[str, Sequence[RelevancePair]]) -> None:
         """Store only validation and test rows: of an older marketplace, whose training rows are not read."""
         for name, pairs in sets.items():
             write_pairs(self.evaluation_path(marketplace, name), pairs)

@@ -21,7 +21,7 @@ from training.stages.loop import Stage, StageResult
 
 
 @dataclass(frozen=True, slots=True)
-class StepResult:
+class LearntStep:
     """How a step's stages ended, and how many parameters each trained."""
 
     adapter: StageResult
@@ -64,7 +64,7 @@ class ContinualLearner:
         validation: LabelledTokens,
         translated: Mapping[str, LabelledTokens],
         folder: Path,
-    ) -> StepResult:
+    ) -> LearntStep:
         """Run the adapter stage and, from the second marketplace on, the fusion stage.
 
         Args:
@@ -93,7 +93,7 @@ class ContinualLearner:
             fusion = self._fusion_stage(
                 marketplace, head, teacher, train, validation, translated, older, anchors, folder / "fusion"
             )
-        return StepResult(adapter, fusion, self._trainable_parameters(marketplace, head))
+        return LearntStep(adapter, fusion, self._trainable_parameters(marketplace, head))
 
     def _add_adapter(self, marketplace: str, previous: str | None) -> None:
         configuration, network = self.environment.configuration, self.environment.network

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from model_store.encoding.tokens import PairTokenizer
 from training.configuration import TrainingConfiguration
 from training.data.pairs import RelevancePair
 from training.data.splits import Splits, check_trainable, split_by_query
+from training.runs.method import LearningMethod
 from training.stages.labelled_tokens import LabelledTokens
+
+VALIDATION, TEST = "validation", "test"
+
+PairsOf = Callable[[str, str], Sequence[RelevancePair]]
+"""The pairs of a marketplace's "train", "validation" or "test" part."""
 
 
 def checked_splits(
@@ -34,12 +40,48 @@ def checked_splits(
 
 @dataclass(frozen=True, slots=True)
 class EvaluationTokens:
-    """Validation and test rows of one marketplace, tokenized."""
+    """The rows that are scored after every step, tokenized once, by part and marketplace."""
 
-    validation: LabelledTokens
-    test: LabelledTokens
+    parts: Mapping[str, Mapping[str, LabelledTokens]]
 
     @classmethod
-    def of(cls, rows: Mapping[str, Sequence[RelevancePair]], tokenizer: PairTokenizer) -> EvaluationTokens:
-        """Tokenize the rows under "validation" and "test"."""
-        return cls(LabelledTokens.of(rows["validation"], tokenizer), LabelledTokens.of(rows["test"], tokenizer))
+    def tokenized(
+        cls, pairs_of: PairsOf, marketplaces: Sequence[str], parts: Sequence[str], tokenizer: PairTokenizer
+    ) -> EvaluationTokens:
+        """The given parts of all marketplaces."""
+        return cls(
+            {
+                part: {name: LabelledTokens.of(pairs_of(name, part), tokenizer) for name in marketplaces}
+                for part in parts
+            }
+        )
+
+    def frozen(self, method: LearningMethod) -> EvaluationTokens:
+        """The same rows with what no step of the method changes computed once: every step is faster.
+
+        Logits then differ in the last digits from those of a loaded version, since texts stand in other batches.
+        """
+        names = [(part, name) for part, sets in self.parts.items() for name in sets]
+        rows = dict(zip(names, method.frozen(*(self.parts[part][name] for part, name in names)), strict=True))
+        return EvaluationTokens(
+            {part: {name: rows[part, name] for name in sets} for part, sets in self.parts.items()}
+        )
+
+    def of(self, part: str) -> Mapping[str, LabelledTokens]:
+        """The rows of a part by marketplace; empty for one that is not measured."""
+        return self.parts.get(part, {})
+
+    def lent(self, marketplace: str, part: str) -> LabelledTokens | None:
+        """Rows to hand to a method for one step: an object of their own, so that it shows whether it keeps them.
+
+        None where the part is not measured.
+        """
+        rows = self.of(part).get(marketplace)
+        if rows is None:
+            return None
+        tokenized = replace(
+            rows.tokenized,
+            query_index=rows.tokenized.query_index.copy(),
+            product_index=rows.tokenized.product_index.copy(),
+        )
+        return replace(rows, tokenized=tokenized, labels=rows.labels.copy(), lengths=rows.lengths.copy())

@@ -1,80 +1,26 @@
-"""From a trained network and what was measured of it to a published model version."""
+"""The one publisher: from a method that has learnt marketplaces to model versions in the store."""
 
 from __future__ import annotations
 
 import hashlib
-import importlib.metadata
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
-from typing import ClassVar, Protocol
+from dataclasses import asdict, dataclass, field, replace
 
-import numpy as np
-
-from model_store.encoders.base_encoders import parse_base_encoder
-from model_store.encoding.tokens import PairTokenizer
-from model_store.network.interaction import Route
-from model_store.network.relevance_network import RelevanceNetwork
-from model_store.network.scoring import probabilities, score_tokenized
-from model_store.versions.manifest import (
-    BaseEncoderReference,
-    EvaluationSet,
-    ManifestDraft,
-    MarketplaceEntry,
-    ProbePair,
-    ThresholdReport,
-)
-from model_store.versions.plain_probes import plain_probe_results
+from model_store.metrics import roc_auc
+from model_store.network.scoring import probabilities
+from model_store.versions.manifest import EvaluationSet, Manifest
 from model_store.versions.store import ModelStore
-from model_store.versions.weights import ADAPTERS, write_network
-from training.configuration import TrainingConfiguration
-from training.data.pairs import RelevancePair
-from training.evaluation import highly_relevant_threshold, roc_auc
-from training.languages import language_of
+from model_store.versions.weights import write_network
 from training.runs.files import RunFiles
-from training.stages.environment import run_folder_of
+from training.runs.manifest_draft import ScoredRows, VersionFacts, manifest_draft
+from training.runs.marketplace_data import VALIDATION, EvaluationTokens, PairsOf
+from training.runs.method import LearningMethod, ServedVersion
+from training.runs.steps import StepResult
 from training.stages.labelled_tokens import LabelledTokens
 from training.stages.zero_shot import zero_shot_cosine
 
-EvaluationRows = Mapping[str, Mapping[str, Sequence[RelevancePair]]]
-"""Rows by marketplace, and by "validation" and "test"."""
-HISTOGRAM_BINS = 20
-PROBE_PAIRS = 4
-_LIBRARIES = ("torch", "transformers", "tokenizers", "safetensors", "accelerate", "numpy", "scikit-learn")
-
-
-@dataclass(frozen=True, slots=True)
-class ServedVersion:
-    """What the model store can hold of a method as one version, for the service to score with.
-
-    Args:
-        route: its adapters are the version's marketplaces, in the order of learning.
-        heads: name of the head that scores each of them.
-    """
-
-    network: RelevanceNetwork
-    route: Route
-    heads: Mapping[str, str]
-
-
-class PublishedMethod(Protocol):
-    """What is published of a method that has learnt its marketplaces."""
-
-    name: ClassVar[str]
-
-    @property
-    def configuration(self) -> TrainingConfiguration:
-        """What decided how it learnt."""
-
-    @property
-    def tokenizer(self) -> PairTokenizer:
-        """Its network's tokenizer."""
-
-    @property
-    def trainable_parameters(self) -> int:
-        """Weights that the newest step trained."""
-
-    def served_versions(self) -> tuple[ServedVersion, ...]:
-        """One for all marketplaces, one each, or none."""
+Matrix = list[dict[str, float]]
+"""ROC-AUC, one row per step, by marketplace."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,217 +49,146 @@ class Publication:
         return asdict(self)
 
 
-@dataclass(frozen=True, slots=True)
-class ScoredRows:
-    """A marketplace's validation rows, and the exact scores in [0, 1] that the version gives them."""
-
-    pairs: Sequence[RelevancePair]
-    scores: np.ndarray  # (pairs) float32
-
-    @property
-    def labels(self) -> np.ndarray:
-        """(pairs) float32, 0 or 1."""
-        return np.array([pair.label for pair in self.pairs], dtype=np.float32)
-
-
-@dataclass(frozen=True, slots=True)
-class VersionFacts:
-    """What a manifest says that the network does not.
+@dataclass(slots=True)
+class RunState:
+    """What was measured of a run so far, and of the versions that it builds on: what a manifest says.
 
     Args:
-        method: name of the method that trained it.
-        parent: number of the version that it was trained on top of.
-        run: name of the run in the store's `runs/`.
-        validation: by marketplace of the version.
-        validation_matrix: R on validation rows, one row per step; likewise `test_matrix`.
-        zero_shot: ROC-AUC of the untrained encoder on validation rows; likewise `zero_shot_test`.
-        evaluation: the rows' files in the store.
-        trainable_parameters: by marketplace and part.
+        learnt: the marketplace, or "all", of each row of the test matrix.
+        validation_matrix: empty where validation rows are not scored after every step.
+        zero_shot_validation: ROC-AUC of the untrained encoder; likewise `zero_shot_test`.
+        parameters: weights that each marketplace's step trained, by part of the network.
     """
 
-    method: str
-    configuration: TrainingConfiguration
-    parent: int | None
-    run: str
-    validation: Mapping[str, ScoredRows]
-    validation_matrix: Sequence[Mapping[str, float]]
-    test_matrix: Sequence[Mapping[str, float]]
-    zero_shot: Mapping[str, float]
-    zero_shot_test: Mapping[str, float]
-    evaluation: Mapping[str, Mapping[str, EvaluationSet]]
-    trainable_parameters: Mapping[str, Mapping[str, int]]
+    learnt: list[str] = field(default_factory=list)
+    validation_matrix: Matrix = field(default_factory=list)
+    test_matrix: Matrix = field(default_factory=list)
+    zero_shot_validation: dict[str, float] = field(default_factory=dict)
+    zero_shot_test: dict[str, float] = field(default_factory=dict)
+    parameters: dict[str, dict[str, int]] = field(default_factory=dict)
 
-
-def publish_method(
-    method: PublishedMethod,
-    store: ModelStore,
-    run: str,
-    rows: EvaluationRows,
-    test_matrix: Sequence[Mapping[str, float]],
-    zero_shot_test: Mapping[str, float],
-    trainable_parameters: Mapping[str, int],
-) -> list[Publication]:
-    """Publish what the model store can hold of a method that has learnt all of its marketplaces.
-
-    Args:
-        run: names the folder in the store's `runs/` that the evaluation rows are written to.
-        test_matrix: R so far, one row per step; one row of a joint method.
-        zero_shot_test: ROC-AUC of the untrained encoder on the test rows.
-        trainable_parameters: weights that each marketplace's step trained; for one that had no step of its own,
-            those of the newest step are noted.
-
-    Returns:
-        The versions: one for all marketplaces, or one each where nothing is shared (`adapter`); none of a
-        method whose form the model store cannot hold.
-    """
-    files = RunFiles(run_folder_of(store.root, run))
-    newest = method.trainable_parameters
-    publications = []
-    for version in method.served_versions():
-        names = version.route.adapters
-        kept = {name: {part: tuple(rows[name][part]) for part in ("validation", "test")} for name in names}
-        for name, sets in kept.items():
-            files.keep_evaluation(name, sets)
-        tokens = {name: LabelledTokens.of(kept[name]["validation"], method.tokenizer) for name in names}
-        scores = {name: _exact_scores(method, version, name, tokens[name]) for name in names}
-        facts = VersionFacts(
-            method=method.name,
-            configuration=method.configuration,
-            parent=None,
-            run=run,
-            validation={name: ScoredRows(kept[name]["validation"], scores[name]) for name in names},
-            validation_matrix=[{name: roc_auc(tokens[name].labels, scores[name]) for name in names}],
-            test_matrix=test_matrix if len(test_matrix) == len(names) else test_matrix[-1:],
-            zero_shot={name: _zero_shot(method, version, tokens[name]) for name in names},
-            zero_shot_test={name: zero_shot_test[name] for name in names},
-            evaluation=evaluation_sets(store, files, kept),
-            trainable_parameters={name: {"step": trainable_parameters.get(name, newest)} for name in names},
+    @classmethod
+    def of(cls, manifest: Manifest) -> RunState:
+        """What a published version knows: the state that its next step goes on from."""
+        return cls(
+            learnt=manifest.names[-len(manifest.test_matrix) :],
+            validation_matrix=[dict(row) for row in manifest.metric_matrix],
+            test_matrix=[dict(row) for row in manifest.test_matrix],
+            zero_shot_validation=dict(manifest.zero_shot),
+            zero_shot_test=dict(manifest.zero_shot_test),
+            parameters={entry.name: entry.trainable_parameters for entry in manifest.marketplaces},
         )
-        publications.append(publish_version(store, version, method.tokenizer, facts))
-    return publications
+
+    def add(self, step: StepResult) -> None:
+        """Note one more step."""
+        self.learnt.append(step.marketplace)
+        self.test_matrix.append(step.test_auc)
+        if step.validation_auc:
+            self.validation_matrix.append(step.validation_auc)
+        self.parameters[step.marketplace] = step.trainable_parameters
 
 
-def _exact_scores(
-    method: PublishedMethod, version: ServedVersion, marketplace: str, rows: LabelledTokens
-) -> np.ndarray:
-    """(N) scores in [0, 1] as a loaded copy gives them: float32 whatever the training's precision."""
-    network, tokenizer = version.network, method.tokenizer
-    heads = np.full(len(rows), network.heads.names.index(version.heads[marketplace]), dtype=np.int64)
-    return probabilities(score_tokenized(network, tokenizer, rows.tokenized, version.route, heads))
+@dataclass(frozen=True, slots=True)
+class Publisher:
+    """Publishes what the model store can hold of a method that has learnt marketplaces.
+
+    Args:
+        files: the run's, in the store: the evaluation rows that manifests refer to lie there.
+        pairs_of: the validation and test rows of every marketplace.
+        evaluation: those that are tokenized; others are when they are needed.
+    """
+
+    store: ModelStore
+    files: RunFiles
+    pairs_of: PairsOf
+    evaluation: EvaluationTokens
+
+    def publish(self, method: LearningMethod, state: RunState, parent: int | None) -> list[Publication]:
+        """Publish the method as it is.
+
+        Args:
+            parent: number of the version that it was trained on top of.
+
+        Returns:
+            The versions: one for all marketplaces, or one each where nothing is shared (`adapter`); none of a
+            method whose form the model store cannot hold.
+        """
+        return [self._version(method, version, state, parent) for version in method.served_versions()]
+
+    def _version(
+        self, method: LearningMethod, version: ServedVersion, state: RunState, parent: int | None
+    ) -> Publication:
+        names = version.route.adapters
+        whole = set(names) == set(method.marketplaces)
+        scored = {name: self._scored(method, version, name) for name in names}
+        draft = manifest_draft(
+            version,
+            method.tokenizer,
+            VersionFacts(
+                method=method.name,
+                configuration=method.configuration,
+                parent=parent,
+                run=self.files.folder.name,
+                validation=scored,
+                validation_matrix=state.validation_matrix
+                or [{name: roc_auc(rows.labels, rows.scores) for name, rows in scored.items()}],
+                # A version of one of several adapters knows how they ended, and no order of learning.
+                test_matrix=state.test_matrix if whole else state.test_matrix[-1:],
+                zero_shot=self._zero_shot(method, version, state),
+                zero_shot_test=state.zero_shot_test if whole else _of(names, state.zero_shot_test),
+                evaluation={name: self._evaluation_sets(name) for name in names},
+                trainable_parameters={
+                    name: state.parameters.get(name) or dict(method.trained_parts) for name in names
+                },
+            ),
+        )
+        published = self.store.publish(
+            draft,
+            lambda folder: write_network(version.network, version.route, folder),
+            tolerance=method.configuration.promotion_tolerance,
+        )
+        decision, probes = published.decision, draft.plain_probes
+        shares = {
+            name: {"previous": change.previous, "now": change.now, "untrained": probes[name].untrained}
+            for name, change in decision.plain_probes.items()
+        }
+        return Publication(published.number, decision.promoted, decision.reason_and_warnings, shares)
+
+    def _tokens(self, method: LearningMethod, marketplace: str) -> LabelledTokens:
+        kept = self.evaluation.of(VALIDATION).get(marketplace)
+        return kept or LabelledTokens.of(self.pairs_of(marketplace, VALIDATION), method.tokenizer)
+
+    def _scored(self, method: LearningMethod, version: ServedVersion, marketplace: str) -> ScoredRows:
+        """Validation rows and their scores as a loaded copy gives them: float32 whatever the run's precision."""
+        rows = self._tokens(method, marketplace)
+        if method.accelerator.mixed_precision != "no":
+            rows = replace(rows, states=None)  # they are in that precision
+        head = version.network.heads.names.index(version.heads[marketplace])
+        budget = method.configuration.token_budget
+        logits = rows.logits(version.network, method.tokenizer, version.route, head, budget)
+        return ScoredRows(self.pairs_of(marketplace, VALIDATION), probabilities(logits))
+
+    def _zero_shot(self, method: LearningMethod, version: ServedVersion, state: RunState) -> Mapping[str, float]:
+        missing = [name for name in version.route.adapters if name not in state.zero_shot_validation]
+        measured = {name: untrained_auc(method, version, self._tokens(method, name)) for name in missing}
+        return {**state.zero_shot_validation, **measured}
+
+    def _evaluation_sets(self, marketplace: str) -> dict[str, EvaluationSet]:
+        """References to the rows that the run keeps in the store."""
+        sets = {}
+        for part in ("validation", "test"):
+            path = self.files.evaluation_path(marketplace, part)
+            with path.open("rb") as file:
+                digest = hashlib.file_digest(file, "sha256").hexdigest()
+            relative = path.relative_to(self.store.root).as_posix()
+            sets[part] = EvaluationSet(path=relative, rows=len(self.pairs_of(marketplace, part)), sha256=digest)
+        return sets
 
 
-def _zero_shot(method: PublishedMethod, version: ServedVersion, rows: LabelledTokens) -> float:
+def untrained_auc(method: LearningMethod, version: ServedVersion, rows: LabelledTokens) -> float:
+    """ROC-AUC of the untrained encoder's cosine: no version's encoder is trained."""
     return roc_auc(rows.labels, zero_shot_cosine(version.network, method.tokenizer, rows))
 
 
-def publish_version(
-    store: ModelStore, version: ServedVersion, tokenizer: PairTokenizer, facts: VersionFacts
-) -> Publication:
-    """Ask the version the plain probes, write it, and apply the promotion rule."""
-    draft = _draft(version, tokenizer, facts)
-    published = store.publish(
-        draft,
-        lambda folder: write_network(version.network, version.route, folder),
-        tolerance=facts.configuration.promotion_tolerance,
-    )
-    decision = published.decision
-    shares = {
-        name: {"previous": change.previous, "now": change.now, "untrained": draft.plain_probes[name].untrained}
-        for name, change in decision.plain_probes.items()
-    }
-    return Publication(published.number, decision.promoted, decision.reason_and_warnings, shares)
-
-
-def _draft(version: ServedVersion, tokenizer: PairTokenizer, facts: VersionFacts) -> ManifestDraft:
-    configuration, names = facts.configuration, version.route.adapters
-    languages = {name: language_of(name, configuration.languages) for name in names}
-    return ManifestDraft(
-        method=facts.method,
-        parent=facts.parent,
-        marketplaces=tuple(_entry(version, facts, name) for name in names),
-        base_encoder=_base_encoder(configuration, version.network),
-        pair_encoding=configuration.pair_encoding,
-        adapter=configuration.adapter,
-        fusion=configuration.fusion if version.route.fusion else None,
-        fusion_name=version.route.fusion,
-        head=configuration.head,
-        metric_matrix=tuple(dict(row) for row in facts.validation_matrix),
-        test_matrix=tuple(dict(row) for row in facts.test_matrix),
-        zero_shot=dict(facts.zero_shot),
-        zero_shot_test=dict(facts.zero_shot_test),
-        run=facts.run,
-        evaluation={name: dict(sets) for name, sets in facts.evaluation.items()},
-        training_configuration=configuration.model_dump(mode="json"),
-        library_versions={name: importlib.metadata.version(name) for name in _LIBRARIES},
-        score_histograms={name: _histogram(facts.validation[name].scores) for name in names},
-        plain_probes=plain_probe_results(version.network, tokenizer, version.route, version.heads, languages),
-        probe_pairs=tuple(probe for name in names for probe in _probes(name, facts.validation[name])),
-    )
-
-
-def _histogram(scores: np.ndarray) -> list[int]:
-    counts, _ = np.histogram(scores, bins=HISTOGRAM_BINS, range=(0.0, 1.0))
-    return [int(count) for count in counts]
-
-
-def _probes(marketplace: str, rows: ScoredRows) -> list[ProbePair]:
-    assert len(rows.scores) == len(rows.pairs)
-    return [
-        ProbePair(
-            marketplace=marketplace,
-            query=pair.query,
-            product_id=pair.product_id,
-            product_title=pair.product_title,
-            product_brand=pair.product_brand,
-            product_color=pair.product_color,
-            product_bullet_points=pair.product_bullet_points,
-            product_description=pair.product_description,
-            score=float(score),
-        )
-        for pair, score in zip(rows.pairs[:PROBE_PAIRS], rows.scores[:PROBE_PAIRS], strict=True)
-    ]
-
-
-def _entry(version: ServedVersion, facts: VersionFacts, name: str) -> MarketplaceEntry:
-    rows, target = facts.validation[name], facts.configuration.target_precision
-    return MarketplaceEntry(
-        name=name,
-        language=language_of(name, facts.configuration.languages),
-        step=version.route.adapters.index(name) + 1,
-        adapter_folder=f"{ADAPTERS}/{name}",
-        bottleneck=version.network.adapter_modules(name)[0].bottleneck,
-        head=version.heads[name],
-        threshold=ThresholdReport(**asdict(highly_relevant_threshold(rows.labels, rows.scores, target))),
-        validation_auc=facts.validation_matrix[-1][name],
-        trainable_parameters=dict(facts.trainable_parameters[name]),
-    )
-
-
-def _base_encoder(configuration: TrainingConfiguration, network: RelevanceNetwork) -> BaseEncoderReference:
-    base = parse_base_encoder(configuration.base_encoder)
-    return BaseEncoderReference(
-        source=base.source,
-        digest=base.digest(),
-        model_type=str(network.encoder.encoder.config.model_type),
-        hidden_size=network.encoder.hidden_size,
-        layers=network.encoder.depth,
-    )
-
-
-def evaluation_sets(
-    store: ModelStore, files: RunFiles, rows: Mapping[str, Mapping[str, Sequence[RelevancePair]]]
-) -> dict[str, dict[str, EvaluationSet]]:
-    """References to the validation and test rows that the run keeps in the store."""
-    return {
-        name: {
-            part: _evaluation_set(store, files, name, part, len(parts[part])) for part in ("validation", "test")
-        }
-        for name, parts in rows.items()
-    }
-
-
-def _evaluation_set(store: ModelStore, files: RunFiles, name: str, part: str, rows: int) -> EvaluationSet:
-    path = files.evaluation_path(name, part)
-    with path.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
-    return EvaluationSet(path=path.relative_to(store.root).as_posix(), rows=rows, sha256=digest)
+def _of(names: Sequence[str], values: Mapping[str, float]) -> dict[str, float]:
+    return {name: values[name] for name in names}

@@ -8,8 +8,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from model_store.metrics import roc_auc
 from model_store.network.interaction import AttentionMaps, PairNetwork, Route
-from training.evaluation import roc_auc
 from training.stages.anchors import Anchors
 from training.stages.batches import Batch, epoch_batches
 from training.stages.environment import TrainingEnvironment

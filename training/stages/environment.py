@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from accelerate import Accelerator, PartialState
 from accelerate.utils import broadcast_object_list, set_seed
+from transformers import PreTrainedModel
 from typing_extensions import TypeVar
 
 from model_store.encoders.base_encoders import parse_base_encoder
@@ -24,11 +25,16 @@ from training.configuration import TrainingConfiguration
 def new_network(configuration: TrainingConfiguration) -> tuple[RelevanceNetwork, PairTokenizer]:
     """The base encoder without any adapter or head, and its tokenizer."""
     encoder, tokenizer = parse_base_encoder(configuration.base_encoder).load()
-    network = RelevanceNetwork(
+    positions = int(encoder.config.max_position_embeddings)
+    pair_tokenizer = PairTokenizer(tokenizer, configuration.pair_encoding, positions)
+    return relevance_network(encoder, configuration), pair_tokenizer
+
+
+def relevance_network(encoder: PreTrainedModel, configuration: TrainingConfiguration) -> RelevanceNetwork:
+    """An encoder with room for adapters, fusion layers and heads, and none yet."""
+    return RelevanceNetwork(
         encoder, configuration.pair_encoding, configuration.adapter, configuration.fusion, configuration.head
     )
-    positions = int(encoder.config.max_position_embeddings)
-    return network, PairTokenizer(tokenizer, configuration.pair_encoding, positions)
 
 
 NetworkT = TypeVar("NetworkT", bound=PairNetwork, covariant=True, default=RelevanceNetwork)

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from model_store.errors import VersionCorruptError
+from model_store.metrics import roc_auc
 from model_store.product import Product, QueryProductPair
 from model_store.versions.evaluation_rows import LabelledRows, read_evaluation_rows
 from model_store.versions.manifest import Manifest, ProbePair
@@ -102,21 +103,6 @@ def compared(rows: dict[str, LabelledRows], exact: Score, faster: Score) -> dict
         return roc_auc(found.labels, np.array(score(found.pairs)))
 
     return {name: AucComparison(auc(exact, found), auc(faster, found)) for name, found in rows.items()}
-
-
-def roc_auc(labels: np.ndarray, scores: np.ndarray) -> float:
-    """Probability that a positive scores above a negative, ties counting half.
-
-    Raises:
-        ValueError: only one class.
-    """
-    positives = int(labels.sum())
-    negatives = len(labels) - positives
-    if not positives or not negatives:
-        raise ValueError("ROC-AUC needs both classes")
-    _, place, counts = np.unique(scores, return_inverse=True, return_counts=True)
-    ranks = (np.cumsum(counts) - (counts - 1) / 2)[place]
-    return float((ranks[labels == 1].sum() - positives * (positives + 1) / 2) / (positives * negatives))
 
 
 def _sampled(rows: LabelledRows) -> LabelledRows:

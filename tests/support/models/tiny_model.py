@@ -12,6 +12,7 @@ from transformers import BertModel
 
 from model_store.encoders.base_encoders import parse_base_encoder
 from model_store.encoding.configuration import PairEncoding
+from model_store.metrics import Threshold
 from model_store.network.configuration import AdapterConfiguration, FusionConfiguration, HeadConfiguration
 from model_store.network.interaction import Route
 from model_store.network.relevance_network import RelevanceNetwork
@@ -21,7 +22,6 @@ from model_store.versions.manifest import (
     MarketplaceEntry,
     PlainProbeResult,
     ProbePair,
-    ThresholdReport,
 )
 from model_store.versions.store import ModelStore, PublishedVersion
 from model_store.versions.weights import write_network
@@ -142,9 +142,9 @@ def tiny_draft(
     )
 
 
-def _threshold(value: float | None) -> ThresholdReport:
+def _threshold(value: float | None) -> Threshold:
     kept = None if value is None else 0.5
-    return ThresholdReport(
+    return Threshold(
         target_precision=0.95,
         threshold=value,
         precision=kept,

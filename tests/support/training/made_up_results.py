@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import yaml
 
-from training.evaluation import roc_auc
+from model_store.metrics import roc_auc
 from training.experiments.report.reading import read_runs
 from training.experiments.running.run_result import FinalScores, RunResult, StepFacts, write_result
 from training.experiments.statistics.runs import MarketplaceGroup

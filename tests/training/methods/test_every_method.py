@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from model_store.errors import ConfigurationError
+from model_store.metrics import roc_auc
 from tests.support.training.learners import toy_pairs
 from tests.support.training.toy import learn, logits_of, own_settings, toy_method, toy_rows
 from training.configuration import TrainingConfiguration
-from training.evaluation import roc_auc
 from training.methods.base import Method
 from training.methods.registry import METHODS
 from training.stages.labelled_tokens import LabelledTokens

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from model_store.metrics import roc_auc
 from training.configuration import load_configuration
 from training.data.pairs import RelevancePair
 from training.data.sources import parse_source
-from training.evaluation import roc_auc
 from training.methods.base import MethodContext
 from training.methods.registry import METHODS
 from training.runs.marketplace_data import checked_splits

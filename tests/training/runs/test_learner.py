@@ -9,7 +9,7 @@ import torch
 from model_store.network.interaction import Route
 from tests.support.training.learners import toy_configuration, toy_learner, toy_pairs
 from training.experiments.running.fusion_attention import mean_attention
-from training.runs.learner import ContinualLearner, StepResult
+from training.runs.learner import ContinualLearner, LearntStep
 from training.stages.labelled_tokens import LabelledTokens
 from training.stages.loop import _Loop
 
@@ -20,7 +20,7 @@ class InterruptionError(Exception):
 
 def learn(
     learner: ContinualLearner, marketplace: str, folder: Path, translated: tuple[str, ...] = ()
-) -> StepResult:
+) -> LearntStep:
     tokenizer = learner.environment.tokenizer
     return learner.learn(
         marketplace,

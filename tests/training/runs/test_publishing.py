@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from model_store.metrics import roc_auc
 from model_store.network.scoring import probabilities, score_tokenized
 from model_store.versions.evaluation_rows import read_evaluation_rows
 from model_store.versions.loading import load_version, score_pairs
@@ -14,9 +15,12 @@ from model_store.versions.store import ModelStore
 from service.engine.folded.network import FoldedNetwork
 from tests.support.training.learners import toy_pairs
 from tests.support.training.toy import SEQUENCE, learn, toy_method
-from training.evaluation import roc_auc
 from training.methods.base import Method
-from training.runs.publishing import Publication, publish_method
+from training.runs.files import RunFiles
+from training.runs.marketplace_data import EvaluationTokens
+from training.runs.publishing import Publication, Publisher, RunState
+from training.runs.steps import StepResult
+from training.stages.environment import run_folder_of
 from training.stages.labelled_tokens import LabelledTokens
 
 PAIRS = {
@@ -25,9 +29,16 @@ PAIRS = {
 
 
 def publish(method: Method, root: Path) -> list[Publication]:
-    matrix = [dict.fromkeys(SEQUENCE, 0.5)] * (1 if method.is_joint else len(SEQUENCE))
-    counts = {} if method.is_joint else dict.fromkeys(SEQUENCE, method.trainable_parameters)
-    return publish_method(method, ModelStore(root), "toy", PAIRS, matrix, dict.fromkeys(SEQUENCE, 0.5), counts)
+    files = RunFiles(run_folder_of(root, "toy"))
+    for name, parts in PAIRS.items():
+        files.keep_evaluation(name, parts)
+    state = RunState(zero_shot_test=dict.fromkeys(SEQUENCE, 0.5))
+    for name in ("all",) if method.is_joint else SEQUENCE:
+        half = dict.fromkeys(SEQUENCE, 0.5)
+        trained = dict(method.trained_parts)
+        state.add(StepResult(marketplace=name, seconds=1.0, trainable_parameters=trained, test_auc=half))
+    publisher = Publisher(ModelStore(root), files, lambda name, part: PAIRS[name][part], EvaluationTokens({}))
+    return publisher.publish(method, state, None)
 
 
 def own_scores(method: Method, marketplace: str) -> np.ndarray:
@@ -90,7 +101,8 @@ def test_the_manifest_says_what_was_measured(tiny_encoder_folder: Path, tmp_path
     entry = manifest.marketplace("es")
     assert entry.threshold is not None
     assert entry.threshold.rows == 48
-    assert entry.trainable_parameters == {"step": method.trainable_parameters}
+    assert entry.trainable_parameters.keys() == {"adapter", "fusion", "head"}
+    assert sum(entry.trainable_parameters.values()) == method.trainable_parameters
     assert sum(manifest.score_histograms["es"]) == 48
 
 

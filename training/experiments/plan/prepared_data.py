@@ -12,12 +12,12 @@ import numpy as np
 from safetensors.numpy import load_file, save
 
 from model_store.files import read_json, write_bytes_atomically, write_json
+from model_store.metrics import roc_auc
 from model_store.network.configuration import HeadConfiguration
 from training.configuration import TrainingConfiguration
 from training.data.pairs import RelevancePair
 from training.data.sources import parse_source
 from training.data.splits import Splits, check_trainable, read_pairs, split_fold, write_pairs
-from training.evaluation import roc_auc
 from training.experiments.plan.planned_run import PlannedRun
 from training.runs.marketplace_data import checked_splits
 from training.stages.environment import new_network, prepare_environment

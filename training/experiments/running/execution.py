@@ -1,32 +1,29 @@
-"""One run: a method learns a sequence, marketplace by marketplace, and is measured after every step."""
+"""One run of a plan: the driver teaches a method a sequence, and what was measured is the run's result."""
 
 from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
 
-from model_store.files import read_json, write_json
 from model_store.versions.store import ModelStore
-from training.evaluation import roc_auc
 from training.experiments.plan.planned_run import PlannedRun, method_named
 from training.experiments.running.fusion_attention import mean_attention
 from training.experiments.running.machine import commit, hardware, library_versions, peak_memory_bytes
 from training.experiments.running.output_folder import OutputFolder
-from training.experiments.running.run_result import FinalScores, RunResult, StepFacts, StepResult, write_result
+from training.experiments.running.run_result import FinalScores, RunResult, StepFacts, write_result
 from training.experiments.running.work_folder import work_folder
 from training.methods.base import MethodContext
-from training.methods.replay_guard import lent_rows
-from training.runs.publishing import publish_method
-from training.runs.translated_rows import translated_rows
-from training.stages.labelled_tokens import LabelledTokens, MarketplaceRows
+from training.runs.driver import SequenceRun
+from training.runs.files import RunFiles
+from training.runs.marketplace_data import TEST, VALIDATION, EvaluationTokens
+from training.runs.publishing import Publisher, RunState
+from training.runs.steps import StepFiles, StepResult
+from training.stages.environment import run_folder_of
 
-ALL_TOGETHER = "all"
-"""The one step of a joint method."""
 MODEL_STORE = "model-store"
 """Where a run publishes, in its folder."""
 
@@ -56,43 +53,50 @@ def execute(run: PlannedRun, output: Path, threads: int) -> None:
 
 class _Execution:
     def __init__(self, run: PlannedRun, output: OutputFolder, work: Path) -> None:
-        self.run, self.output, self.work = run, output, work
-        self.data = output.data_of(run)
+        self.run, self.data = run, output.data_of(run)
         self.started_at, self.started = datetime.now(UTC), time.monotonic()
-        self.context = MethodContext.of(run.configuration, work / "method")
-        self.tokenizer = self.context.tokenizer
-        self.method = method_named(run.method, run.label)(self.context)
-        self.test = {name: self._tokens(name, "test") for name in run.sequence}
-        self.scores: dict[str, FinalScores] = {}
-        self.translation_seconds = 0.0
-        self.train_rows = 0
-        self.translated_rows: dict[str, int] = {}
+        context = MethodContext.of(run.configuration, work / "method")
+        self.method = method_named(run.method, run.label)(context)
+        # Not frozen: final scores are those of a loaded version, to the last digit.
+        evaluation = EvaluationTokens.tokenized(self.data.rows, run.sequence, (TEST,), context.tokenizer)
+        self.driver = SequenceRun(
+            self.method, self.data.rows, evaluation, StepFiles(work / "steps"), output.translations, _say
+        )
 
     def learn_all(self) -> list[StepResult]:
         """Every step with its row of R."""
-        if self.method.is_joint:
-            return [self._step(ALL_TOGETHER, self._learn_together)]
-        return [self._step(name, lambda name=name: self._learn(name)) for name in self.run.sequence]  # type: ignore[misc]
+        return self.driver.learn(self.run.sequence)
 
     def final_scores(self) -> dict[str, FinalScores]:
         """Labels and logits of all test rows with the weights as they are."""
-        return self.scores or self._scored()
+        untrained, logits = self.data.untrained_cosine(), self.driver.test_logits()
+        return {
+            name: FinalScores(
+                labels=data.labels,
+                logits=logits[name],
+                queries=np.asarray(data.tokenized.query_index, dtype=np.int32),
+                untrained=untrained[name],
+            )
+            for name, data in self.driver.evaluation.of(TEST).items()
+        }
 
     def publish(self, folder: Path, steps: list[StepResult]) -> int | None:
         """Publish what the model store can hold of the method, and return the newest version's number."""
         if folder.exists():  # of a process that was interrupted before it wrote its result
             shutil.rmtree(folder)
-        names = self.run.sequence
-        rows = {name: {part: self.data.rows(name, part) for part in ("validation", "test")} for name in names}
-        matrix = [step.test_auc for step in steps]
-        trained = {step.facts.marketplace: step.facts.trainable_parameters for step in steps}
-        store, zero_shot = ModelStore(folder), self.data.zero_shot()
-        published = publish_method(self.method, store, self.run.name, rows, matrix, zero_shot, trained)
+        files = RunFiles(run_folder_of(folder, self.run.name))
+        for name in self.run.sequence:
+            files.keep_evaluation(name, {part: self.data.rows(name, part) for part in (VALIDATION, TEST)})
+        state = RunState(zero_shot_test=self._zero_shot())
+        for step in steps:
+            state.add(step)
+        publisher = Publisher(ModelStore(folder), files, self.data.rows, self.driver.evaluation)
+        published = publisher.publish(self.method, state, None)
         return published[-1].number if published else None
 
     def result(self, steps: list[StepResult], threads: int) -> RunResult:
         """The run as the report reads it."""
-        run, zero_shot = self.run, self.data.zero_shot()
+        run = self.run
         adapters, attention = self._attention()
         return RunResult(
             plan=run.plan,
@@ -106,9 +110,9 @@ class _Execution:
             fold=run.fold,
             folds=run.folds,
             test_matrix=tuple(step.test_auc for step in steps),
-            zero_shot={name: zero_shot[name] for name in run.sequence},
-            test_rows={name: len(data) for name, data in self.test.items()},
-            steps=tuple(step.facts for step in steps),
+            zero_shot=self._zero_shot(),
+            test_rows={name: len(data) for name, data in self.driver.evaluation.of(TEST).items()},
+            steps=tuple(StepFacts.of(step) for step in steps),
             total_parameters=self.method.total_parameters,
             peak_memory_bytes=peak_memory_bytes(),
             adapters=adapters,
@@ -121,74 +125,9 @@ class _Execution:
             seconds=time.monotonic() - self.started,
         )
 
-    def _step(self, marketplace: str, learn: Callable[[], None]) -> StepResult:
-        """Learn and measure; what an interrupted process measured before is kept."""
-        path = self.work / "steps" / f"{len(self.method.marketplaces) + 1:04d}-{marketplace}.json"
-        started = time.monotonic()
-        learn()
-        seconds = time.monotonic() - started
-        self.scores = {}
-        kept = read_json(path)
-        if kept is not None:
-            return StepResult.model_validate(kept)
-        facts = StepFacts(
-            marketplace=marketplace,
-            seconds=seconds,
-            translation_seconds=self.translation_seconds,
-            trainable_parameters=self.method.trainable_parameters,
-            train_rows=self.train_rows,
-            translated_rows=self.translated_rows,
-        )
-        scores = self.final_scores()
-        result = StepResult(
-            facts=facts, test_auc={name: roc_auc(s.labels, s.logits) for name, s in scores.items()}
-        )
-        write_json(path, result.model_dump(mode="json"))
-        summary = "  ".join(f"{name} {auc:.4f}" for name, auc in result.test_auc.items())
-        print(f"learnt {marketplace} in {seconds:.1f} s: test ROC-AUC {summary}", flush=True)
-        return result
-
-    def _learn(self, marketplace: str) -> None:
-        older = list(self.method.marketplaces)
-        with lent_rows(self.method.name) as lend:
-            self.method.learn(lend(self._rows(marketplace, older)))
-
-    def _learn_together(self) -> None:
-        rows = {name: self._rows(name, []) for name in self.run.sequence}
-        self.train_rows = sum(len(one.train) for one in rows.values())
-        self.method.learn_together(rows)
-
-    def _rows(self, marketplace: str, older: list[str]) -> MarketplaceRows:
-        pairs = self.data.rows(marketplace, "train")
-        started = time.monotonic()
-        translated: dict[str, LabelledTokens] = {}
-        if self.method.uses_translation:
-            configuration, cache = self.run.configuration, self.output.translations
-            translated = translated_rows(pairs, older, configuration, self.tokenizer, cache)
-        self.translation_seconds = time.monotonic() - started
-        self.train_rows = len(pairs)
-        self.translated_rows = {name: len(data) for name, data in translated.items()}
-        return MarketplaceRows(
-            marketplace,
-            train=LabelledTokens.of(pairs, self.tokenizer),
-            validation=self._tokens(marketplace, "validation"),
-            translated=translated,
-        )
-
-    def _scored(self) -> dict[str, FinalScores]:
-        untrained = self.data.untrained_cosine()
-        return {
-            name: FinalScores(
-                labels=data.labels,
-                logits=self.method.logits(name, data.tokenized),
-                queries=np.asarray(data.tokenized.query_index, dtype=np.int32),
-                untrained=untrained[name],
-            )
-            for name, data in self.test.items()
-        }
-
-    def _tokens(self, marketplace: str, part: str) -> LabelledTokens:
-        return LabelledTokens.of(self.data.rows(marketplace, part), self.tokenizer)
+    def _zero_shot(self) -> dict[str, float]:
+        measured = self.data.zero_shot()
+        return {name: measured[name] for name in self.run.sequence}
 
     def _attention(self) -> tuple[tuple[str, ...], dict[str, list[list[float]]]]:
         served = self.method.served_network()
@@ -197,5 +136,10 @@ class _Execution:
         network, route = served
         budget = self.run.configuration.token_budget
         return route.adapters, {
-            name: mean_attention(network, self.tokenizer, route, data, budget) for name, data in self.test.items()
+            name: mean_attention(network, self.method.tokenizer, route, data, budget)
+            for name, data in self.driver.evaluation.of(TEST).items()
         }
+
+
+def _say(line: str) -> None:
+    print(line, flush=True)  # to the run's log

@@ -11,17 +11,14 @@ from safetensors.numpy import load_file, save_file
 
 from model_store.errors import InputError
 from model_store.files import read_json, write_json
+from training.runs.steps import StepResult
 
 RESULT = "result.json"
 SCORES = "scores.safetensors"
 
 
 class StepFacts(BaseModel):
-    """One step of a run, or the whole of a joint method's training.
-
-    `seconds` is the step's training time with translation, without evaluation; `translation_seconds` the part of
-    it that translated, which is near zero where the translations were kept from an earlier run.
-    """
+    """What the report says of a step of a run, or of the whole of a joint method's training; see `StepResult`."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -32,14 +29,17 @@ class StepFacts(BaseModel):
     train_rows: int
     translated_rows: dict[str, int] = {}
 
-
-class StepResult(BaseModel):
-    """A step and its row of R."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    facts: StepFacts
-    test_auc: dict[str, float]
+    @classmethod
+    def of(cls, step: StepResult) -> StepFacts:
+        """A step without its row of R, which stands in the run's matrix."""
+        return cls(
+            marketplace=step.marketplace,
+            seconds=step.seconds,
+            translation_seconds=step.translation_seconds,
+            trainable_parameters=sum(step.trainable_parameters.values()),
+            train_rows=step.train_rows,
+            translated_rows=step.translated_rows,
+        )
 
 
 class RunResult(BaseModel):

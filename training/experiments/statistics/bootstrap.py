@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from model_store.errors import InputError
-from training.evaluation import roc_auc
+from model_store.metrics import roc_auc
 from training.experiments.running.run_result import RESULT, SCORES, FinalScores, read_scores
 from training.experiments.statistics.runs import FinishedRun, MarketplaceGroup, RunKey, Trial
 

@@ -5,31 +5,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
-from sklearn.metrics import roc_auc_score
 
 from model_store.errors import VersionCorruptError
 from model_store.product import Product, QueryProductPair
 from model_store.versions.evaluation_rows import LabelledRows
 from model_store.versions.manifest import ProbePair
 from service.engine.scorer import Scorer
-from service.engine.versions.quality import check_probes, compared, roc_auc
+from service.engine.versions.quality import check_probes, compared
 from tests.support.service.probes import with_probes
 from tests.support.service.running import exact_scorer
-
-ROWS = st.lists(st.tuples(st.booleans(), st.integers(0, 5)), min_size=2, max_size=50)
-
-
-@given(ROWS.filter(lambda rows: len({label for label, _ in rows}) == 2))
-def test_it_is_scikit_learns_roc_auc(rows: list[tuple[bool, int]]) -> None:
-    labels, scores = np.array([label for label, _ in rows], dtype=int), np.array([score for _, score in rows])
-    assert roc_auc(labels, scores) == pytest.approx(roc_auc_score(labels, scores))
-
-
-def test_one_class_has_no_auc() -> None:
-    with pytest.raises(ValueError, match="both classes"):
-        roc_auc(np.ones(3, dtype=int), np.arange(3))
 
 
 def test_a_form_that_ranks_worse_does_not_hold() -> None:

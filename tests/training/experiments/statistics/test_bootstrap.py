@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from model_store.errors import InputError
+from model_store.metrics import roc_auc
 from tests.support.training.made_up_results import (
     US_ES,
     drawn_scores,
@@ -15,7 +16,6 @@ from tests.support.training.made_up_results import (
     write_drawn,
     write_run,
 )
-from training.evaluation import roc_auc
 from training.experiments.running.run_result import SCORES, FinalScores
 from training.experiments.statistics.bootstrap import bootstrap, replicate_areas
 

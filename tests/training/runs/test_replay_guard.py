@@ -10,8 +10,8 @@ from model_store.errors import ReplayError
 from tests.support.training.toy import SEQUENCE, toy_method, toy_rows
 from training.methods.base import Method
 from training.methods.registry import METHODS
-from training.methods.replay_guard import lent_rows
 from training.methods.sequential_finetuning import SequentialFinetuning
+from training.runs.replay_guard import lent_rows
 from training.stages.labelled_tokens import MarketplaceRows
 
 
