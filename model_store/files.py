@@ -39,13 +39,26 @@ def replaced_file(path: Path) -> Iterator[IO[bytes]]:
             os.set_blocking(device.fileno(), True)
             yield device
         return
-    path = path.resolve()
+    with replaced_path(path.resolve()) as temporary, temporary.open("wb") as file:
+        yield file
+
+
+@contextmanager
+def replaced_path(path: Path, *, one_writer: bool = False) -> Iterator[Path]:
+    """A place to write a file's new content to: at the end it becomes the file, in one step; on an error it goes.
+
+        with replaced_path(path) as temporary:
+            save_file(tensors, temporary)
+
+    Args:
+        one_writer: no other process writes the file. What a killed one left is then overwritten, where it would
+            otherwise stay beside it: for large files.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
+    temporary = path.with_name(f".{path.name}.{'partial' if one_writer else uuid.uuid4().hex}")
     try:
-        with temporary.open("wb") as file:
-            yield file
-            file.flush()
+        yield temporary
+        with temporary.open("rb") as file:
             os.fsync(file.fileno())
         temporary.replace(path)
     finally:

@@ -180,7 +180,7 @@ def merge(
     folders: Annotated[list[Path], typer.Argument(help="output folders of the parts of one plan")],
 ) -> None:
     """Bring the parts of a plan together: shards, seeds or folds that ran apart."""
-    from training.commands.merge import merge_parts
+    from training.commands.experiment import merge_parts
 
     merge_parts(output, folders)
 

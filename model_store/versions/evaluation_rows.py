@@ -39,16 +39,5 @@ def read_evaluation_rows(store_root: Path, rows: EvaluationSet) -> LabelledRows:
         raise VersionCorruptError(f"{path}: its content is not what was published")
     # Not splitlines: a text may hold other line separators.
     items = [json.loads(line) for line in content.decode("utf-8").split("\n") if line]
-    pairs = [QueryProductPair(item["marketplace"], item["query"], _product(item)) for item in items]
+    pairs = [QueryProductPair(item["marketplace"], item["query"], Product.of_flat(item)) for item in items]
     return LabelledRows(pairs, np.array([item["label"] for item in items], dtype=np.int64))
-
-
-def _product(item: dict[str, str]) -> Product:
-    return Product(
-        id=item["product_id"],
-        title=item["product_title"],
-        brand=item["product_brand"],
-        color=item["product_color"],
-        bullet_points=item["product_bullet_points"],
-        description=item["product_description"],
-    )

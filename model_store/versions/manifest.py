@@ -11,6 +11,7 @@ from model_store.encoding.configuration import PairEncoding
 from model_store.errors import InputError
 from model_store.metrics import Threshold
 from model_store.network.configuration import AdapterConfiguration, FusionConfiguration, HeadConfiguration
+from model_store.product import Product, QueryProductPair
 
 SCHEMA_VERSION: Literal[1] = 1
 
@@ -63,6 +64,11 @@ class ProbePair(_Frozen):
     product_bullet_points: str = ""
     product_description: str = ""
     score: float
+
+    @property
+    def pair(self) -> QueryProductPair:
+        """The pair alone, as a scorer takes it."""
+        return QueryProductPair(self.marketplace, self.query, Product.of_row(self))
 
 
 class FileDigest(_Frozen):

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from model_store.errors import InputError
-from model_store.files import check_regular_file, replaced_file, write_bytes_atomically
+from model_store.files import check_regular_file, replaced_file, replaced_path, write_bytes_atomically
 
 
 def test_after_an_error_the_old_file_stays_and_nothing_else(tmp_path: Path) -> None:
@@ -75,3 +75,14 @@ def test_what_is_no_regular_file_is_refused_at_once(tmp_path: Path) -> None:
     (tmp_path / "a.tsv").touch()
     check_regular_file(tmp_path / "a.tsv")
     check_regular_file(tmp_path / "missing.tsv")
+
+
+def test_what_a_killed_writer_left_is_overwritten_where_there_is_one_writer(tmp_path: Path) -> None:
+    path = tmp_path / "weights"
+    for number in range(2):
+        with replaced_path(path, one_writer=True) as temporary:
+            assert temporary.exists() == bool(number)
+            temporary.write_text(f"{number}")
+        temporary.write_text("a killed writer's")
+    assert path.read_text() == "1"
+    assert sorted(tmp_path.iterdir()) == [temporary, path]

@@ -8,8 +8,7 @@ from model_store.errors import InputError
 from model_store.versions.loading import LoadedVersion, load_version
 from model_store.versions.store import ModelStore
 from training.commands.console import notes
-from training.commands.continual import load_splits, method_of_the_paper
-from training.commands.matrix import print_matrices
+from training.commands.continual import load_splits, method_of_the_paper, print_matrices
 from training.commands.run_names import run_name, store_folder
 from training.configuration import Overrides, TrainingConfiguration, checked_configuration, merged
 from training.methods.base import MethodContext

@@ -7,10 +7,11 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from rich.table import Table
+
 from model_store.files import write_json
 from model_store.versions.store import ModelStore
-from training.commands.console import notes
-from training.commands.matrix import print_matrices
+from training.commands.console import notes, results
 from training.commands.run_names import run_name, store_folder
 from training.configuration import Overrides, TrainingConfiguration, load_configuration
 from training.data.sources import parse_source
@@ -120,3 +121,19 @@ def load_splits(data: str, sequence: Sequence[str], configuration: TrainingConfi
     """Read, check and split the marketplaces' rows."""
     source = parse_source(data)
     return checked_splits(source.load(sequence, configuration.seed), configuration, data)
+
+
+def print_matrices(state: RunState, sequence: Sequence[str]) -> None:
+    """Print test ROC-AUC per step and marketplace, beside the untrained encoder's cosine."""
+    table = Table(title="Test ROC-AUC after every step (rows) on every marketplace (columns)")
+    table.add_column("after")
+    for name in sequence:
+        table.add_column(name, justify="right")
+    table.add_row("untrained cosine", *(_cell(state.zero_shot_test, name) for name in sequence))
+    for learnt, row in zip(state.learnt, state.test_matrix, strict=True):
+        table.add_row(learnt, *(_cell(row, name) for name in sequence))
+    results.print(table)
+
+
+def _cell(row: dict[str, float], name: str) -> str:
+    return f"{row[name]:.4f}" if name in row else ""

@@ -1,4 +1,4 @@
-"""`training experiment`: every run of a plan that is not finished."""
+"""`training experiment`: every run of a plan that is not finished. `training merge`: parts of a plan as one."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from training.commands.console import notes
 from training.data.sources import parse_source
 from training.experiments.plan.plan import ExperimentPlan, load_plan
 from training.experiments.plan.planned_run import check_translation, planned_runs, shard_of
+from training.experiments.running.merge import merge_outputs
 from training.experiments.running.output_folder import OutputFolder
 from training.experiments.running.runner import PlanRunner
 
@@ -45,6 +46,12 @@ def run_experiment(
         notes.print("interrupted; the same command resumes")
         raise
     notes.print(f"{plan.name}: all {len(mine)} runs are finished")
+
+
+def merge_parts(output: Path, folders: Sequence[Path]) -> None:
+    """Copy the finished runs of all folders into one."""
+    new = merge_outputs(output, folders)
+    notes.print(f"{new} runs copied into {output}")
 
 
 def _numbers(summary: str | None, option: str) -> Sequence[int] | None:

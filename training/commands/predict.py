@@ -6,8 +6,6 @@ from collections.abc import Iterable, Iterator
 from itertools import islice
 from pathlib import Path
 
-from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
-
 from model_store.errors import ConfigurationError
 from model_store.files import check_regular_file
 from model_store.product import QueryProductPair
@@ -16,6 +14,7 @@ from model_store.versions.loading import load_version, score_pairs
 from training.commands.console import notes
 from training.commands.run_names import store_folder
 from training.data.table import ColumnMapping, read_unlabelled
+from training.progress_bar import ProgressBar
 
 CHUNK = 4096
 COLUMNS = ("row", "marketplace", "query", "product_id", "score")
@@ -38,13 +37,11 @@ def predict_file(
     check_regular_file(file)
     loaded = load_version(store_folder(store), version)
     done = 0
-    columns_shown = (SpinnerColumn(), TextColumn("{task.completed:,} pairs, {task.speed:.0f} a second"),
-                     TimeElapsedColumn())  # fmt: skip
     with (
         TsvWriter(output, COLUMNS) as table,
-        Progress(*columns_shown, console=notes, disable=not notes.is_terminal) as progress,
+        ProgressBar(notes) as progress,
     ):
-        task = progress.add_task("predict", total=None)
+        task = progress.add("predict", total=None, unit="pairs")
         for chunk in _chunks(read_unlabelled(file, columns)):
             scores = score_pairs(loaded, [pair for _, pair in chunk])
             for (row, pair), score in zip(chunk, scores, strict=True):

@@ -5,18 +5,10 @@ from __future__ import annotations
 import shlex
 from pathlib import Path
 
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
-
 from training.commands.console import notes
 from training.experiments.report.markdown import REPORT, write_report
 from training.experiments.statistics.bootstrap import REPLICATES
+from training.progress_bar import ProgressBar
 
 FOLDER = "report"
 
@@ -27,8 +19,8 @@ def report_experiment(folder: Path, output: Path | None, replicates: int | None)
     command = ["python", "-m", "training", "report", str(folder)]
     command += ["--output", str(output)] if output else []
     command += ["--replicates", str(replicates)] if replicates else []
-    with _progress() as progress:
-        task = progress.add_task("paired bootstrap", total=None)
+    with ProgressBar(notes) as progress:
+        task = progress.add("paired bootstrap", total=None, unit="blocks")
         runs = write_report(
             folder,
             target,
@@ -38,16 +30,3 @@ def report_experiment(folder: Path, output: Path | None, replicates: int | None)
         )
     missing = f"; {len(runs.missing)} planned runs are missing" if runs.missing else ""
     notes.print(f"{runs.name}: {len(runs.runs)} runs in {target / REPORT}{missing}")
-
-
-def _progress() -> Progress:
-    return Progress(
-        TextColumn("{task.description}"),
-        BarColumn(bar_width=24),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        TextColumn("left"),
-        TimeRemainingColumn(),
-        console=notes,
-        disable=not notes.is_terminal,
-    )

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
-from uuid import uuid4
 
 from pydantic import TypeAdapter, ValidationError
 
 from model_store.errors import InputError
+from model_store.files import replaced_path
 from model_store.tables.lines import iter_lines
 from training.data.pairs import RelevancePair
 
@@ -24,17 +23,8 @@ def write_pairs(path: Path, pairs: Iterable[RelevancePair]) -> None:
     Raises:
         InputError: a text holds a lone surrogate, which UTF-8 cannot carry; nothing is written.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{uuid4().hex}.part")
-    try:
-        with temporary.open("xb") as file:
-            file.writelines(_line_of(pair, source=str(path), row=row) for row, pair in enumerate(pairs, start=1))
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
-    _sync_folder(path.parent)
+    with replaced_path(path) as temporary, temporary.open("xb") as file:
+        file.writelines(_line_of(pair, source=str(path), row=row) for row, pair in enumerate(pairs, start=1))
 
 
 def read_pairs(path: Path) -> list[RelevancePair]:
@@ -75,11 +65,3 @@ def _pair_of(line: str, *, source: str, row: int) -> RelevancePair:
             f"the label is {pair.label}; only 0 and 1 are stored", source=source, row=row, field="label"
         )
     return pair
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from model_store.product import Product, QueryProductPair
 from model_store.query_normalisation import normalised_query
@@ -27,30 +27,12 @@ class RelevancePair:
     @classmethod
     def of(cls, pair: QueryProductPair, label: int) -> RelevancePair:
         """The labelled form of a pair."""
-        product = pair.product
-        return cls(
-            marketplace=pair.marketplace,
-            query=pair.query,
-            product_id=product.id,
-            product_title=product.title,
-            label=label,
-            product_brand=product.brand,
-            product_color=product.color,
-            product_bullet_points=product.bullet_points,
-            product_description=product.description,
-        )
+        return cls(marketplace=pair.marketplace, query=pair.query, label=label, **pair.product.flat())
 
     @property
     def product(self) -> Product:
         """The product alone, as the pair encoding takes it."""
-        return Product(
-            id=self.product_id,
-            title=self.product_title,
-            brand=self.product_brand,
-            color=self.product_color,
-            bullet_points=self.product_bullet_points,
-            description=self.product_description,
-        )
+        return Product.of_row(self)
 
     def unlabelled(self) -> QueryProductPair:
         """The pair without its label, as a scorer takes it."""
@@ -58,16 +40,7 @@ class RelevancePair:
 
     def with_texts(self, query: str, product: Product, marketplace: str) -> RelevancePair:
         """The same judgement in other words: a translation into `marketplace`'s language."""
-        return replace(
-            self,
-            marketplace=marketplace,
-            query=query,
-            product_title=product.title,
-            product_brand=product.brand,
-            product_color=product.color,
-            product_bullet_points=product.bullet_points,
-            product_description=product.description,
-        )
+        return RelevancePair.of(QueryProductPair(marketplace, query, product), self.label)
 
 
 def contradictions(pairs: Iterable[RelevancePair]) -> int:

@@ -111,12 +111,7 @@ def _probes(marketplace: str, rows: ScoredRows) -> list[ProbePair]:
         ProbePair(
             marketplace=marketplace,
             query=pair.query,
-            product_id=pair.product_id,
-            product_title=pair.product_title,
-            product_brand=pair.product_brand,
-            product_color=pair.product_color,
-            product_bullet_points=pair.product_bullet_points,
-            product_description=pair.product_description,
+            **pair.product.flat(),
             score=float(score),
         )
         for pair, score in zip(rows.pairs[:PROBE_PAIRS], rows.scores[:PROBE_PAIRS], strict=True)

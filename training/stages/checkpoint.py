@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -11,6 +10,8 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
+
+from model_store.files import replaced_path
 
 _ADAM = ("exp_avg", "exp_avg_sq", "step")
 
@@ -55,13 +56,9 @@ def save_checkpoint(
         "seconds": state.seconds,
         "history": state.history,
     }
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_suffix(".partial")
     contiguous = {name: tensor.cpu().contiguous() for name, tensor in tensors.items()}
-    save_file(contiguous, temporary, metadata={"position": json.dumps(position)})
-    with temporary.open("rb") as file:
-        os.fsync(file.fileno())
-    temporary.replace(path)
+    with replaced_path(path, one_writer=True) as temporary:
+        save_file(contiguous, temporary, metadata={"position": json.dumps(position)})
 
 
 def load_checkpoint(path: Path, parameters: list[nn.Parameter], optimizer: torch.optim.Optimizer) -> LoopState:

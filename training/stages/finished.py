@@ -11,7 +11,7 @@ from accelerate import Accelerator
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from model_store.files import read_json, write_json
+from model_store.files import read_json, replaced_path, write_json
 from training.stages.loop import Stage, StageResult, run_stage
 
 RESULT = "result.json"
@@ -36,7 +36,8 @@ def finished_stage(
     accelerator.wait_for_everyone()  # the checkpoint goes only when all processes are done with the stage
     if accelerator.is_main_process:
         tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in _named(stage)}
-        save_file(tensors, folder / WEIGHTS)
+        with replaced_path(folder / WEIGHTS, one_writer=True) as temporary:
+            save_file(tensors, temporary)
         write_json(folder / RESULT, asdict(result))
         (folder / "checkpoint.safetensors").unlink(missing_ok=True)
     return result

@@ -9,15 +9,8 @@ from types import TracebackType
 from typing import Protocol
 
 from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
 
+from training.progress_bar import ProgressBar
 from training.settings import IS_FIRST_PROCESS
 
 _SMOOTHING = 0.9
@@ -87,23 +80,12 @@ class StageBar:
         self._console = console or Console(stderr=True, quiet=not IS_FIRST_PROCESS)
         self._name = self._unit = self._auc = ""
         self._averages: dict[str, float] = {}
-        self._progress = Progress(
-            TextColumn("{task.description:<28}"),
-            BarColumn(bar_width=24),
-            MofNCompleteColumn(),
-            TextColumn("{task.fields[rate]}"),
-            TimeElapsedColumn(),
-            TextColumn("left"),
-            TimeRemainingColumn(),
-            TextColumn("{task.fields[note]}"),
-            console=self._console,
-            disable=not self._console.is_terminal,
-        )
+        self._progress = ProgressBar(self._console)
 
     def begin(self, stage: str, done: int, total: int, unit: str) -> None:
         """As in `ProgressListener`."""
         self._name, self._unit = stage, unit
-        self._task = self._progress.add_task(stage, total=total, completed=done, note="", rate="")
+        self._task = self._progress.add(stage, total=total, unit=unit, done=done)
         self._progress.start()
 
     def end(self) -> None:
@@ -115,13 +97,7 @@ class StageBar:
         for name, value in measured.items():
             old = self._averages.get(name, value)
             self._averages[name] = _SMOOTHING * old + (1 - _SMOOTHING) * value
-        speed = self._progress.tasks[self._task].speed
-        self._progress.update(
-            self._task,
-            advance=amount,
-            note=self._note(),
-            rate=f"{speed:.1f} {self._unit}/s" if speed else "",
-        )
+        self._progress.update(self._task, advance=amount, note=self._note())
 
     def validated(self, auc: float, best: float | None) -> None:
         """As in `ProgressListener`."""

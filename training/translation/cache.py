@@ -18,18 +18,9 @@ from types import TracebackType
 from typing import Self
 
 from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    ProgressColumn,
-    Task,
-    TextColumn,
-    TimeRemainingColumn,
-)
-from rich.text import Text
 
 from model_store.errors import ConfigurationError, TranslationError
+from training.progress_bar import ProgressBar
 from training.settings import IS_FIRST_PROCESS
 from training.translation.base import Translator, pair_name, translate_distinct
 
@@ -74,10 +65,9 @@ class CachedTranslator:
         keys = [translation_key(self.name, self.source, self.target, text) for text in texts]
         found = self._cache.find(keys)
         missing = [(key, text) for key, text in zip(keys, texts, strict=True) if key not in found]
-        with _progress(self._console, shown=len(missing) >= SHOW_PROGRESS_FROM) as progress:
-            task = progress.add_task(
-                f"Translating {pair_name(self.source, self.target)} with {self.name}", total=len(missing)
-            )
+        with ProgressBar(self._console, shown=len(missing) >= SHOW_PROGRESS_FROM) as progress:
+            description = f"Translating {pair_name(self.source, self.target)} with {self.name}"
+            task = progress.add(description, total=len(missing), unit="texts")
             for start in range(0, len(missing), self._batch_size):
                 batch = missing[start : start + self._batch_size]
                 found.update(self._translate_and_keep(batch))
@@ -90,23 +80,6 @@ class CachedTranslator:
         kept = [(key, translation) for (key, _), translation in zip(batch, translations, strict=True)]
         self._cache.keep(kept)
         return kept
-
-
-class _RateColumn(ProgressColumn):
-    def render(self, task: Task) -> Text:
-        return Text(f"{task.speed:.0f} texts/s" if task.speed else "", style="progress.data.speed")
-
-
-def _progress(console: Console, *, shown: bool) -> Progress:
-    return Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        _RateColumn(),
-        TimeRemainingColumn(),
-        console=console,
-        disable=not shown,
-    )
 
 
 FILE_NAME = "translations.sqlite3"

@@ -10,9 +10,9 @@ import numpy as np
 
 from model_store.errors import VersionCorruptError
 from model_store.metrics import roc_auc
-from model_store.product import Product, QueryProductPair
+from model_store.product import QueryProductPair
 from model_store.versions.evaluation_rows import LabelledRows, read_evaluation_rows
-from model_store.versions.manifest import Manifest, ProbePair
+from model_store.versions.manifest import Manifest
 from service.engine.scorer import Scorer
 
 LARGEST_MEAN_DIFFERENCE = 0.03
@@ -28,7 +28,7 @@ def check_probes(scorer: Scorer) -> None:
     probes = scorer.manifest.probe_pairs
     if not probes:
         return
-    scores = np.array(scorer.score([_pair(probe) for probe in probes]))
+    scores = np.array(scorer.score([probe.pair for probe in probes]))
     difference = float(np.abs(scores - np.array([probe.score for probe in probes])).mean())
     # Not `>`: a score that is no number must not pass.
     if not difference <= LARGEST_MEAN_DIFFERENCE:
@@ -36,18 +36,6 @@ def check_probes(scorer: Scorer) -> None:
             f"version {scorer.model_version} scores its {len(probes)} probe pairs {difference:.3f} apart from "
             f"what was published, on average; at most {LARGEST_MEAN_DIFFERENCE} is right for {scorer.choice.name}"
         )
-
-
-def _pair(probe: ProbePair) -> QueryProductPair:
-    product = Product(
-        id=probe.product_id,
-        title=probe.product_title,
-        brand=probe.product_brand,
-        color=probe.product_color,
-        bullet_points=probe.product_bullet_points,
-        description=probe.product_description,
-    )
-    return QueryProductPair(probe.marketplace, probe.query, product)
 
 
 AUC_TOLERANCE = 0.003

@@ -8,9 +8,9 @@ from collections.abc import Iterable
 from types import TracebackType
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from training.experiments.plan.planned_run import PlannedRun
+from training.progress_bar import ProgressBar
 
 
 class PlanProgress:
@@ -26,16 +26,8 @@ class PlanProgress:
         self._done = 0
         self._finished_here = 0
         self._started = time.monotonic()
-        self._bar = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(bar_width=24),
-            MofNCompleteColumn(),
-            TimeElapsedColumn(),
-            TextColumn("{task.fields[note]}"),
-            console=console,
-            disable=not console.is_terminal,
-        )
-        self._task = self._bar.add_task("runs", total=total, note="")
+        self._bar = ProgressBar(console)
+        self._task = self._bar.add("runs", total=total, unit="")
 
     def __enter__(self) -> PlanProgress:
         self._bar.start()

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict
 from safetensors.numpy import load_file, save_file
 
 from model_store.errors import InputError
-from model_store.files import read_json, write_json
+from model_store.files import read_json, replaced_path, write_json
 from training.runs.steps import StepResult
 
 RESULT = "result.json"
@@ -102,14 +102,14 @@ class FinalScores(BaseModel):
 
 def write_result(folder: Path, result: RunResult, scores: dict[str, FinalScores]) -> None:
     """Write a run's scores and then, as the sign that it is finished, its result."""
-    folder.mkdir(parents=True, exist_ok=True)
     tensors = {
         f"{field}/{name}": np.ascontiguousarray(values)
         for name, one in scores.items()
         for field, values in one
         if values is not None
     }
-    save_file(tensors, folder / SCORES)
+    with replaced_path(folder / SCORES, one_writer=True) as temporary:
+        save_file(tensors, temporary)
     write_json(folder / RESULT, result.model_dump(mode="json"))
 
 
