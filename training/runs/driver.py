@@ -117,10 +117,12 @@ class SequenceRun:
         lesson.train_rows += len(pairs)
         lesson.translated_rows |= {name: len(data) for name, data in translated.items()}
         validation = self.evaluation.lent(marketplace, VALIDATION)
+        if validation is None:
+            validation = LabelledTokens.of(self._pairs_of(marketplace, VALIDATION), tokenizer)
         return MarketplaceRows(
             marketplace,
             train=LabelledTokens.of(pairs, tokenizer),
-            validation=validation or LabelledTokens.of(self._pairs_of(marketplace, VALIDATION), tokenizer),
+            validation=validation,
             translated=translated,
         )
 

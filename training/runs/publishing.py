@@ -156,7 +156,9 @@ class Publisher:
 
     def _tokens(self, method: LearningMethod, marketplace: str) -> LabelledTokens:
         kept = self.evaluation.of(VALIDATION).get(marketplace)
-        return kept or LabelledTokens.of(self.pairs_of(marketplace, VALIDATION), method.tokenizer)
+        if kept is not None:
+            return kept
+        return LabelledTokens.of(self.pairs_of(marketplace, VALIDATION), method.tokenizer)
 
     def _scored(self, method: LearningMethod, version: ServedVersion, marketplace: str) -> ScoredRows:
         """Validation rows and their scores as a loaded copy gives them: float32 whatever the run's precision."""
