@@ -12,8 +12,7 @@ import torch
 
 from benchmarks.encoders import Size, Subject, library_model, network_of, subject_of
 from benchmarks.forms import forms_of
-from benchmarks.machine import machine, matrix_rates
-from benchmarks.rounds import median_seconds
+from benchmarks.machine import machine, matrix_rates, median_seconds
 from benchmarks.texts import name_of, sampled_pairs
 from model_store.encoding.batch import TextBatch
 from model_store.encoding.configuration import PairEncoding

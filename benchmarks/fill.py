@@ -24,7 +24,7 @@ from service.engine.interactions.tight_batches import tight_batches
 from service.engine.scorer import PreparedPairs, Scorer
 from service.engine.versions.loading import load_scorer
 from service.engine.versions.threads import in_own_thread
-from service.fill.candidates.reading import Candidate, CandidateFile
+from service.fill.candidates.chunks import Candidate, CandidateFile
 from service.fill.job import FillJob
 from service.fill.report.progress import FillProgress, FillStage
 from service.fill.report.report import FillReport

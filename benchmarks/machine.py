@@ -1,16 +1,18 @@
-"""What a measurement was made on."""
+"""What a measurement was made on; candidates timed in turn, so that a slow moment meets all of them."""
 
 from __future__ import annotations
 
 import importlib.metadata
 import os
 import platform
+import statistics
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import torch
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from model_store.network.fast_products import onednn_problem
 from service.engine.backends.machine import processor_name
@@ -83,3 +85,17 @@ def _commit() -> str | None:
         text=True,
     )
     return found.stdout.strip() or None
+
+
+def median_seconds(candidates: Mapping[str, Callable[[], object]], rounds: int, title: str) -> dict[str, float]:
+    """Median seconds of a call of each candidate over `rounds` rounds, after one round that is not counted."""
+    times: dict[str, list[float]] = {name: [] for name in candidates}
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, transient=True) as progress:
+        for number in progress.track(range(rounds + 1), description=title):
+            for name, call in candidates.items():
+                started = time.perf_counter()
+                call()
+                if number:
+                    times[name].append(time.perf_counter() - started)
+    return {name: statistics.median(seconds) for name, seconds in times.items()}

@@ -10,8 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from benchmarks.encoders import FUSION, Size, library_model, network_of, subject_of
-from benchmarks.machine import machine
-from benchmarks.rounds import median_seconds
+from benchmarks.machine import machine, median_seconds
 from benchmarks.texts import name_of, sampled_pairs
 from model_store.encoding.batch import TextBatch
 from model_store.encoding.configuration import PairEncoding

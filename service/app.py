@@ -25,20 +25,16 @@ from service.api.routes import (
     cache_administration,
     compare,
     console,
-    examples,
     health,
     jobs,
-    metrics,
     model,
-    model_versions,
     rank,
     score,
     score_stream,
 )
 from service.cache.opening import opened_cache
 from service.engine.batching.micro_batching import MicroBatching
-from service.engine.versions.comparison import Comparison
-from service.engine.versions.served import ServedModel, VersionSource
+from service.engine.versions.served import Comparison, ServedModel, VersionSource
 from service.engine.versions.threads import WorkerThread
 from service.jobs.fill_jobs import FillJobs
 from service.observability.metrics import ServiceMetrics
@@ -55,13 +51,11 @@ _ROUTES = (
     cache_administration,
     jobs,
     model,
-    model_versions,
-    examples,
     compare,
     rerank,
     predict,
 )
-_OPEN_ROUTES = (health, metrics, console)
+_OPEN_ROUTES = (health, console)
 
 
 def _unannounced(model: ServedModel) -> None:

@@ -8,8 +8,7 @@ from fastapi import Depends, FastAPI, Request
 
 from service.cache.store import CacheStore
 from service.engine.batching.micro_batching import MicroBatching
-from service.engine.versions.comparison import Comparison
-from service.engine.versions.served import ServedModel
+from service.engine.versions.served import Comparison, ServedModel
 from service.jobs.fill_jobs import FillJobs
 from service.observability.metrics import ServiceGauges, ServiceMetrics
 from service.settings import ServiceSettings

@@ -194,6 +194,6 @@ def report(
     ] = None,
 ) -> None:
     """Write tables, figures and a summary of a plan's finished runs, and name the missing ones."""
-    from training.commands.report import report_experiment
+    from training.commands.experiment import report_experiment
 
     report_experiment(folder, output, replicates)

@@ -1,9 +1,10 @@
-"""Token tensors of a batch of query-product pairs."""
+"""Token tensors of a batch of query-product pairs, and batches of similar length under a token budget."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -90,3 +91,28 @@ class TwoTowerBatch:
 
 PairBatch = JointBatch | TwoTowerBatch
 """A batch of pairs, laid out as the pair encoding says."""
+
+
+SPECIAL_TOKENS = 4
+"""Upper bound of special tokens in a sequence, added to every length."""
+
+
+def length_batches(lengths: np.ndarray, token_budget: int) -> list[np.ndarray]:
+    """Group rows of similar length so that rows x longest length stays within the budget.
+
+    Args:
+        lengths: (rows) token counts.
+        token_budget: tokens a batch may hold, padding included; a longer row gets a batch of its own.
+
+    Returns:
+        Arrays of row numbers, longest first, every row exactly once.
+    """
+    order = np.argsort(-lengths, kind="stable")
+    batches: list[np.ndarray] = []
+    start = 0
+    while start < len(order):
+        longest = int(lengths[order[start]]) + SPECIAL_TOKENS
+        size = max(1, token_budget // longest)
+        batches.append(order[start : start + size])
+        start += size
+    return batches

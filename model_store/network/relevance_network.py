@@ -14,11 +14,10 @@ from model_store.encoding.configuration import PairEncoding
 from model_store.errors import ConfigurationError
 from model_store.network.adapters import BottleneckAdapter, StackedAdapters
 from model_store.network.configuration import AdapterConfiguration, FusionConfiguration, HeadConfiguration
-from model_store.network.encoder_layers import EncoderLayers, attention_bias
+from model_store.network.encoder_layers import EncoderLayers, TokenPacking, attention_bias
 from model_store.network.fusion import AdapterFusion
 from model_store.network.head import RelevanceHeads
 from model_store.network.interaction import AttentionMaps, PairNetwork, Route
-from model_store.network.token_packing import TokenPacking
 
 
 class RelevanceNetwork(PairNetwork):

@@ -9,8 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from model_store.encoding.batch import PRODUCT_SEGMENT, QUERY_SEGMENT
-from model_store.encoding.length_batches import length_batches
+from model_store.encoding.batch import PRODUCT_SEGMENT, QUERY_SEGMENT, length_batches
 from model_store.encoding.tokens import PairTokenizer, TokenIds, TokenizedPairs
 from model_store.network.fast_products import FastProducts
 from model_store.network.head import similarity_features

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from rich.console import Console
 
+from model_store.versions.plain_probes import PlainProbe, plain_probes
 from scripts.demo.findings import Findings
-from scripts.demo.plain_pairs import plain_probe
 from scripts.demo.request import DEFAULT_FOLDER, DemoRequest
 from scripts.demo.tables import (
     cached_table,
@@ -20,6 +20,25 @@ from scripts.demo.tables import (
     scored_table,
     threshold_table,
 )
+
+
+def plain_pairs(language: str) -> list[tuple[str, str, str, int]]:
+    """A query with one product for it and one that is not: query, product's id and title, label.
+
+    In English where the language has no plain probes.
+    """
+    probe = plain_probe(language)
+    return [
+        (probe.query, "plain-1", probe.relevant, 1),
+        (probe.query, "plain-2", probe.irrelevant[0], 0),
+    ]
+
+
+def plain_probe(language: str) -> PlainProbe:
+    """The language's first plain probe of more than one word, as `usb cable`."""
+    probes = plain_probes(language) or plain_probes("en")
+    return next(probe for probe in probes if len(probe.query.split()) > 1)
+
 
 ADDRESS = "127.0.0.1:8080"
 

@@ -17,9 +17,9 @@ import httpx
 
 from model_store.errors import RelevanceError
 from scripts.demo.findings import CachedProduct, CachedQuery, Findings, ScoredQuery
-from scripts.demo.plain_pairs import plain_pairs
 from scripts.demo.plan import FILLING, LOOKING_UP, SCORING
 from scripts.demo.progress_line import ProgressLine
+from scripts.demo.report import plain_pairs
 from scripts.demo.request import DemoRequest
 
 CANDIDATE_QUERIES = 16

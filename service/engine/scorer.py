@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import torch
 
-from model_store.encoding.length_batches import SPECIAL_TOKENS
+from model_store.encoding.batch import SPECIAL_TOKENS
 from model_store.encoding.tokens import TokenizedPairs
 from model_store.network.interaction import PairNetwork
 from model_store.network.scoring import DEFAULT_TOKEN_BUDGET, probabilities

@@ -15,8 +15,7 @@ from model_store.errors import CacheUnavailableError, ConfigurationError, Partia
 from model_store.files import check_regular_file
 from service.cache.fill_lock import FillLock, held_fill_lock
 from service.cache.generations import Generation
-from service.fill.candidates.chunks import UselessCandidatesError
-from service.fill.candidates.reading import CandidateFile
+from service.fill.candidates.chunks import CandidateFile, UselessCandidatesError
 from service.fill.candidates.traffic import HeadAndTorso, TrafficCoverage
 from service.fill.generation.record import FillRecordFile, fingerprint
 from service.fill.generation.state import FillIdentity, FillState, WritesLostError

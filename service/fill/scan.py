@@ -9,9 +9,15 @@ import numpy as np
 
 from model_store.errors import CacheUnavailableError
 from service.cache.generation_builder import GenerationBuilder
-from service.fill.candidates.chunks import CandidateChunks, ChosenQueries, Chunk, ChunkSizes, ReadingState
+from service.fill.candidates.chunks import (
+    CandidateChunks,
+    CandidateFile,
+    ChosenQueries,
+    Chunk,
+    ChunkSizes,
+    ReadingState,
+)
 from service.fill.candidates.query_log import QueryLog
-from service.fill.candidates.reading import CandidateFile
 from service.fill.candidates.rejected import RejectedRows
 from service.fill.generation.record import Checkpoint
 from service.fill.generation.sink import GenerationSink, ScoreTotals

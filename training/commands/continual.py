@@ -16,8 +16,7 @@ from training.commands.run_names import run_name, store_folder
 from training.configuration import Overrides, TrainingConfiguration, load_configuration
 from training.data.sources import parse_source
 from training.data.splits import Splits
-from training.methods.attention_distillation import AttentionDistillation
-from training.methods.attention_distillation_translation import AttentionDistillationTranslation
+from training.methods.attention_distillation import AttentionDistillation, AttentionDistillationTranslation
 from training.methods.base import MethodContext
 from training.methods.sequential_finetuning import SequentialFinetuning
 from training.runs.driver import Report, SequenceRun, check_translators

@@ -1,9 +1,10 @@
-"""`training experiment`: every run of a plan that is not finished. `training merge`: parts of a plan as one."""
+"""`training experiment`, `training merge`, `training report`: runs of a plan, and tables and figures of them."""
 
 from __future__ import annotations
 
 import os
 import re
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -12,9 +13,12 @@ from training.commands.console import notes
 from training.data.sources import parse_source
 from training.experiments.plan.plan import ExperimentPlan, load_plan
 from training.experiments.plan.planned_run import check_translation, planned_runs, shard_of
+from training.experiments.report.markdown import REPORT, write_report
 from training.experiments.running.merge import merge_outputs
 from training.experiments.running.output_folder import OutputFolder
 from training.experiments.running.runner import PlanRunner
+from training.experiments.statistics.bootstrap import REPLICATES
+from training.progress_bar import ProgressBar
 
 OUTPUT = Path("var/experiments")
 _NUMBERS = re.compile(r"[0-9]{1,9}(,[0-9]{1,9})*")
@@ -72,3 +76,25 @@ def _check_data(plan: ExperimentPlan) -> None:
             raise ConfigurationError(
                 f"{plan.name}: sequences: no marketplace {name!r} in {plan.data}; it has {', '.join(available)}"
             )
+
+
+FOLDER = "report"
+
+
+def report_experiment(folder: Path, output: Path | None, replicates: int | None) -> None:
+    """Write the report, and say where it is and what is missing."""
+    target = output or folder / FOLDER
+    command = ["python", "-m", "training", "report", str(folder)]
+    command += ["--output", str(output)] if output else []
+    command += ["--replicates", str(replicates)] if replicates else []
+    with ProgressBar(notes) as progress:
+        task = progress.add("paired bootstrap", total=None, unit="blocks")
+        runs = write_report(
+            folder,
+            target,
+            shlex.join(command),
+            replicates or REPLICATES,
+            lambda done, total: progress.update(task, completed=done, total=total),
+        )
+    missing = f"; {len(runs.missing)} planned runs are missing" if runs.missing else ""
+    notes.print(f"{runs.name}: {len(runs.runs)} runs in {target / REPORT}{missing}")

@@ -7,8 +7,7 @@ from pathlib import Path
 
 from model_store.errors import InputError
 from model_store.product import QueryProductPair
-from model_store.tables.columns import ColumnMapping
-from model_store.tables.labels import LabelReader
+from model_store.tables.columns import ColumnMapping, LabelReader
 from model_store.tables.pairs import PairRow, PairTable
 from model_store.tables.values import BadRow
 from training.data.pairs import RelevancePair

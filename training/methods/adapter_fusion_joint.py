@@ -20,11 +20,10 @@ from training.methods.adapter import train_adapter
 from training.methods.base import Method, MethodContext
 from training.runs.method import ServedVersion
 from training.stages.adapter import task_losses, validation_auc
-from training.stages.batches import Batch, epoch_batches
 from training.stages.environment import TrainingEnvironment, seed_stage
 from training.stages.finished import finished_stage, is_finished
 from training.stages.fusion import value_distance
-from training.stages.labelled_tokens import MarketplaceRows, frozen_rows
+from training.stages.labelled_tokens import Batch, MarketplaceRows, epoch_batches, frozen_rows
 
 FUSION = "joint"
 

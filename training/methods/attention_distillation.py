@@ -1,4 +1,4 @@
-"""Attention Distillation without translation (section 4.2 of the paper): both losses on the new rows."""
+"""Attention Distillation, the method of the paper, without translation (section 4.2) and with it (4.3)."""
 
 from __future__ import annotations
 
@@ -99,3 +99,21 @@ class AttentionDistillation(Method):
         route = Route(tuple(self.marketplaces), learner.route.fusion)
         heads = {name: learner.head_of(name) for name in self.marketplaces}
         return (ServedVersion(learner.environment.network, route, heads),)
+
+
+class AttentionDistillationTranslation(AttentionDistillation):
+    """Cross-entropy on the new rows, attention distillation on those translated into older languages."""
+
+    name = "attention_distillation_translation"
+    title = "Attention Distillation with translation"
+    uses_translation = True
+
+    @classmethod
+    def configured(cls, configuration: TrainingConfiguration) -> TrainingConfiguration:
+        """The configuration with what makes it section 4.3: distillation on translated rows only."""
+        distillation = configuration.distillation.model_copy(update={"on_new_data": False})
+        return configuration.model_copy(update={"distillation": distillation})
+
+    def translated(self, rows: MarketplaceRows) -> Mapping[str, LabelledTokens]:
+        """The new rows in the older marketplaces' languages."""
+        return rows.translated

@@ -6,8 +6,7 @@ from collections.abc import Mapping
 
 from training.methods.adapter import Adapter
 from training.methods.adapter_fusion_joint import AdapterFusionJoint
-from training.methods.attention_distillation import AttentionDistillation
-from training.methods.attention_distillation_translation import AttentionDistillationTranslation
+from training.methods.attention_distillation import AttentionDistillation, AttentionDistillationTranslation
 from training.methods.base import Method
 from training.methods.dytox.method import Dytox
 from training.methods.masked.b_cl import Bcl

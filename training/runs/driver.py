@@ -13,11 +13,10 @@ from model_store.errors import ConfigurationError
 from model_store.metrics import roc_auc
 from training.configuration import TrainingConfiguration
 from training.languages import language_of
-from training.runs.marketplace_data import TEST, VALIDATION, EvaluationTokens, PairsOf
+from training.runs.marketplace_data import TEST, VALIDATION, EvaluationTokens, PairsOf, translated_rows
 from training.runs.method import LearningMethod
 from training.runs.replay_guard import lent_rows
 from training.runs.steps import StepKeeper, StepResult
-from training.runs.translated_rows import translated_rows
 from training.stages.labelled_tokens import LabelledTokens, MarketplaceRows
 from training.translation.plan import TranslationPlan
 

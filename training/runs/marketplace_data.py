@@ -1,16 +1,21 @@
-"""A marketplace's rows as the run uses them: checked, split by query, tokenized."""
+"""A marketplace's rows as a run uses them: checked, split, tokenized, translated for older marketplaces."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from model_store.encoding.tokens import PairTokenizer
 from training.configuration import TrainingConfiguration
 from training.data.pairs import RelevancePair
 from training.data.splits import Splits, check_trainable, split_by_query
+from training.languages import language_of
 from training.runs.method import LearningMethod
 from training.stages.labelled_tokens import LabelledTokens
+from training.translation.cache import CachedTranslator, TranslationCache
+from training.translation.pairs import sample_for_translation, translate_pairs
+from training.translation.plan import TranslationPlan
 
 VALIDATION, TEST = "validation", "test"
 
@@ -85,3 +90,33 @@ class EvaluationTokens:
             product_index=rows.tokenized.product_index.copy(),
         )
         return replace(rows, tokenized=tokenized, labels=rows.labels.copy(), lengths=rows.lengths.copy())
+
+
+def translated_rows(
+    train: Sequence[RelevancePair],
+    older: Sequence[str],
+    configuration: TrainingConfiguration,
+    tokenizer: PairTokenizer,
+    cache_folder: Path,
+) -> dict[str, LabelledTokens]:
+    """The configured share of a marketplace's training rows, translated and tokenized, by older marketplace.
+
+    Marketplaces whose language the configuration's translation plan leaves out are left out.
+
+    Args:
+        cache_folder: where translations are kept by content, so that a second run translates nothing.
+
+    Raises:
+        TranslationError: a translation failed.
+    """
+    plan = TranslationPlan.parse(configuration.translation)
+    new = language_of(train[0].marketplace, configuration.languages)
+    targets = {name: language_of(name, configuration.languages) for name in older}
+    sample = sample_for_translation(train, configuration.translated_share, configuration.seed)
+    translated = {}
+    with TranslationCache(cache_folder) as cache:
+        for name, target in targets.items():
+            if plan.translates(new, target):
+                translator = CachedTranslator(plan.translator(new, target), cache)
+                translated[name] = LabelledTokens.of(translate_pairs(sample, translator, name), tokenizer)
+    return translated

@@ -16,8 +16,7 @@ from training.runs.manifest_draft import ScoredRows, VersionFacts, manifest_draf
 from training.runs.marketplace_data import VALIDATION, EvaluationTokens, PairsOf
 from training.runs.method import LearningMethod, ServedVersion
 from training.runs.steps import StepResult
-from training.stages.labelled_tokens import LabelledTokens
-from training.stages.zero_shot import zero_shot_cosine
+from training.stages.labelled_tokens import LabelledTokens, zero_shot_cosine
 
 Matrix = list[dict[str, float]]
 """ROC-AUC, one row per step, by marketplace."""

@@ -11,9 +11,8 @@ from torch import Tensor, nn
 from model_store.metrics import roc_auc
 from model_store.network.interaction import AttentionMaps, PairNetwork, Route
 from training.stages.anchors import Anchors
-from training.stages.batches import Batch, epoch_batches
 from training.stages.environment import TrainingEnvironment
-from training.stages.labelled_tokens import LabelledTokens
+from training.stages.labelled_tokens import Batch, LabelledTokens, epoch_batches
 
 _NEW = "new"
 

@@ -20,10 +20,8 @@ from torch import Tensor
 
 from model_store.encoding.tokens import PairTokenizer, TokenIds, TokenizedPairs
 from model_store.network.interaction import PairNetwork, Route
-from training.stages.batches import Batch, micro_batches
 from training.stages.environment import TrainingEnvironment
-from training.stages.labelled_tokens import LabelledTokens, frozen_rows
-from training.stages.zero_shot import zero_shot_cosine
+from training.stages.labelled_tokens import Batch, LabelledTokens, frozen_rows, micro_batches, zero_shot_cosine
 
 PRODUCTS_PER_QUERY = 3
 """The product that the query was drawn from, and its neighbours in the list."""

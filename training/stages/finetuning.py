@@ -11,9 +11,8 @@ from model_store.network.head import SHARED_HEAD
 from model_store.network.interaction import Route
 from model_store.network.relevance_network import RelevanceNetwork, parameter_count
 from training.stages.adapter import calibrate_cosine, task_losses, validation_auc
-from training.stages.batches import Batch, epoch_batches
 from training.stages.environment import TrainingEnvironment
-from training.stages.labelled_tokens import LabelledTokens, MarketplaceRows
+from training.stages.labelled_tokens import Batch, LabelledTokens, MarketplaceRows, epoch_batches
 
 
 class TrainableRows(nn.Module):

@@ -10,8 +10,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from model_store.encoding.batch import PRODUCT_SEGMENT, QUERY_SEGMENT, LayerStates, TextBatch, TwoTowerBatch
-from model_store.encoding.length_batches import length_batches
+from model_store.encoding.batch import (
+    PRODUCT_SEGMENT,
+    QUERY_SEGMENT,
+    LayerStates,
+    TextBatch,
+    TwoTowerBatch,
+    length_batches,
+)
 from model_store.encoding.tokens import PairTokenizer, TokenIds, TokenizedPairs, distinct
 from model_store.network.fast_products import FastProducts
 from model_store.network.interaction import PairNetwork, Route

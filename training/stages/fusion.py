@@ -13,10 +13,9 @@ from model_store.network.interaction import AttentionMaps, Route
 from model_store.network.relevance_network import RelevanceNetwork
 from training.stages.adapter import task_losses, validation_auc
 from training.stages.anchors import Anchors
-from training.stages.batches import Batch, epoch_batches
 from training.stages.distillation import attention_distillation_loss, own_adapter_loss
 from training.stages.environment import TrainingEnvironment
-from training.stages.labelled_tokens import LabelledTokens
+from training.stages.labelled_tokens import Batch, LabelledTokens, epoch_batches
 
 _NEW = "new"
 

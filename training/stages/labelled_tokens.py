@@ -1,4 +1,7 @@
-"""Labelled pairs as tokens, with the states of frozen layers: computed once, batched many times."""
+"""Labelled pairs as tokens, with the states of frozen layers: computed once, batched many times.
+
+Batches are seeded and independent of what ran before. `zero_shot_cosine` is the baseline that training must beat.
+"""
 
 from __future__ import annotations
 
@@ -9,15 +12,53 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from model_store.encoding.batch import PairBatch
+from model_store.encoding.batch import PairBatch, length_batches
 from model_store.encoding.tokens import PairTokenizer, TokenizedPairs
+from model_store.network.fast_products import FastProducts
 from model_store.network.interaction import PairNetwork, Route
 from model_store.network.relevance_network import RelevanceNetwork
-from model_store.network.scoring import logits_of_encoded, score_tokenized
+from model_store.network.scoring import (
+    DEFAULT_TOKEN_BUDGET,
+    cosine_of_encoded,
+    logits_of_encoded,
+    score_tokenized,
+    untrained_cosine,
+)
 from training.data.pairs import RelevancePair
-from training.stages.batches import micro_batches
 from training.stages.environment import TrainingEnvironment
 from training.stages.frozen_states import FrozenStates, frozen_states
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Rows of one data set that make one optimiser step."""
+
+    data_set: str
+    rows: np.ndarray
+
+
+def epoch_batches(sizes: dict[str, int], batch_size: int, seed: int, epoch: int) -> list[Batch]:
+    """Shuffle every data set, cut it into batches, and shuffle the batches of all together.
+
+    A batch comes from one data set. The order depends on the seed and the epoch alone, so that an
+    interrupted epoch can be gone on with.
+    """
+    generator = np.random.default_rng([seed, epoch])
+    batches = [
+        Batch(name, rows)
+        for name, size in sizes.items()
+        for rows in _cut(generator.permutation(size), batch_size)
+    ]
+    return [batches[place] for place in generator.permutation(len(batches))]
+
+
+def _cut(rows: np.ndarray, batch_size: int) -> list[np.ndarray]:
+    return np.array_split(rows, max(1, round(len(rows) / batch_size))) if len(rows) else []
+
+
+def micro_batches(rows: np.ndarray, lengths: np.ndarray, token_budget: int) -> list[np.ndarray]:
+    """Cut a batch's rows by the token budget, rows of similar length together."""
+    return [rows[places] for places in length_batches(lengths[rows], token_budget)]
 
 
 @dataclass(frozen=True, slots=True, weakref_slot=True)
@@ -122,3 +163,19 @@ def frozen_rows(
     without = [data for data in rows if data.states is None]
     states = iter(frozen_states(environment, step, *(data.tokenized for data in without), dropout=dropout))
     return [data if data.states is not None else replace(data, states=next(states)) for data in rows]
+
+
+def zero_shot_cosine(network: RelevanceNetwork, tokenizer: PairTokenizer, data: LabelledTokens) -> np.ndarray:
+    """(N) cosine of the mean-pooled query and product, each encoded on its own without any adapter.
+
+    From the texts' states where there are any.
+    """
+    if data.states is None:
+        return untrained_cosine(network, tokenizer, data.tokenized)
+    was_training = network.training
+    network.eval()
+    with torch.inference_mode(), FastProducts():
+        means = data.states.text_means(network, tokenizer, data.tokenized, Route(), DEFAULT_TOKEN_BUDGET)
+        cosine = cosine_of_encoded(data.tokenized, *means)
+    network.train(was_training)
+    return cosine

@@ -15,8 +15,8 @@ from torch import Tensor, nn
 from torch.utils.tensorboard import SummaryWriter
 
 from training.configuration import StageConfiguration
-from training.stages.batches import Batch
 from training.stages.checkpoint import LoopState, load_checkpoint, save_checkpoint
+from training.stages.labelled_tokens import Batch
 from training.stages.progress import stage_progress
 
 

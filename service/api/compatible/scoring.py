@@ -7,12 +7,40 @@ from dataclasses import dataclass
 
 from fastapi import Request
 
+from model_store.errors import InputError
 from model_store.product import Product, QueryProductPair
 from model_store.text import checked_text
-from service.api.compatible.marketplace import chosen_marketplace
-from service.api.pair_checks import check_count
+from service.api.pair_checks import check_count, checked_known_marketplace
 from service.api.scoring import verdicts_for_client
+from service.settings import ServiceSettings
 from service.state import ServiceState
+
+HEADER = "X-Marketplace"
+
+
+def chosen_marketplace(
+    request: Request, model: str | None, known: Sequence[str], settings: ServiceSettings
+) -> str:
+    """What stands behind the colon of `model` (`relevance:es`), or the header, DEFAULT_MARKETPLACE, the only one.
+
+    Raises:
+        InputError: the marketplace is unknown, or none of these tells it.
+    """
+    _, colon, behind = (model or "").rpartition(":")
+    if colon:
+        return checked_known_marketplace(behind, known, "model")
+    header = request.headers.get(HEADER)
+    if header is not None:
+        return checked_known_marketplace(header, known, HEADER)
+    if settings.default_marketplace is not None:
+        return checked_known_marketplace(settings.default_marketplace, known, "DEFAULT_MARKETPLACE")
+    if len(known) == 1:
+        return known[0]
+    raise InputError(
+        f"which marketplace? Send model {settings.served_model_name}:{known[0]} or the header {HEADER}, "
+        f"or set DEFAULT_MARKETPLACE; known are {', '.join(known)}",
+        field="model",
+    )
 
 
 @dataclass(frozen=True, slots=True)

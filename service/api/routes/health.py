@@ -1,8 +1,9 @@
-"""`GET /healthz` and `GET /readyz`."""
+"""`GET /healthz`, `GET /readyz` and `GET /metrics`: what those who run the service ask."""
 
 from __future__ import annotations
 
 from fastapi import APIRouter, Request
+from prometheus_client import CONTENT_TYPE_PLAIN_0_0_4
 from starlette.responses import Response
 
 from model_store.errors import CacheUnavailableError
@@ -42,3 +43,17 @@ async def _missing_cache(state: ServiceState) -> list[str]:
     except CacheUnavailableError as error:
         return [f"cache: {error}"]
     return []
+
+
+_EXAMPLE = 'relevance_requests_total{route="/score",status="200"} 12.0\n'
+
+
+@router.get(
+    "/metrics",
+    summary="Metrics for Prometheus",
+    response_class=Response,
+    responses={200: {"content": {"text/plain": {"example": _EXAMPLE}}, "description": "Prometheus' text format"}},
+)
+async def metrics(state: State) -> Response:
+    """Requests, errors, queue, batches, scores, drift, cache and model."""
+    return Response(state.metrics.text(), media_type=CONTENT_TYPE_PLAIN_0_0_4)

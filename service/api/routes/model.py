@@ -1,13 +1,32 @@
-"""`GET /model`: the model version that scores."""
+"""Which model scores, which versions there are, and pairs to try them with.
+
+`GET /model`, `GET /model/versions`, `POST /model/reload`, `POST /model/rollback`, `GET /examples/{marketplace}`.
+"""
 
 from __future__ import annotations
 
-from fastapi import APIRouter
+import asyncio
+from typing import Annotated
 
+from fastapi import APIRouter, Path
+from starlette.exceptions import HTTPException
+
+from model_store.errors import StoreError, VersionCorruptError, VersionNotFoundError
 from model_store.versions.manifest import Manifest, MarketplaceEntry
+from model_store.versions.store import ModelStore
 from service.api.errors import answers
-from service.api.schemas.models import MarketplaceAnswer, ModelAnswer, PlainProbesAnswer
-from service.state import State
+from service.api.pair_checks import checked_known_marketplace
+from service.api.schemas.models import (
+    ExamplePair,
+    ExamplesAnswer,
+    MarketplaceAnswer,
+    ModelAnswer,
+    PlainProbesAnswer,
+    ReloadAnswer,
+    VersionAnswer,
+    VersionsAnswer,
+)
+from service.state import ServiceState, State
 
 router = APIRouter(tags=["model"])
 
@@ -56,4 +75,84 @@ def _plain_probes(marketplace: str, manifest: Manifest) -> PlainProbesAnswer | N
         share=found.share,
         parent=change.previous if change is not None and change.against == "parent" else None,
         untrained=found.untrained,
+    )
+
+
+@router.get("/model/versions", summary="List model versions", responses=answers(403, 503))
+async def versions(state: State) -> VersionsAnswer:
+    """All versions of the store, the newest first."""
+    scorer = state.model.loaded_scorer
+    served = scorer.model_version if scorer else None
+    return await asyncio.to_thread(_versions, ModelStore(state.settings.model_store), served)
+
+
+@router.post("/model/reload", summary="Serve the newest version now", responses=answers(403, 503))
+async def reload(state: State) -> ReloadAnswer:
+    """Look at the store now, not at the next interval; answers once the newest version serves or is refused."""
+    return await _followed(state)
+
+
+@router.post("/model/rollback", summary="Serve the previous version", responses=answers(403, 409, 503))
+async def rollback(state: State) -> ReloadAnswer:
+    """Move the store's pointer back to the version that was served before, and serve that."""
+    try:
+        await asyncio.to_thread(ModelStore(state.settings.model_store).rollback)
+    except StoreError as error:
+        raise HTTPException(409, str(error)) from error
+    return await _followed(state)
+
+
+async def _followed(state: ServiceState) -> ReloadAnswer:
+    before = state.model.loaded_scorer
+    await state.model.follow(again=True)
+    now = state.model.required_scorer()
+    refused = state.model.refused
+    return ReloadAnswer(
+        model_version=now.model_version,
+        previous_version=(before or now).model_version,
+        refused=refused.problem if refused else None,
+    )
+
+
+def _versions(store: ModelStore, served: int | None) -> VersionsAnswer:
+    try:
+        newest: int | None = store.latest()
+    except VersionNotFoundError:
+        newest = None
+    found: list[VersionAnswer] = []
+    damaged: list[str] = []
+    for number in reversed(store.numbers()):
+        try:
+            manifest = store.manifest(number)
+        except VersionCorruptError as error:
+            damaged.append(str(error))
+            continue
+        except StoreError:
+            continue
+        found.append(
+            VersionAnswer(
+                model_version=number,
+                created_at=manifest.created_at,
+                marketplaces=manifest.names,
+                promoted=manifest.promotion.promoted,
+                promotion_reason=manifest.promotion.reason_and_warnings,
+                newest=number == newest,
+                served=number == served,
+            )
+        )
+    return VersionsAnswer(versions=found, damaged=damaged)
+
+
+@router.get("/examples/{marketplace}", summary="Example pairs of a version", responses=answers(422, 503))
+async def examples(state: State, marketplace: Annotated[str, Path(examples=["us"])]) -> ExamplesAnswer:
+    """Pairs of the marketplace's validation rows that are stored with the version."""
+    scorer = state.model.required_scorer()
+    name = checked_known_marketplace(marketplace, scorer.marketplaces)
+    return ExamplesAnswer(
+        model_version=scorer.model_version,
+        examples=[
+            ExamplePair(query=pair.query, product_id=pair.product_id, product_title=pair.product_title)
+            for pair in scorer.manifest.probe_pairs
+            if pair.marketplace == name
+        ],
     )

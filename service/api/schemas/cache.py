@@ -7,7 +7,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from service.api.schemas.bodies import AnswerBody, RequestBody
+from service.api.schemas.scores import AnswerBody, RequestBody
 
 
 class CachedProductAnswer(AnswerBody):

@@ -7,8 +7,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from service.api.schemas.bodies import AnswerBody, RequestBody
-from service.api.schemas.scores import PairBody
+from service.api.schemas.scores import AnswerBody, PairBody, RequestBody
 
 
 class CompareRequest(RequestBody):

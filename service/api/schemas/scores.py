@@ -4,9 +4,19 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field
 
-from service.api.schemas.bodies import AnswerBody, RequestBody
+
+class RequestBody(BaseModel):
+    """Strict: no field that is unknown, no value that would have to be converted."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+class AnswerBody(BaseModel):
+    """Fields may begin with `model_`."""
+
+    model_config = ConfigDict(frozen=True, protected_namespaces=())
 
 
 class ProductBody(RequestBody):

@@ -13,14 +13,13 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from model_store.encoding.length_batches import SPECIAL_TOKENS
+from model_store.encoding.batch import SPECIAL_TOKENS
 from model_store.errors import ShuttingDownError
 from model_store.network.scoring import probabilities
 from model_store.product import QueryProductPair
 from service import background
 from service.engine.batching.admission import Admission, Ticket, TokenRate
-from service.engine.batching.plan import BatchPlan
-from service.engine.batching.priority import BackgroundWork
+from service.engine.batching.plan import BackgroundWork, BatchPlan
 from service.engine.interactions.interaction import RowWork
 from service.engine.scorer import PreparedPairs, Scorer, TextSide
 

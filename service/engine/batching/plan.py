@@ -1,13 +1,17 @@
-"""Which rows of the calls that wait make the next batch: fair between calls, and with little padding."""
+"""Which rows make the next batch: fair between the calls that wait, with little padding.
+
+Background work, such as a fill's, lets requests go first.
+"""
 
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
 from typing import Generic, TypeVar
 
 import numpy as np
 
-from model_store.encoding.length_batches import SPECIAL_TOKENS
+from model_store.encoding.batch import SPECIAL_TOKENS
 from service.engine.interactions.tight_batches import rows_of_batch
 
 Key = TypeVar("Key")
@@ -93,3 +97,36 @@ class BatchPlan(Generic[Key]):
         self._rows[key] = np.delete(self._rows[key], slice(rows.start, stop))
         self._lengths[key] = np.delete(lengths, slice(rows.start, stop))
         return taken
+
+
+BATCHES_AHEAD = 10
+"""So many batches of requests may be computed before a piece of this work, so that it never stands still."""
+
+
+class BackgroundWork:
+    """Pieces of work, each about a batch long. For the computing thread alone."""
+
+    def __init__(self) -> None:
+        self._waiting: deque[Callable[[], None]] = deque()
+        self._batches = 0
+
+    def __bool__(self) -> bool:
+        """Whether any piece waits."""
+        return bool(self._waiting)
+
+    def add(self, piece: Callable[[], None]) -> None:
+        """Let a piece wait."""
+        self._waiting.append(piece)
+
+    def take_turn(self, *, requests_wait: bool) -> None:
+        """Do a piece if no request waits, or enough of their batches were computed since the last piece.
+
+        Call it after every round of batches.
+        """
+        if not self._waiting:
+            return
+        self._batches += 1
+        if requests_wait and self._batches < BATCHES_AHEAD:
+            return
+        self._batches = 0
+        self._waiting.popleft()()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from model_store.encoding.length_batches import SPECIAL_TOKENS
+from model_store.encoding.batch import SPECIAL_TOKENS
 
 BATCH_COST_TOKENS = 48
 """What a batch costs beside its tokens, in tokens: measured between 20 and 75 on CPUs (docs/performance.md)."""

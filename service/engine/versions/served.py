@@ -1,4 +1,7 @@
-"""The model version that the service has loaded, the newer one that it loads beside it, and what went wrong."""
+"""The version that the service has loaded, the newer one that it loads beside it, and what went wrong.
+
+`Comparison` keeps one more, which is scored beside the served one on request.
+"""
 
 from __future__ import annotations
 
@@ -201,3 +204,28 @@ class ServedModel:
     def _tell(self) -> None:
         with background.supervised("announcing the model"):
             self._announce(self)
+
+
+class Comparison:
+    """Loads versions on request; keeps the last one that does not serve, so memory holds one model more."""
+
+    def __init__(self, source: VersionSource, thread: WorkerThread, served: ServedModel) -> None:
+        self._source, self._thread, self._served = source, thread, served
+        self._kept: Scorer | None = None
+        self._loading = asyncio.Lock()
+
+    async def scorer(self, number: int) -> Scorer:
+        """A version's scorer.
+
+        Raises:
+            VersionNotFoundError: there is no such version.
+            VersionCorruptError: it is damaged.
+        """
+        async with self._loading:
+            for scorer in (self._served.loaded_scorer, self._kept):
+                if scorer is not None and scorer.model_version == number:
+                    return scorer
+            store = self._source.store
+            ModelStore(store).resolve(number)
+            self._kept = await self._thread.run(load_scorer, store, str(number), self._source.engine)
+            return self._kept

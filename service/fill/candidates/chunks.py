@@ -12,9 +12,32 @@ from pydantic import BaseModel, ConfigDict
 from model_store.errors import InputError
 from model_store.product import QueryProductPair
 from model_store.query_normalisation import normalised_query
+from model_store.tables.lines import FileStamp
+from model_store.tables.pairs import OtherMarketplace, PairTable
+from model_store.tables.pairs import PairRow as Candidate
 from model_store.tables.values import BadRow
-from service.fill.candidates.reading import Candidate, CandidateFile, OtherMarketplace
 from service.fill.candidates.rejected import RejectedRowsLog
+
+__all__ = ["Candidate", "CandidateFile", "OtherMarketplace"]
+
+
+class CandidateFile(PairTable):
+    """One candidate file, from which the pairs of one marketplace are taken.
+
+    Rows whose marketplace column is empty, and all rows of a file without one, belong to that marketplace.
+
+    Args:
+        stamp: how the file has to be; as it is now if None.
+
+    Raises:
+        InputError: no such file, an unknown form, or a column is missing.
+    """
+
+    def __init__(
+        self, path: Path, marketplace: str, max_text_characters: int, stamp: FileStamp | None = None
+    ) -> None:
+        super().__init__(path, only=marketplace, max_text_characters=max_text_characters, stamp=stamp)
+
 
 _ROWS_BEFORE_STOPPING = 1000
 """From here on a share of bad rows above the limit stops the job at once, not only at the end."""

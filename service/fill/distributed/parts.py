@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict
 from model_store.tables.lines import FileStamp
 from model_store.tables.rows import has_header
 from model_store.tables.values import BadRow
-from service.fill.candidates.reading import Candidate, CandidateFile, OtherMarketplace
+from service.fill.candidates.chunks import Candidate, CandidateFile, OtherMarketplace
 
 
 class FilePart(BaseModel):

@@ -19,7 +19,7 @@ from model_store.product import Product, QueryProductPair
 from model_store.tables.columns import ColumnMapping
 from model_store.tables.pairs import OtherMarketplace, PairRow, PairTable
 from model_store.tables.values import BadRow
-from service.fill.candidates.reading import CandidateFile
+from service.fill.candidates.chunks import CandidateFile
 from training.data.table import read_labelled, read_unlabelled
 
 Row = Mapping[str, object]

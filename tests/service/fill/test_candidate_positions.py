@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from service.fill.candidates.reading import Candidate, CandidateFile, OtherMarketplace
+from service.fill.candidates.chunks import Candidate, CandidateFile, OtherMarketplace
 
 _COLUMNS = ("query", "id", "title", "brand", "marketplace")
 _FORMS = ("tsv", "tsv.gz", "csv", "csv.gz", "jsonl", "jsonl.gz", "parquet")

@@ -16,9 +16,7 @@ from tests.support.training.learners import (
 )
 from training.runs.learner import ContinualLearner
 from training.stages.anchors import PRODUCTS_PER_QUERY, Anchors, _script, distance_from_affine, draw_anchors
-from training.stages.batches import Batch
-from training.stages.labelled_tokens import LabelledTokens
-from training.stages.zero_shot import zero_shot_cosine
+from training.stages.labelled_tokens import Batch, LabelledTokens, zero_shot_cosine
 
 
 def test_a_logit_that_is_any_line_of_the_cosine_costs_nothing() -> None:

@@ -14,8 +14,7 @@ from tests.support.training.learners import toy_configuration, toy_environment, 
 from training.stages.adapter import labelled_logits
 from training.stages.environment import TrainingEnvironment
 from training.stages.finetuning import TrainableRows
-from training.stages.labelled_tokens import LabelledTokens, frozen_rows
-from training.stages.zero_shot import zero_shot_cosine
+from training.stages.labelled_tokens import LabelledTokens, frozen_rows, zero_shot_cosine
 
 
 def trained(embedding: nn.Module, ids: torch.Tensor, parameters: list[torch.Tensor]) -> None:

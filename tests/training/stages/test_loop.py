@@ -12,7 +12,7 @@ from accelerate import Accelerator
 from torch import Tensor, nn
 
 from training.configuration import StageConfiguration
-from training.stages.batches import Batch
+from training.stages.labelled_tokens import Batch
 from training.stages.loop import StageResult, run_stage
 
 STEPS_PER_EPOCH = 4

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Literal
 
 from model_store.errors import ConfigurationError, InputError
-from model_store.tables.labels import ESCI_NEGATIVE, ESCI_POSITIVE, LabelReader
+from model_store.tables.columns import ESCI_NEGATIVE, ESCI_POSITIVE, LabelReader
 from model_store.tables.lines import iter_lines
 from model_store.tables.parquet import check_column
 from model_store.tables.rows import TableFile

@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 
 from model_store.errors import InputError
 from model_store.product import Product, QueryProductPair
-from model_store.tables.labels import ESCI_NEGATIVE, ESCI_POSITIVE, LabelReader
+from model_store.tables.columns import ESCI_NEGATIVE, ESCI_POSITIVE, LabelReader
 from model_store.tables.lines import reported
 from model_store.tables.parquet import batch_texts, iter_batches
 from model_store.tables.values import BadRow, Column

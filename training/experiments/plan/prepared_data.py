@@ -21,8 +21,7 @@ from training.data.splits import Splits, check_trainable, read_pairs, split_fold
 from training.experiments.plan.planned_run import PlannedRun
 from training.runs.marketplace_data import checked_splits
 from training.stages.environment import new_network, prepare_environment
-from training.stages.labelled_tokens import LabelledTokens
-from training.stages.zero_shot import zero_shot_cosine
+from training.stages.labelled_tokens import LabelledTokens, zero_shot_cosine
 
 _FACTS = "rows.json"
 

@@ -20,7 +20,6 @@ from model_store.network.relevance_network import parameter_count
 from training.methods.base import ADAPTER_SETTINGS, FUSION_SETTINGS, Method, MethodContext
 from training.methods.dytox.task_attention import TaskTokenNetwork
 from training.stages.adapter import validation_auc
-from training.stages.batches import Batch, epoch_batches
 from training.stages.environment import TrainingEnvironment, seed_stage
 from training.stages.finetuning import (
     add_calibrated_head,
@@ -29,7 +28,7 @@ from training.stages.finetuning import (
     whole_model_parameters,
 )
 from training.stages.finished import finished_stage
-from training.stages.labelled_tokens import MarketplaceRows
+from training.stages.labelled_tokens import Batch, MarketplaceRows, epoch_batches
 
 _ROWS = "rows"
 _OLDER = 0  # the divergence head's class for what an older task token reads; then not relevant, relevant

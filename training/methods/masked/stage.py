@@ -18,9 +18,8 @@ from training.methods.masked.hard_attention import (
 )
 from training.methods.masked.network import TaskNetwork
 from training.stages.adapter import task_losses, validation_auc
-from training.stages.batches import Batch, epoch_batches
 from training.stages.environment import TrainingEnvironment
-from training.stages.labelled_tokens import MarketplaceRows
+from training.stages.labelled_tokens import Batch, MarketplaceRows, epoch_batches
 
 _ROWS = "rows"
 

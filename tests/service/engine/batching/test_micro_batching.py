@@ -15,7 +15,7 @@ from model_store.product import Product, QueryProductPair
 from model_store.versions.loading import load_version
 from service import background
 from service.engine.batching.micro_batching import BatchFigures, EngineObserver, MicroBatching
-from service.engine.batching.priority import BATCHES_AHEAD
+from service.engine.batching.plan import BATCHES_AHEAD
 from service.engine.interactions.interaction import RowWork
 from service.engine.scorer import Scorer
 from tests.support.models.tiny_model import build_tiny_store

@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from model_store.encoding.length_batches import SPECIAL_TOKENS
-from service.engine.batching.plan import BatchPlan
+from model_store.encoding.batch import SPECIAL_TOKENS
+from service.engine.batching.plan import BATCHES_AHEAD, BackgroundWork, BatchPlan
 
 
 def lengths(*values: int) -> np.ndarray:
@@ -72,3 +74,29 @@ def test_every_row_comes_once_and_no_batch_exceeds_the_budget(calls: list[list[i
         assert len(widths) * (max(widths) + SPECIAL_TOKENS) <= budget or len(widths) == 1
         seen += [(key, row) for key, rows in batch for row in rows.tolist()]
     assert sorted(seen) == [(key, row) for key, rows in enumerate(calls) for row in range(len(rows))]
+
+
+def test_it_is_done_at_once_where_nobody_waits() -> None:
+    done: list[int] = []
+    work = BackgroundWork()
+    for number in range(3):
+        work.add(partial(done.append, number))
+    work.take_turn(requests_wait=False)
+    assert done == [0]
+    work.take_turn(requests_wait=False)
+    work.take_turn(requests_wait=False)
+    assert done == [0, 1, 2]
+    assert not work
+    work.take_turn(requests_wait=False)
+
+
+def test_requests_go_first_but_never_forever() -> None:
+    done: list[int] = []
+    work = BackgroundWork()
+    for number in range(3):
+        work.add(partial(done.append, number))
+    for _ in range(2 * BATCHES_AHEAD - 1):
+        work.take_turn(requests_wait=True)
+    assert done == [0]
+    work.take_turn(requests_wait=True)
+    assert done == [0, 1]

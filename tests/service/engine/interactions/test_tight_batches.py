@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from model_store.encoding.length_batches import SPECIAL_TOKENS, length_batches
+from model_store.encoding.batch import SPECIAL_TOKENS, length_batches
 from service.engine.interactions.tight_batches import BATCH_COST_TOKENS, rows_of_batch, tight_batches
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from model_store.errors import InputError
 from model_store.tables.rows import last_row
-from service.fill.candidates.reading import Candidate, CandidateFile
+from service.fill.candidates.chunks import Candidate, CandidateFile
 from service.fill.distributed.parts import FilePart, PartFile, PartNumbers, file_parts
 from tests.support.service.candidate_files import HEADER
 

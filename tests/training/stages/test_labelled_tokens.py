@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from model_store.encoding.length_batches import SPECIAL_TOKENS, length_batches
-from training.stages.batches import epoch_batches, micro_batches
+from model_store.encoding.batch import SPECIAL_TOKENS, length_batches
+from training.stages.labelled_tokens import epoch_batches, micro_batches
 
 
 def test_an_epoch_takes_every_row_once_and_never_mixes_data_sets() -> None:

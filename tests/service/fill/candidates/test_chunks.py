@@ -7,7 +7,7 @@ import pytest
 from model_store.errors import InputError
 from model_store.product import Product, QueryProductPair
 from model_store.tables.values import BadRow
-from service.fill.candidates.reading import Candidate, CandidateFile, OtherMarketplace
+from service.fill.candidates.chunks import Candidate, CandidateFile, OtherMarketplace
 from tests.support.training.real_data import real_data
 
 
