@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 from benchmarks.encoders import BOTTLENECK, FUSION, Subject, market_names, network_of
+from model_store.encoders.completeness import token_limit
 from model_store.encoding.configuration import PairEncoding
 from model_store.encoding.tokens import PairTokenizer
 from model_store.network.configuration import AdapterConfiguration, FusionConfiguration, HeadConfiguration
@@ -45,8 +46,8 @@ def loaded_version(subject: Subject, adapters_count: int, interaction: str = "cr
         score_histograms={},
         probe_pairs=(),
     )
-    positions = int(subject.encoder.config.max_position_embeddings)
-    return LoadedVersion(manifest, network, PairTokenizer(subject.tokenizer, encoding, positions), route)
+    tokenizer = PairTokenizer(subject.tokenizer, encoding, token_limit(subject.encoder))
+    return LoadedVersion(manifest, network, tokenizer, route)
 
 
 def _entry(name: str, step: int) -> MarketplaceEntry:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -23,6 +25,7 @@ from transformers import (
 )
 from transformers.utils.logging import disable_progress_bar
 
+from model_store.encoders.completeness import check_runs, check_tensors, named
 from model_store.encoders.known_files import (
     CONFIGURATION,
     TOKENIZER,
@@ -57,7 +60,10 @@ _TOKENIZERS: dict[str, type[PreTrainedTokenizerBase]] = {
     "XLMRobertaTokenizer": XLMRobertaTokenizerFast,
 }
 _VOCABULARIES = (TOKENIZER, "vocab.txt", "vocab.json", "merges.txt", "sentencepiece.bpe.model")
-_PACKAGED = re.compile(r"packaged(?::([0-9]+))?")
+_PACKAGED = re.compile(r"packaged(?::([0-9]{1,4}))?")
+_LONGEST_REASON = 500
+_DIGEST = re.compile(r"[0-9a-f]{64}")
+_log = logging.getLogger(__name__)
 _DIGESTED_SUFFIXES = (".json", ".safetensors", ".txt", ".model")
 
 
@@ -71,18 +77,21 @@ class BaseEncoder:
         """The encoder (float32, eval, no pooler) and its fast tokenizer; nothing of its folder is run.
 
         Raises:
-            ConfigurationError: the source cannot be read, lacks weights, or is of another family than BERT's.
+            ConfigurationError: the source cannot be read, is not the whole encoder, or of another family than
+                BERT's.
         """
         folder = self.folder
         try:
             family = _family(folder)
             tokenizer_class = _tokenizer_class(folder, family)
             with known_folder(folder, EncoderFields, _VOCABULARIES, tokenizer_class.__name__) as clean:
+                check_tensors(family.encoder, clean)
                 encoder = _encoder(family.encoder, clean)
                 tokenizer = _tokenizer(tokenizer_class, clean, int(encoder.config.vocab_size))
-        except (ConfigurationError, OSError, ValueError, RuntimeError) as error:
-            raise ConfigurationError(f"base encoder {self.source}: {error}") from error
-        return encoder.eval(), tokenizer
+            check_runs(encoder, tokenizer)
+        except Exception as error:  # the libraries have no common class for files that they cannot use
+            raise ConfigurationError(f"base encoder {self.source}: {_reason(error)}") from error
+        return encoder, tokenizer
 
     @cached_property
     def folder(self) -> Path:
@@ -92,8 +101,12 @@ class BaseEncoder:
             return packaged_encoder_folder(int(packaged.group(1)) if packaged.group(1) else None)
         if self.source.startswith("hub:"):
             return _downloaded(self.source.removeprefix("hub:"))
-        folder = Path(self.source.removeprefix("folder:"))
-        if not (folder / "config.json").is_file():
+        try:
+            folder = Path(self.source.removeprefix("folder:")).expanduser()
+            found = (folder / CONFIGURATION).is_file()
+        except (OSError, RuntimeError) as error:  # of `~name`, where there is no such user
+            raise ConfigurationError(f"base encoder {self.source!r} cannot be read ({error})") from error
+        if not found:
             raise ConfigurationError(
                 f"base encoder {self.source!r} is neither 'packaged', 'packaged:LAYERS', 'hub:ID' nor a folder "
                 "with a config.json"
@@ -104,20 +117,20 @@ class BaseEncoder:
         """sha256 over names and contents of weights, configuration and tokenizer files.
 
         Remembered by the files' sizes and times, since hashing half a gigabyte takes a second.
+
+        Raises:
+            ConfigurationError: a file cannot be read.
         """
-        files = sorted(path for path in self.folder.iterdir() if path.suffix in _DIGESTED_SUFFIXES)
-        state = json.dumps([[path.name, path.stat().st_size, path.stat().st_mtime_ns] for path in files])
-        key = hashlib.sha256(f"{self.folder.resolve()}\n{state}".encode()).hexdigest()
-        memory = ModelStoreSettings().relevance_cache / "digests" / key
-        if memory.is_file():
-            return memory.read_text(encoding="utf-8")
-        total = hashlib.sha256()
-        for path in files:
-            with path.open("rb") as file:
-                content = hashlib.file_digest(file, "sha256").hexdigest()
-            total.update(f"{path.name} {content}\n".encode())
-        write_text_atomically(memory, total.hexdigest())
-        return total.hexdigest()
+        try:
+            files = sorted(path for path in self.folder.iterdir() if path.suffix in _DIGESTED_SUFFIXES)
+            state = json.dumps([[path.name, path.stat().st_size, path.stat().st_mtime_ns] for path in files])
+            key = hashlib.sha256(
+                f"{self.folder.resolve()}\n{state}".encode("utf-8", "surrogateescape")
+            ).hexdigest()
+            memory = ModelStoreSettings().relevance_cache / "digests" / key
+            return _remembered(memory) or _kept(memory, _digest_of(files))
+        except OSError as error:
+            raise ConfigurationError(f"base encoder {self.source}: a file cannot be read ({error})") from error
 
     def verify(self, expected: str) -> None:
         """Check that this is the encoder a version was trained on.
@@ -141,6 +154,31 @@ def parse_base_encoder(source: str) -> BaseEncoder:
     if not source.strip():
         raise ConfigurationError("no base encoder is named: use packaged, packaged:4, hub:ID or a folder")
     return BaseEncoder(source.strip())
+
+
+def _digest_of(files: Iterable[Path]) -> str:
+    total = hashlib.sha256()
+    for path in files:
+        with path.open("rb") as file:
+            content = hashlib.file_digest(file, "sha256").hexdigest()
+        total.update(f"{path.name} {content}\n".encode("utf-8", "surrogateescape"))
+    return total.hexdigest()
+
+
+def _remembered(memory: Path) -> str | None:
+    try:
+        digest = memory.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError):
+        return None  # it is computed anew
+    return digest if _DIGEST.fullmatch(digest) else None
+
+
+def _kept(memory: Path, digest: str) -> str:
+    try:
+        write_text_atomically(memory, digest)
+    except OSError as error:
+        _log.warning("%s cannot be written (%s): the encoder's digest is computed each time", memory, error)
+    return digest
 
 
 class _ModelType(KnownFields):
@@ -180,12 +218,18 @@ def _encoder(model: type[PreTrainedModel], clean: Path) -> PreTrainedModel:
         output_loading_info=True,
     )
     missing = sorted(report["missing_keys"])
-    if missing:
-        raise ConfigurationError(
-            f"{len(missing)} of the encoder's tensors are not in its files, such as {missing[0]}: are they there "
-            "under other names, with a prefix?"
-        )
-    return encoder
+    if missing:  # known by other names to `check_tensors` than to this version of transformers
+        raise ConfigurationError(f"transformers did not find {named(missing)} in its files")
+    return encoder.eval()
+
+
+def _reason(error: Exception) -> str:
+    """An error of any library as one line."""
+    text = " ".join(str(error).split())
+    short = text if len(text) <= _LONGEST_REASON else f"{text[:_LONGEST_REASON]}..."
+    return (
+        short if isinstance(error, ConfigurationError | OSError) else f"cannot be loaded ({short or repr(error)})"
+    )
 
 
 def _tokenizer(
@@ -216,6 +260,11 @@ def _downloaded(identifier: str) -> Path:
         )
     except problems as error:
         raise ConfigurationError(
-            f"base encoder hub:{identifier} cannot be had from the model hub ({type(error).__name__}): check the "
-            "name and the connection, name a local folder, or use the packaged encoder"
+            f"base encoder hub:{identifier} cannot be had from the model hub ({_reason_of_the_hub(error)}): "
+            "check the name and the connection, name a local folder, or use the packaged encoder"
         ) from error
+
+
+def _reason_of_the_hub(error: BaseException) -> str:
+    """Of this machine's errors what they say; the hub's answers run over many lines."""
+    return str(error) if isinstance(error, OSError) and error.filename else type(error).__name__

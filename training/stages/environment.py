@@ -14,6 +14,7 @@ from transformers import PreTrainedModel
 from typing_extensions import TypeVar
 
 from model_store.encoders.base_encoders import parse_base_encoder
+from model_store.encoders.completeness import token_limit
 from model_store.encoding.tokens import PairTokenizer, TokenizedPairs
 from model_store.network.fast_products import bf16_is_faster
 from model_store.network.interaction import PairNetwork, Route
@@ -25,8 +26,7 @@ from training.configuration import TrainingConfiguration
 def new_network(configuration: TrainingConfiguration) -> tuple[RelevanceNetwork, PairTokenizer]:
     """The base encoder without any adapter or head, and its tokenizer."""
     encoder, tokenizer = parse_base_encoder(configuration.base_encoder).load()
-    positions = int(encoder.config.max_position_embeddings)
-    pair_tokenizer = PairTokenizer(tokenizer, configuration.pair_encoding, positions)
+    pair_tokenizer = PairTokenizer(tokenizer, configuration.pair_encoding, token_limit(encoder))
     return relevance_network(encoder, configuration), pair_tokenizer
 
 

@@ -16,11 +16,11 @@ def pair(query: str, title: str, **fields: str) -> QueryProductPair:
     return QueryProductPair("us", query, Product("p", title, **fields))
 
 
-def tokenizer(folder: Path, max_positions: int | None = None, **encoding: object) -> PairTokenizer:
+def tokenizer(folder: Path, token_limit: int | None = None, **encoding: object) -> PairTokenizer:
     return PairTokenizer(
         PreTrainedTokenizerFast.from_pretrained(folder),
         PairEncoding.model_validate({"interaction": "cross", **encoding}),
-        max_positions,
+        token_limit,
     )
 
 
@@ -81,5 +81,5 @@ def test_a_hundred_thousand_characters_are_cut_to_the_token_limit(tiny_encoder_f
 
 
 def test_limits_that_do_not_fit_the_encoder_are_refused(tiny_encoder_folder: Path) -> None:
-    with pytest.raises(ConfigurationError, match=r"need 259 positions with 'cross'; the encoder has 256"):
+    with pytest.raises(ConfigurationError, match=r"up to 259 tokens with 'cross'; the encoder holds 256"):
         tokenizer(tiny_encoder_folder, 256, max_product_tokens=224)

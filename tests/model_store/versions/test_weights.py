@@ -115,6 +115,49 @@ def test_files_of_the_library_load_here(tiny_encoder_folder: Path, tmp_path: Pat
     torch.testing.assert_close(ours, library_states(model, token_ids), atol=1e-4, rtol=1e-4)
 
 
+KINDS_OF_THE_LIBRARY = (
+    "seq_bn_inv",
+    "double_seq_bn",
+    "double_seq_bn_inv",
+    "par_bn",
+    "scaled_par_bn",
+    "compacter[reduction_factor=8]",
+    "lora",
+    "ia3",
+    "prefix_tuning",
+    "loreft",
+    "unipelt",
+    "mam",
+    "prompt_tuning",
+)
+
+
+@pytest.mark.parametrize("kind", KINDS_OF_THE_LIBRARY)
+def test_every_other_kind_of_the_library_is_refused_and_changes_nothing(
+    tiny_encoder_folder: Path, tmp_path: Path, kind: str
+) -> None:
+    model = library_model(tiny_encoder_folder)
+    model.add_adapter("theirs", config=kind)
+    model.save_adapter(str(tmp_path / "theirs"), "theirs")  # some share tensors, which safetensors does not write
+    network = random_network(tiny_encoder_folder, ("us",))
+    before = {key: value.clone() for key, value in network.state_dict().items()}
+    with pytest.raises(VersionCorruptError, match=r"adapter_config\.json: .* only Pfeiffer adapters \(seq_bn\)"):
+        load_adapter(network, "es", tmp_path / "theirs")
+    after = network.state_dict()
+    assert before.keys() == after.keys()
+    assert all(torch.equal(before[key], after[key]) for key in before)
+
+
+def test_a_static_fusion_of_the_library_is_refused(tiny_encoder_folder: Path, tmp_path: Path) -> None:
+    model = library_model(tiny_encoder_folder)
+    for name in MARKETPLACES:
+        model.add_adapter(name, config="seq_bn")
+    model.add_adapter_fusion(Fuse(*MARKETPLACES, name="theirs"), "static")
+    model.save_adapter_fusion(str(tmp_path / "fusion"), "theirs", use_safetensors=True)
+    with pytest.raises(VersionCorruptError, match="value is False; only dynamic fusions can be loaded"):
+        load_fusion(random_network(tiny_encoder_folder, MARKETPLACES), "loaded", tmp_path / "fusion")
+
+
 def test_attention_of_a_fusion_sums_to_one_and_reaches_every_layer(tiny_encoder_folder: Path) -> None:
     network = random_network(tiny_encoder_folder, MARKETPLACES)
     tokenizer = tokenizer_of(tiny_encoder_folder, network.pair_encoding)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import torch
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors
-from transformers import BertConfig, BertModel, PreTrainedTokenizerFast
+from transformers import BertConfig, BertModel, PreTrainedTokenizerFast, RobertaModel, XLMRobertaModel
 
 _SPECIALS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 _LETTERS = "abcdefghijklmnopqrstuvwxyz0123456789-.,&áéíóúñüöäßçãõ"
@@ -27,6 +27,26 @@ def write_tiny_encoder(folder: Path, *, layers: int = 2, hidden_size: int = 32, 
     )
     encoder = BertModel(configuration, add_pooling_layer=False)
     encoder.save_pretrained(folder, safe_serialization=True)
+    tokenizer.save_pretrained(folder)
+    return folder
+
+
+def write_tiny_roberta(folder: Path, model_type: str = "xlm-roberta", *, max_positions: int = 66) -> Path:
+    """Write a random RoBERTa or XLM-RoBERTa encoder, whose positions begin after its padding token's number."""
+    torch.manual_seed(0)
+    tokenizer = _tokenizer()
+    fields = {
+        "vocab_size": len(tokenizer),
+        "hidden_size": 32,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 2,
+        "intermediate_size": 64,
+        "max_position_embeddings": max_positions,
+        "pad_token_id": 1,
+        "type_vocab_size": 1,
+    }
+    model = {"roberta": RobertaModel, "xlm-roberta": XLMRobertaModel}[model_type]
+    model(model.config_class(**fields), add_pooling_layer=False).save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     return folder
 
