@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import sys
 from pathlib import Path
@@ -9,26 +10,71 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from model_store.errors import RelevanceError
+from model_store.errors import ConfigurationError, RelevanceError
 from model_store.output import checked_output, print_news
 from model_store.settings import ModelStoreSettings
 from model_store.versions.store import ModelStore
 
 INTERRUPTED = 130
+CANNOT_BE_WRITTEN = ConfigurationError.exit_code
+UNFORESEEN = 1
+
+_REMEDIES = {
+    errno.ENOSPC: "make space, or name a folder on another disk",
+    errno.EDQUOT: "make space, or name a folder on another disk",
+    errno.EACCES: "name a place that this user may read and write",
+    errno.EPERM: "name a place that this user may read and write",
+    errno.EROFS: "name a place that can be written",
+    errno.EMFILE: "raise the limit of open files (ulimit -n)",
+}
 
 
 def run(app: typer.Typer) -> NoReturn:
-    """Run a typer application; a `RelevanceError` becomes its message on standard error and its exit code."""
+    """Run a typer application; whatever it raises becomes one line on standard error and an exit code.
+
+    `python -X dev` shows the traceback of what nobody foresaw.
+    """
+    sys.exit(_exit_code(app))
+
+
+def _exit_code(app: typer.Typer) -> int:
     try:
         with checked_output():
-            app(standalone_mode=True)
+            try:
+                app(standalone_mode=True)
+            finally:
+                if sys.stdout is not None:
+                    sys.stdout.flush()
+    except SystemExit as end:
+        return end.code if isinstance(end.code, int) else UNFORESEEN if end.code else 0
     except RelevanceError as error:
         print_news(f"error: {error}")
-        sys.exit(error.exit_code)
+        return error.exit_code
     except KeyboardInterrupt:
         print_news("interrupted; the same command resumes")
-        sys.exit(INTERRUPTED)
-    sys.exit(0)
+        return INTERRUPTED
+    except BrokenPipeError:  # its reader, such as head, has seen enough
+        return UNFORESEEN
+    except OSError as error:
+        print_news(f"error: {_described(error)}")
+        return CANNOT_BE_WRITTEN
+    except Exception as error:
+        if sys.flags.dev_mode:
+            raise
+        reason = " ".join(str(error).split())[:500]
+        print_news(
+            f"error: {type(error).__name__}: {reason}; nobody foresaw this; see its traceback with python -X dev"
+        )
+        return UNFORESEEN
+    return 0
+
+
+def _described(error: OSError) -> str:
+    remedy = _REMEDIES.get(error.errno or 0, "check that path, or name another one")
+    if error.strerror is None:
+        return f"{error}; {remedy}"
+    files = " -> ".join(str(name) for name in (error.filename, error.filename2) if name is not None)
+    return f"{f'{files}: ' if files else ''}{error.strerror}; {remedy}"
 
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help=__doc__, pretty_exceptions_enable=False)

@@ -11,7 +11,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
-from model_store.errors import InputError
+from safetensors import SafetensorError
+
+from model_store.errors import InputError, StoreError
 
 READABLE = 0o644
 
@@ -85,12 +87,41 @@ def write_json(path: Path, content: object) -> None:
     write_text_atomically(path, json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
 
 
+def is_file(path: Path) -> bool:
+    """Whether there is such a file; a name that no file can have is none (NUL, too long, below a file)."""
+    try:
+        return path.is_file()
+    except (OSError, ValueError):
+        return False
+
+
 def read_json(path: Path) -> dict[str, object] | None:
-    """The JSON object in a file, None where there is no such file."""
+    """The JSON object in a file, None where there is no such file.
+
+    Raises:
+        StoreError: it is damaged.
+    """
     if not path.is_file():
         return None
-    content: dict[str, object] = json.loads(path.read_text(encoding="utf-8"))
-    return content
+    with reading_back(path):
+        content = json.loads(path.read_text(encoding="utf-8"))
+        if not isinstance(content, dict):
+            raise TypeError("no JSON object")
+        return content
+
+
+@contextmanager
+def reading_back(path: Path, remedy: str = "remove it, and the same command makes it anew") -> Iterator[None]:
+    """While a file of our own is read: what damage makes the readers raise becomes an error that names the file.
+
+    Raises:
+        StoreError: the file was cut off, changed or cannot be read.
+    """
+    try:
+        yield
+    except (OSError, ValueError, LookupError, TypeError, RuntimeError, SafetensorError) as error:
+        reason = " ".join(str(error).split())[:300]
+        raise StoreError(f"{path}: is damaged or cannot be read ({reason}): {remedy}") from error
 
 
 def sync_tree(folder: Path) -> None:

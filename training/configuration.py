@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
@@ -11,13 +12,14 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from model_store.encoding.configuration import PairEncoding
 from model_store.errors import ConfigurationError
+from model_store.files import is_file
 from model_store.network.configuration import AdapterConfiguration, FusionConfiguration, HeadConfiguration
 
 
 class StageConfiguration(BaseModel):
     """Optimisation of one stage. Adam; a batch is cut into micro-batches by the token budget."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     epochs: int = Field(default=5, ge=1, le=1000)
     min_steps: int = Field(
@@ -37,7 +39,7 @@ class StageConfiguration(BaseModel):
 
 
 class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class MaskedConfiguration(_Frozen):
@@ -99,6 +101,53 @@ class DytoxConfiguration(_Frozen):
 Overrides = dict[str, object]
 
 
+class _PlainLoader(yaml.SafeLoader):
+    """YAML 1.2's truth values and numbers alone: `no` is Norwegian, `12:30` and `2024-01-01` are texts."""
+
+
+_PlainLoader.yaml_implicit_resolvers = {
+    first: [(tag, pattern) for tag, pattern in resolvers if not tag.endswith((":bool", ":int", ":timestamp"))]
+    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
+_PlainLoader.add_implicit_resolver(
+    "tag:yaml.org,2002:bool", re.compile("(?:true|True|TRUE|false|False|FALSE)$"), list("tTfF")
+)
+_PlainLoader.add_implicit_resolver(
+    "tag:yaml.org,2002:int", re.compile("[-+]?(?:0|[1-9][0-9_]{0,99})$"), list("-+0123456789")
+)
+
+
+def parse_yaml(text: str, source: str) -> object:
+    """A value in YAML, whose words are texts but for `true`, `false` and `null`.
+
+    Raises:
+        ConfigurationError: it is no YAML; names `source`.
+    """
+    try:
+        return yaml.load(text, Loader=_PlainLoader)  # noqa: S506 - a safe loader
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        reason = " ".join(str(error).split())
+        raise ConfigurationError(f"{source}: {text[:80]!r} is no YAML ({reason}); correct it") from error
+
+
+def read_yaml_fields(path: Path) -> Overrides:
+    """The fields of a YAML file by name; none where it is empty.
+
+    Raises:
+        ConfigurationError: it cannot be read, is no YAML, or holds no fields.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigurationError(f"{path}: cannot be read as UTF-8 text ({error})") from error
+    content = parse_yaml(text, path.name)
+    if content is None:
+        return {}
+    if not isinstance(content, dict) or not all(isinstance(name, str) for name in content):
+        raise ConfigurationError(f"{path.name}: holds no fields, as seed: 0")
+    return content
+
+
 def parse_overrides(settings: Sequence[str], **named: object) -> Overrides:
     """Nested overrides from `field.of.field=value` texts; values are YAML. Named ones that are None are left out.
 
@@ -110,10 +159,7 @@ def parse_overrides(settings: Sequence[str], **named: object) -> Overrides:
         path, separator, text = setting.partition("=")
         if not separator or not path:
             raise ConfigurationError(f"--set {setting!r}: write it as field=value, e.g. adapter_stage.epochs=3")
-        try:
-            value = yaml.safe_load(text)
-        except yaml.YAMLError as error:
-            raise ConfigurationError(f"--set {setting!r}: {text!r} is no value ({error})") from error
+        value = parse_yaml(text, f"--set {path[:80]}")
         _put(overrides, path.split("."), value, setting)
     return overrides
 
@@ -129,6 +175,8 @@ def merged(base: Overrides, overrides: Overrides) -> Overrides:
 
 def _put(overrides: Overrides, path: Sequence[str], value: object, setting: str) -> None:
     place = overrides
+    if not all(path):
+        raise ConfigurationError(f"--set {setting!r}: a name is empty; write it as adapter_stage.epochs=3")
     for part in path[:-1]:
         inner = place.setdefault(part, {})
         if not isinstance(inner, dict):
@@ -207,7 +255,7 @@ class TrainingConfiguration(_Frozen):
     test_share: float = Field(default=0.2, gt=0, lt=0.5)
     target_precision: float = Field(default=0.95, gt=0, lt=1)
     promotion_tolerance: float = Field(default=0.01, ge=0, lt=1)
-    seed: int = 0
+    seed: int = Field(default=0, ge=0, lt=2**63)
 
     @model_validator(mode="after")
     def _no_contradictions(self) -> TrainingConfiguration:
@@ -232,15 +280,9 @@ def load_configuration(preset_or_path: str, overrides: Overrides | None = None) 
         ConfigurationError: no such preset or file, or a field that is wrong, named.
     """
     path = PRESETS / f"{preset_or_path}.yaml" if preset_or_path.isidentifier() else Path(preset_or_path)
-    if not path.is_file():
+    if not is_file(path):
         raise ConfigurationError(f"{preset_or_path!r} is neither a preset ({', '.join(presets())}) nor a file")
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ConfigurationError(f"{path.name}: no YAML ({error})") from error
-    if not isinstance(content, dict):
-        raise ConfigurationError(f"{path.name}: holds no fields")
-    return checked_configuration(merged(content, overrides or {}), path.name)
+    return checked_configuration(merged(read_yaml_fields(path), overrides or {}), path.name)
 
 
 def checked_configuration(content: Overrides, source: str) -> TrainingConfiguration:

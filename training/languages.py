@@ -69,7 +69,7 @@ def language_of(marketplace: str, overrides: Mapping[str, str] = _NO_OVERRIDES) 
     if language is None:
         raise ConfigurationError(
             f"marketplace {marketplace!r}: its name tells no single language; "
-            f"give the language with an override such as {marketplace}=en (ISO 639-1)"
+            f"say which with --set languages.{marketplace}=en (ISO 639-1), or in the preset's languages"
         )
     return language
 

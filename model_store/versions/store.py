@@ -18,8 +18,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
-from pydantic import ValidationError
+from pydantic import BaseModel, Field, ValidationError
 
 from model_store.errors import StoreError, VersionCorruptError, VersionNotFoundError
 from model_store.files import sync_folder, sync_tree, temporary_folder, write_text_atomically
@@ -27,11 +28,19 @@ from model_store.versions.manifest import FileDigest, Manifest, ManifestDraft, P
 from model_store.versions.promotion import DEFAULT_TOLERANCE, decide_promotion
 
 MANIFEST = "manifest.json"
-_VERSION = re.compile(r"[0-9]{4,}")
+_VERSION = re.compile(r"[0-9]{4,18}")
+_NUMBER = re.compile(r"[0-9]{1,18}")
 _ALLOWED_SUFFIXES = (".safetensors", ".json", ".onnx")
 _TEMPORARY = ".publishing-"
 _ABANDONED_AFTER_SECONDS = 3600.0
 _Numbers = list[int]
+
+
+class _Pointer(BaseModel):
+    """`latest.json`."""
+
+    latest: int | None = None
+    promoted: list[Annotated[int, Field(ge=1)]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,12 +94,25 @@ class ModelStore:
         return PublishedVersion(number, self.path(number), decision)
 
     def numbers(self) -> list[int]:
-        """Numbers of all published versions, oldest first."""
-        if not self._versions.is_dir():
-            return []
-        return sorted(
-            int(path.name) for path in self._versions.iterdir() if path.is_dir() and _VERSION.fullmatch(path.name)
-        )
+        """Numbers of all published versions, oldest first.
+
+        Raises:
+            StoreError: the store is no folder, or cannot be read.
+        """
+        try:
+            if self.root.exists() and not self.root.is_dir():
+                raise StoreError(
+                    f"the model store {self.root} is no folder: name another one, or set MODEL_STORE"
+                )
+            if not self._versions.is_dir():
+                return []
+            return sorted(
+                int(path.name)
+                for path in self._versions.iterdir()
+                if path.is_dir() and _VERSION.fullmatch(path.name)
+            )
+        except OSError as error:
+            raise StoreError(f"the model store {self.root} cannot be read ({error.strerror})") from error
 
     def latest(self) -> int:
         """Number of the version that is served.
@@ -115,7 +137,7 @@ class ModelStore:
         if version == "latest":
             return self.latest()
         text = str(version)
-        if not text.isascii() or not text.isdigit() or int(text) not in self.numbers():
+        if not _NUMBER.fullmatch(text) or int(text) not in self.numbers():
             known = ", ".join(map(str, self.numbers())) or "none"
             raise VersionNotFoundError(
                 f"the model store {self.root} has no version {text[:20]!r}; it has {known}"
@@ -187,10 +209,10 @@ class ModelStore:
         Raises:
             StoreError: none was served before.
         """
+        if len(self._history()) < 2:
+            raise StoreError(f"the model store {self.root} has no earlier promoted version to go back to")
         with self._locked():
             history = self._history()
-            if len(history) < 2:
-                raise StoreError(f"the model store {self.root} has no earlier promoted version to go back to")
             self.verify(history[-2])
             self._point_to(history[:-1])
             return history[-2]
@@ -200,14 +222,14 @@ class ModelStore:
         return self.manifest(history[-1]) if history else None
 
     def _history(self) -> _Numbers:
-        if not self._pointer.is_file():
-            return []
         try:
-            content = json.loads(self._pointer.read_text(encoding="utf-8"))
-            return [int(number) for number in content["promoted"]]
-        except (ValueError, KeyError, TypeError) as error:
+            return _Pointer.model_validate_json(self._pointer.read_bytes(), strict=True).promoted
+        except FileNotFoundError:
+            return []
+        except (OSError, ValueError) as error:
+            reason = str(error) if isinstance(error, OSError) else "it names no promoted versions"
             raise VersionCorruptError(
-                f"{self._pointer}: cannot be read ({error}); promote a version to write it anew"
+                f"{self._pointer}: cannot be read ({reason}); remove it, and promote a version to write it anew"
             ) from error
 
     def _point_to(self, history: _Numbers) -> None:

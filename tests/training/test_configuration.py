@@ -1,16 +1,91 @@
 from __future__ import annotations
 
+import re
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from model_store.errors import ConfigurationError
 from training.configuration import load_configuration, parse_overrides, presets
+from training.languages import language_of
 
 
 @pytest.mark.parametrize("name", presets())
 def test_every_preset_is_valid(name: str) -> None:
     assert load_configuration(name).seed == 0
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("no", "no"),
+        ("yes", "yes"),
+        ("on", "on"),
+        ("off", "off"),
+        ("n", "n"),
+        ("y", "y"),
+        ("No", "No"),
+        ("true", True),
+        ("False", False),
+        ("trueish", "trueish"),
+        ("null", None),
+        ("~", None),
+        ("", None),
+        ("12", 12),
+        ("-3", -3),
+        ("1_000", 1000),
+        ("007", "007"),
+        ("12:30", "12:30"),
+        ("0x10", "0x10"),
+        ("1.5", 1.5),
+        ("2.0e-3", 0.002),
+        ("2024-01-01", "2024-01-01"),
+        ("[no, 1]", ["no", 1]),
+        ("{us: no}", {"us": "no"}),
+        ("'1'", "1"),
+        ("packaged:4", "packaged:4"),
+    ],
+)
+def test_words_are_texts_but_for_true_false_and_null(text: str, value: object) -> None:
+    overrides = parse_overrides([f"field={text}"])
+    assert overrides == {"field": value}
+    assert type(overrides["field"]) is type(value)
+
+
+def test_norwegian_is_a_language_on_the_command_line_and_in_a_file(tmp_path: Path) -> None:
+    found = load_configuration("quickstart", parse_overrides(["languages.shop1=no"]))
+    assert found.languages == {"shop1": "no"}
+    (tmp_path / "own.yaml").write_text("languages: {shop1: no, no: no}\n")
+    assert load_configuration(str(tmp_path / "own.yaml")).languages == {"shop1": "no", "no": "no"}
+
+
+def test_the_advice_for_a_name_that_tells_no_language_works() -> None:
+    with pytest.raises(ConfigurationError) as refused:
+        language_of("zz")
+    advice = re.search(r"--set (\S+)", str(refused.value))
+    assert advice
+    languages = load_configuration("quickstart", parse_overrides([advice[1]])).languages
+    assert language_of("zz", languages) == "en"
+
+
+@given(st.text(max_size=30), st.text(max_size=60))
+def test_whatever_is_set_gives_a_value_or_a_refusal(name: str, text: str) -> None:
+    with suppress(ConfigurationError):  # any other error fails
+        load_configuration("quickstart", parse_overrides([f"{name}={text}"]))
+
+
+_NUMBERS = ("adapter_stage.learning_rate", "adapter_stage.weight_decay", "distillation.weight", "anchors.weight",
+            "value_regularisation", "dytox.divergence_weight", "hat.max_scale", "checkpoint_seconds")  # fmt: skip
+
+
+@pytest.mark.parametrize("field", _NUMBERS)
+@pytest.mark.parametrize("number", [".inf", "-.inf", ".nan", "1e999", "inf", "nan"])
+def test_a_number_is_finite(field: str, number: str) -> None:
+    with pytest.raises(ConfigurationError, match=rf"{field}: Input should be"):
+        load_configuration("quickstart", parse_overrides([f"{field}={number}"]))
 
 
 def test_the_paper_preset_is_table_3() -> None:

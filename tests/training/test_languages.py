@@ -43,8 +43,8 @@ def test_an_override_comes_before_everything_known() -> None:
 
 
 @pytest.mark.parametrize("marketplace", ["outlet", "xx", "ch", "be", "us-east", ""])
-def test_a_name_that_tells_no_language_asks_for_an_override(marketplace: str) -> None:
-    with pytest.raises(ConfigurationError, match="override"):
+def test_a_name_that_tells_no_language_asks_for_a_setting(marketplace: str) -> None:
+    with pytest.raises(ConfigurationError, match=rf"--set languages\.{marketplace}=en"):
         language_of(marketplace)
 
 

@@ -103,9 +103,9 @@ def learn_sequence(
     model_store = ModelStore(store_folder(store))
     facts = {"data": data, "sequence": list(sequence), "parent": None}
     files = RunFiles(run_folder_of(model_store.root, run or run_name(configuration, facts)))
+    method = method_of_the_paper(MethodContext.of(configuration, files.steps))  # may refuse the encoder
     files.begin(configuration, facts)
     report(f"run {files.folder}")
-    method = method_of_the_paper(MethodContext.of(configuration, files.steps))
     return learn_and_publish(method, splits, model_store, files, report)
 
 

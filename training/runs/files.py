@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from model_store.errors import ConfigurationError
-from model_store.files import write_json
+from model_store.files import read_json, write_json
 from training.configuration import TrainingConfiguration
 from training.data.pairs import RelevancePair
 from training.data.splits import Splits, read_pairs, write_pairs
@@ -30,7 +30,8 @@ class RunFiles:
         """
         content = {**facts, "configuration": configuration.model_dump(mode="json")}
         path = self.folder / "configuration.json"
-        if path.is_file() and json.loads(path.read_text(encoding="utf-8")) != json.loads(json.dumps(content)):
+        known = read_json(path)
+        if known is not None and known != json.loads(json.dumps(content)):
             raise ConfigurationError(
                 f"{path}: this run was begun with another configuration; choose another --run name"
             )

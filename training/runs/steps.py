@@ -7,7 +7,7 @@ from typing import Protocol
 
 from pydantic import BaseModel, ConfigDict
 
-from model_store.files import read_json, write_json
+from model_store.files import read_json, reading_back, write_json
 
 
 class StepResult(BaseModel):
@@ -56,7 +56,8 @@ class StepFiles:
     def kept(self, number: int, marketplace: str) -> StepResult | None:
         """As in `StepKeeper`."""
         content = read_json(self._path(number, marketplace))
-        return None if content is None else StepResult.model_validate(_flat(content))
+        with reading_back(self._path(number, marketplace)):
+            return None if content is None else StepResult.model_validate(_flat(content))
 
     def keep(self, number: int, result: StepResult) -> None:
         """As in `StepKeeper`."""

@@ -11,7 +11,7 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from model_store.files import replaced_path
+from model_store.files import reading_back, replaced_path
 
 _ADAM = ("exp_avg", "exp_avg_sq", "step")
 
@@ -62,8 +62,12 @@ def save_checkpoint(
 
 
 def load_checkpoint(path: Path, parameters: list[nn.Parameter], optimizer: torch.optim.Optimizer) -> LoopState:
-    """Put weights, moments and random state back, and return the position."""
-    with safe_open(path, framework="pt") as file:
+    """Put weights, moments and random state back, and return the position.
+
+    Raises:
+        StoreError: the file is damaged.
+    """
+    with reading_back(path), safe_open(path, framework="pt") as file:
         names = set(file.keys())
         state = LoopState(**json.loads(file.metadata()["position"]))
         with torch.no_grad():

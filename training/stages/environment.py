@@ -16,6 +16,7 @@ from typing_extensions import TypeVar
 from model_store.encoders.base_encoders import parse_base_encoder
 from model_store.encoders.completeness import token_limit
 from model_store.encoding.tokens import PairTokenizer, TokenizedPairs
+from model_store.errors import ConfigurationError
 from model_store.network.fast_products import bf16_is_faster
 from model_store.network.interaction import PairNetwork, Route
 from model_store.network.relevance_network import RelevanceNetwork
@@ -36,6 +37,9 @@ def relevance_network(encoder: PreTrainedModel, configuration: TrainingConfigura
         encoder, configuration.pair_encoding, configuration.adapter, configuration.fusion, configuration.head
     )
 
+
+_LONGEST_NAME = 200
+"""Bytes of a run's name; file systems take 255."""
 
 NetworkT = TypeVar("NetworkT", bound=PairNetwork, covariant=True, default=RelevanceNetwork)
 _AnyNetwork = TypeVar("_AnyNetwork", bound=PairNetwork)
@@ -91,5 +95,14 @@ def seed_stage(seed: int, *parts: object) -> int:
 
 
 def run_folder_of(root: Path, run: str) -> Path:
-    """Folder of a run inside the model store."""
+    """Folder of a run inside the model store.
+
+    Raises:
+        ConfigurationError: the name would lead out of the store, or is none that a folder can have.
+    """
+    if run != Path(run).name or run.startswith(".") or not run.isprintable() or len(run.encode()) > _LONGEST_NAME:
+        raise ConfigurationError(
+            f"the run {run[:80]!r} has a name that no folder below {root / 'runs'} can have: use letters, "
+            "digits, '-' and '_'"
+        )
     return root / "runs" / run

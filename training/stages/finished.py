@@ -11,7 +11,7 @@ from accelerate import Accelerator
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from model_store.files import read_json, replaced_path, write_json
+from model_store.files import read_json, reading_back, replaced_path, write_json
 from training.stages.loop import Stage, StageResult, run_stage
 
 RESULT = "result.json"
@@ -31,7 +31,8 @@ def finished_stage(
     """
     if is_finished(folder):
         _put_back(stage, folder / WEIGHTS)
-        return StageResult(**(read_json(folder / RESULT) or {}))  # type: ignore[arg-type]
+        with reading_back(folder / RESULT):
+            return StageResult(**(read_json(folder / RESULT) or {}))  # type: ignore[arg-type]
     result = run_stage(stage, network, accelerator, folder, checkpoint_seconds)
     accelerator.wait_for_everyone()  # the checkpoint goes only when all processes are done with the stage
     if accelerator.is_main_process:
@@ -55,7 +56,7 @@ def _named(stage: Stage) -> Iterator[tuple[str, Tensor]]:
 
 
 def _put_back(stage: Stage, path: Path) -> None:
-    tensors = load_file(path)
-    with torch.no_grad():
+    with reading_back(path), torch.no_grad():
+        tensors = load_file(path)
         for name, parameter in _named(stage):
             parameter.copy_(tensors[name])

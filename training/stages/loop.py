@@ -14,6 +14,7 @@ from accelerate import Accelerator
 from torch import Tensor, nn
 from torch.utils.tensorboard import SummaryWriter
 
+from model_store.errors import ConfigurationError
 from training.configuration import StageConfiguration
 from training.stages.checkpoint import LoopState, load_checkpoint, save_checkpoint
 from training.stages.labelled_tokens import Batch
@@ -165,13 +166,13 @@ class _Loop:
         rank, processes = self.accelerator.process_index, self.accelerator.num_processes
         for loss, parts in self.stage.losses(batch, rank, processes):
             value = float(loss.detach())
-            if not math.isfinite(value):
-                raise FloatingPointError(f"{self.stage.name}: the loss is {value} at step {step}")
+            self._check_finite("the loss", value, step)
             self.accelerator.backward(loss)
             for name, part in parts.items():
                 measured[name] = measured.get(name, 0.0) + part
         self._sum_gradients()
         norm = nn.utils.clip_grad_norm_(self.parameters, self.settings.gradient_clipping)
+        self._check_finite("the gradient's norm", float(norm), step)
         if self.guard:
             self.guard.before_update(batch)
         self.optimizer.step()
@@ -181,6 +182,13 @@ class _Loop:
             for name, value in {**measured, "gradient_norm": float(norm)}.items():
                 self.writer.add_scalar(f"{self.stage.name}/{name}", value, step)
         return measured
+
+    def _check_finite(self, what: str, value: float, step: int) -> None:
+        if not math.isfinite(value):
+            raise ConfigurationError(
+                f"{self.stage.name}: {what} is {value} at step {step}: give the stage a lower learning_rate, "
+                "and begin the run anew under another --run name"
+            )
 
     def _sum_gradients(self) -> None:
         if self.accelerator.num_processes == 1:

@@ -10,9 +10,9 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from model_store.errors import ConfigurationError, InputError
-from model_store.files import write_text_atomically
+from model_store.files import is_file, write_text_atomically
 from model_store.text import checked_marketplace
-from training.configuration import Overrides
+from training.configuration import Overrides, read_yaml_fields
 
 PLANS = Path(__file__).parents[1] / "plans"
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
@@ -179,15 +179,9 @@ def load_plan(name_or_path: str) -> ExperimentPlan:
             raise ConfigurationError(f"{name_or_path!r} is neither a plan ({', '.join(plans)}) nor a file")
         return _validated(plans[name_or_path], name_or_path)
     path = Path(name_or_path)
-    if not path.is_file():
+    if not is_file(path):
         raise ConfigurationError(f"{name_or_path!r} is neither a plan ({', '.join(_shipped())}) nor a file")
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ConfigurationError(f"{path.name}: no YAML ({error})") from error
-    if not isinstance(content, dict):
-        raise ConfigurationError(f"{path.name}: holds no fields")
-    return _validated(content, path.name)
+    return _validated(read_yaml_fields(path), path.name)
 
 
 def shipped_plans() -> list[str]:

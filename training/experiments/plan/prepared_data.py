@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from safetensors.numpy import load_file, save
 
-from model_store.files import read_json, write_bytes_atomically, write_json
+from model_store.files import read_json, reading_back, write_bytes_atomically, write_json
 from model_store.metrics import roc_auc
 from model_store.network.configuration import HeadConfiguration
 from training.configuration import TrainingConfiguration
@@ -73,11 +73,13 @@ class PreparedData:
         """ROC-AUC of the untrained encoder's cosine on every marketplace's test rows."""
         content = read_json(self._zero_shot_path)
         assert content is not None
-        return {name: float(str(auc)) for name, auc in content.items()}
+        with reading_back(self._zero_shot_path):
+            return {name: float(str(auc)) for name, auc in content.items()}
 
     def untrained_cosine(self) -> dict[str, np.ndarray]:
         """(N) cosine of the untrained encoder for every marketplace's test rows."""
-        return load_file(self._cosine_path)
+        with reading_back(self._cosine_path):
+            return load_file(self._cosine_path)
 
     @property
     def _cosine_path(self) -> Path:

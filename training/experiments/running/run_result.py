@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict
 from safetensors.numpy import load_file, save_file
 
 from model_store.errors import InputError
-from model_store.files import read_json, replaced_path, write_json
+from model_store.files import read_json, reading_back, replaced_path, write_json
 from training.runs.steps import StepResult
 
 RESULT = "result.json"
@@ -116,7 +116,8 @@ def write_result(folder: Path, result: RunResult, scores: dict[str, FinalScores]
 def read_result(folder: Path) -> RunResult | None:
     """The result in a run's folder; None where the run is not finished."""
     content = read_json(folder / RESULT)
-    return None if content is None else RunResult.model_validate(content)
+    with reading_back(folder / RESULT):
+        return None if content is None else RunResult.model_validate(content)
 
 
 def read_scores(folder: Path) -> dict[str, FinalScores]:
@@ -128,7 +129,8 @@ def read_scores(folder: Path) -> dict[str, FinalScores]:
     path = folder / SCORES
     if not path.is_file():
         raise InputError(f"{path}: missing; it belongs beside {RESULT}", source=path.name)
-    tensors = load_file(path)
+    with reading_back(path):
+        tensors = load_file(path)
     names = [key.partition("/")[2] for key in tensors if key.startswith("labels/")]
     fields = FinalScores.model_fields
     return {name: FinalScores(**{field: tensors.get(f"{field}/{name}") for field in fields}) for name in names}
