@@ -38,7 +38,9 @@ def checked_output() -> Iterator[None]:
 def print_news(text: str) -> None:
     """Print a text on standard error, as lines of its own; it is lost where that cannot be written."""
     if sys.stderr is not None:
-        NewsStream(sys.stderr).write(f"{text}\n")
+        # Names of files may hold bytes that are no text in any encoding.
+        shown = text.encode("utf-8", "backslashreplace").decode("utf-8")
+        NewsStream(sys.stderr).write(f"{shown}\n")
 
 
 class NewsStream:
