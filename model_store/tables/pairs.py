@@ -77,23 +77,19 @@ class PairTable:
         self._only = only if only is None else checked_marketplace(only, source=self._source)
         self._labelled = labelled
         for_all = mapping.marketplace
-        self._for_all = for_all if for_all is None else checked_marketplace(for_all, source=self._source)
         # Whose rows are those that name no marketplace.
-        self._unnamed = self._for_all or self._only
-        columns = [Column(mapping.names_of(field), is_id=field == "product_id") for field in _FIELDS]
+        self._unnamed = self._only if for_all is None else checked_marketplace(for_all, source=self._source)
+        # A label that is not asked for may be there, and whatever it holds does not matter.
+        fields = _FIELDS if labelled else _FIELDS[:_LABEL]
+        columns = [Column(mapping.names_of(field), is_id=field == "product_id") for field in fields]
         # A column that a mapping names is meant to be there.
         self._required = [
             field
-            for field in _FIELDS
-            if field in _REQUIRED
+            for field in fields
+            if field in (*_REQUIRED, "label")
             or mapping.named(field) is not None
-            or (field == "marketplace" and only is None and for_all is None)
-            or (field == "label" and labelled)
+            or (field == "marketplace" and self._unnamed is None)
         ]
-        if not labelled:
-            # It may be there, and whatever it holds is of no account.
-            columns.pop()
-            self._required = [field for field in self._required if field != "label"]
         if for_all is not None:
             columns[_MARKETPLACE] = Column(())
         self._table = TableFile(path, columns, stamp=stamp)
@@ -125,7 +121,7 @@ class PairTable:
         Raises:
             InputError: as `TableFile.rows`.
         """
-        # Labels are read a few thousand at most; what a fill reads is in its way.
+        # A fill reads millions of rows, none of them with a label.
         item_of = self._checked if self._labelled else self._item
         for record in self._table.rows(start_row):
             yield record if isinstance(record, BadRow) else item_of(*record)

@@ -35,3 +35,19 @@ def test_the_commands_on_the_cache(tmp_path: Path) -> None:
     assert shop.run("cache", "restore-product", "b", *market).code == 0
     assert shop.run("cache", "purge-query", "TEA", *market).output == "us: removed from 1 generations\n"
     assert shop.run("lookup", "tea", *market).output == "never scored\n"
+
+
+def test_case_does_not_matter_in_a_marketplace(tmp_path: Path) -> None:
+    asyncio.run(fill(tmp_path, "a"))
+    asyncio.run(fill(tmp_path, "a", "b"))
+    shop = Shop.in_folder(tmp_path, tmp_path / "no-store")
+    assert shop.run("lookup", "te\u00ada", "--marketplace", "US").output == "0.9000\tb\n0.9000\ta\n"
+    assert (
+        shop.run("cache", "purge-product", "b", "--marketplace", " Us").output == "us: taken out of 1 entries\n"
+    )
+    back = shop.run("rollback", "--marketplace", "US").output
+    assert back == "us: generation 1 (model version 1) is read now\n"
+    refused = shop.run("lookup", "tea", "--marketplace", "u s")
+    assert (refused.code, "'u s' is no marketplace name" in refused.errors) == (2, True)
+    blank = shop.run("lookup", "\u200b", "--marketplace", "us")
+    assert (blank.code, "empty or only white space" in blank.errors) == (2, True)
