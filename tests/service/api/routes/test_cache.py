@@ -89,7 +89,7 @@ async def test_a_marketplace_of_which_nothing_was_cached(service: RunningService
     ("path", "query", "field"),
     [
         ("/cache/fr", "sofa", "marketplace"),
-        ("/cache/US", "sofa", "marketplace"),
+        ("/cache/u%20s", "sofa", "marketplace"),
         ("/cache/us", "", "query"),
         ("/cache/us", "a\x00b", "query"),
         ("/cache/us", "x" * 1001, "query"),
