@@ -41,7 +41,8 @@ def replaced_file(path: Path) -> Iterator[IO[bytes]]:
             os.set_blocking(device.fileno(), True)
             yield device
         return
-    with replaced_path(path.resolve()) as temporary, temporary.open("wb") as file:
+    # Unlike `resolve`, `realpath` leaves a loop of links to the call that opens it.
+    with replaced_path(Path(os.path.realpath(path))) as temporary, temporary.open("wb") as file:
         yield file
 
 
