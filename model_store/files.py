@@ -13,7 +13,7 @@ from typing import IO
 
 from safetensors import SafetensorError
 
-from model_store.errors import InputError, StoreError
+from model_store.errors import StoreError
 
 READABLE = 0o644
 
@@ -67,16 +67,6 @@ def replaced_path(path: Path, *, one_writer: bool = False) -> Iterator[Path]:
     finally:
         temporary.unlink(missing_ok=True)
     sync_folder(path.parent)
-
-
-def check_regular_file(path: Path) -> None:
-    """Refuse what is there but has no end, or waits for somebody who writes; a missing file is another's error.
-
-    Raises:
-        InputError: a named pipe, a device, a socket or a folder.
-    """
-    if path.exists() and not path.is_file():
-        raise InputError("this is no regular file; name one, or write what it gives into one", source=str(path))
 
 
 def write_json(path: Path, content: object) -> None:

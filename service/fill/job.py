@@ -12,7 +12,6 @@ from hashlib import blake2b
 from pathlib import Path
 
 from model_store.errors import CacheUnavailableError, ConfigurationError, PartialFlipError, RelevanceError
-from model_store.files import check_regular_file
 from service.cache.fill_lock import FillLock, held_fill_lock
 from service.cache.generations import Generation
 from service.fill.candidates.chunks import CandidateFile, UselessCandidatesError
@@ -58,8 +57,6 @@ class FillJob:
         self._threshold = target.threshold()
         self._options = options or FillOptions()
         settings = target.settings
-        for path in (*paths, *([self._options.traffic] if self._options.traffic else [])):
-            check_regular_file(path)
         self._files = [CandidateFile(path, target.marketplace, settings.max_text_characters) for path in paths]
         self._progress = progress or FillProgress(target.marketplace)
         self._engine = engine

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import os
-import socket
 import stat
 import threading
 from pathlib import Path
 
 import pytest
 
-from model_store.errors import InputError
-from model_store.files import check_regular_file, replaced_file, replaced_path, write_bytes_atomically
+from model_store.files import replaced_file, replaced_path, write_bytes_atomically
 
 
 def test_after_an_error_the_old_file_stays_and_nothing_else(tmp_path: Path) -> None:
@@ -60,21 +58,6 @@ def test_a_pipe_is_written_if_somebody_reads_it_and_else_not_waited_for(tmp_path
     os.close(reader)
     assert b"".join(read) == content
     assert pipe.is_fifo()
-
-
-def test_what_is_no_regular_file_is_refused_at_once(tmp_path: Path) -> None:
-    pipe, link, listening = tmp_path / "pipe.tsv", tmp_path / "link.tsv", tmp_path / "socket.tsv"
-    os.mkfifo(pipe)
-    link.symlink_to(pipe)
-    with socket.socket(socket.AF_UNIX) as server:
-        server.bind(str(listening))
-        for path in (pipe, link, listening, Path("/dev/zero"), tmp_path):
-            with pytest.raises(InputError, match="no regular file") as refused:
-                check_regular_file(path)
-            assert refused.value.source == str(path)
-    (tmp_path / "a.tsv").touch()
-    check_regular_file(tmp_path / "a.tsv")
-    check_regular_file(tmp_path / "missing.tsv")
 
 
 def test_what_a_killed_writer_left_is_overwritten_where_there_is_one_writer(tmp_path: Path) -> None:

@@ -7,7 +7,6 @@ from itertools import islice
 from pathlib import Path
 
 from model_store.errors import ConfigurationError
-from model_store.files import check_regular_file
 from model_store.product import QueryProductPair
 from model_store.tables.tsv_writer import TsvWriter
 from model_store.versions.loading import load_version, score_pairs
@@ -34,7 +33,6 @@ def predict_file(
         ConfigurationError: the output cannot be written, or both options are given.
     """
     columns = _mapping(mapping, marketplace)
-    check_regular_file(file)
     loaded = load_version(store_folder(store), version)
     done = 0
     with (

@@ -118,11 +118,11 @@ async def test_a_pipe_is_refused_at_once_wherever_it_is_named(tiny_store: Path, 
     os.mkfifo(pipe)
     link.symlink_to(pipe)
     for named in (pipe, link, folder):
-        with pytest.raises(InputError, match=r"\.tsv: this is no regular file"):
+        with pytest.raises(InputError, match=r"\.tsv: .*no regular file"):
             await fill_files(
                 settings, ["us"], candidate_paths([str(named)], settings.fill_folder), None, FillOptions()
             )
     path = write_candidates(tmp_path / "c.tsv", 3, 5)
     for traffic in (pipe, link, Path("/dev/zero")):
-        with pytest.raises(InputError, match="this is no regular file"):
+        with pytest.raises(InputError, match=r"regular file|unknown kind"):
             await fill_files(settings, ["us"], [path], None, FillOptions(traffic=traffic))
