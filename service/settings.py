@@ -156,7 +156,9 @@ def _settings_file_values(path: str) -> dict[str, Any]:
     except yaml.MarkedYAMLError as error:
         # Its own text quotes the line, which may hold a password.
         line = f", line {error.problem_mark.line + 1}" if error.problem_mark else ""
-        raise ConfigurationError(f"{SETTINGS_FILE} {path}{line}: is no YAML ({error.problem})") from error
+        raise ConfigurationError(
+            f"{SETTINGS_FILE} {path}{line}: cannot be read as YAML ({error.problem})"
+        ) from error
     except (OSError, RuntimeError, ValueError, yaml.YAMLError) as error:
         reason = " ".join(str(error).split())
         raise ConfigurationError(f"{SETTINGS_FILE} {path}: cannot be read ({reason})") from error

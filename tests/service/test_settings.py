@@ -113,12 +113,12 @@ def test_a_settings_file_is_taken_as_it_is_written(
         (b"- a list", "name: value"),
         (b"port", "name: value"),
         (b"prot: 1", "no setting prot"),
-        (b"port: [1", "line 1: is no YAML"),
-        (b"redis_url: 'redis://:hunter2secret@host\nport: 1", "line 2: is no YAML"),
-        (b"port: 1\n\tredis_url: redis://:hunter2secret@host", "line 2: is no YAML"),
+        (b"port: [1", "line 1: cannot be read as YAML"),
+        (b"redis_url: 'redis://:hunter2secret@host\nport: 1", "line 2: cannot be read as YAML"),
+        (b"port: 1\n\tredis_url: redis://:hunter2secret@host", "line 2: cannot be read as YAML"),
         ("host: café".encode("latin-1"), "cannot be read"),
         (b"port: {a: b}", "setting PORT"),
-        (b"a: &a [*a]", "no setting a|is no YAML|cannot be read"),
+        (b"a: &a [*a]", "no setting a|cannot be read as YAML|cannot be read"),
     ],
 )
 def test_a_settings_file_that_is_wrong_is_named_and_no_secret_of_it_is_shown(
