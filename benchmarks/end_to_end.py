@@ -12,8 +12,7 @@ from typing import Any
 from rich.progress import track
 
 from benchmarks.encoders import Size, subject_of
-from benchmarks.forms import chosen_form, forms_of
-from benchmarks.loaded import loaded_version
+from benchmarks.loaded import chosen_form, forms_of, loaded_version
 from benchmarks.machine import machine
 from benchmarks.peers import PEER, ScoreTexts, cross_encoders, write_cross_encoder
 from benchmarks.texts import name_of, sampled_pairs

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 from benchmarks.encoders import Size, Subject, library_model, network_of, subject_of
-from benchmarks.forms import forms_of
+from benchmarks.loaded import forms_of
 from benchmarks.machine import machine, matrix_rates, median_seconds
 from benchmarks.texts import name_of, sampled_pairs
 from model_store.encoding.batch import TextBatch
@@ -20,7 +20,7 @@ from model_store.encoding.tokens import PairTokenizer
 from model_store.network.interaction import PairNetwork, Route
 from service.engine.backends.product_probes import bf16_problem
 from service.engine.folded.network import FoldedNetwork
-from service.engine.interactions.tight_batches import tight_batches
+from service.engine.interactions.interaction import tight_batches
 from training.data.sources import DataSource
 
 FEW_PAIRS = 64

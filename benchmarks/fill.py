@@ -18,12 +18,11 @@ from benchmarks.machine import machine
 from benchmarks.texts import judged_pairs, name_of
 from benchmarks.writer import writer_figures
 from model_store.product import QueryProductPair
-from service.cache.opening import opened_cache
-from service.engine.backends.onednn_caches import bound_onednn_caches
-from service.engine.interactions.tight_batches import tight_batches
+from service.cache.store import opened_cache
+from service.engine.interactions.interaction import tight_batches
+from service.engine.options import bound_onednn_caches
 from service.engine.scorer import PreparedPairs, Scorer
-from service.engine.versions.loading import load_scorer
-from service.engine.versions.threads import in_own_thread
+from service.engine.versions.loading import in_own_thread, load_scorer
 from service.fill.candidates.chunks import Candidate, CandidateFile
 from service.fill.job import FillJob
 from service.fill.report.progress import FillProgress, FillStage

@@ -18,8 +18,8 @@ from rich.console import Console
 from rich.progress import track
 
 from benchmarks.machine import machine, resident_megabytes
-from service.cache.opening import opened_cache
-from service.engine.backends.onednn_caches import bound_onednn_caches
+from service.cache.store import opened_cache
+from service.engine.options import bound_onednn_caches
 from service.engine.versions.loading import load_scorer
 from service.fill.job import FillJob
 from service.fill.report.progress import FillProgress

@@ -22,8 +22,8 @@ from benchmarks.load_generator import Answered, Send, accepted_pairs, closed_loo
 from benchmarks.machine import machine, resident_megabytes
 from benchmarks.texts import judged_pairs, name_of
 from model_store.product import QueryProductPair
-from service.engine.backends.onednn_caches import bound_onednn_caches
 from service.engine.batching.micro_batching import MicroBatching
+from service.engine.options import bound_onednn_caches
 from service.engine.versions.loading import load_scorer
 from service.settings import load_settings
 from training.data.sources import DataSource

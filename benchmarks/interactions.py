@@ -15,7 +15,7 @@ from benchmarks.machine import machine
 from benchmarks.texts import MARKETPLACE, judged_pairs, name_of
 from model_store.metrics import roc_auc
 from model_store.product import QueryProductPair
-from model_store.versions.evaluation_rows import read_evaluation_rows
+from model_store.versions.manifest import read_evaluation_rows
 from service.engine.backends.choice import TORCH_FLOAT32
 from service.engine.batching.token_budget import calibrated_token_budget
 from service.engine.folded.network import FoldedNetwork

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from model_store.cli import run
 from service.cli import app
-from service.engine.backends.onednn_caches import bound_onednn_caches
+from service.engine.options import bound_onednn_caches
 
 if __name__ == "__main__":
     bound_onednn_caches()

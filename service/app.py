@@ -16,8 +16,7 @@ from service import background
 from service.api.compatible import predict, rerank
 from service.api.errors import install_error_handlers
 from service.api.middleware.api_keys import DECLARED_KEY, KeyMiddleware, check_keys
-from service.api.middleware.observation import ObservationMiddleware
-from service.api.middleware.request_id import RequestIdMiddleware
+from service.api.middleware.observation import ObservationMiddleware, RequestIdMiddleware
 from service.api.middleware.request_line import PrefixMiddleware, RequestLineMiddleware
 from service.api.request_scope import REQUEST_ID_HEADER
 from service.api.routes import (
@@ -28,14 +27,13 @@ from service.api.routes import (
     health,
     jobs,
     model,
-    rank,
     score,
     score_stream,
 )
-from service.cache.opening import opened_cache
+from service.cache.store import opened_cache
 from service.engine.batching.micro_batching import MicroBatching
+from service.engine.versions.loading import WorkerThread
 from service.engine.versions.served import Comparison, ServedModel, VersionSource
-from service.engine.versions.threads import WorkerThread
 from service.jobs.fill_jobs import FillJobs
 from service.observability.metrics import ServiceMetrics
 from service.observability.tracing import Tracing
@@ -45,7 +43,6 @@ from service.state import ServiceState
 _DISTRIBUTION = "continual-relevance"
 _ROUTES = (
     score,
-    rank,
     score_stream,
     cache,
     cache_administration,

@@ -58,7 +58,7 @@ def continual(
 ) -> None:
     """Learn marketplaces one after another and publish a model version after each."""
     from training.commands.continual import train_continually
-    from training.commands.run_names import sequence_of
+    from training.runs.files import sequence_of
 
     overrides = parse_overrides(settings or [], translation=translation, seed=seed)
     train_continually(data, sequence_of(sequence), preset, overrides, store, run)
@@ -76,7 +76,7 @@ def add(
 ) -> None:
     """Add one more marketplace to the newest version, with that version's configuration."""
     from training.commands.add import add_marketplace
-    from training.commands.run_names import marketplace_name
+    from training.runs.files import marketplace_name
 
     overrides = parse_overrides(settings or [], translation=translation, seed=seed)
     add_marketplace(data, marketplace_name(marketplace), overrides, store, run)
@@ -93,7 +93,7 @@ def sequential(
 ) -> None:
     """Fine-tune the whole encoder on one marketplace after another. This is the baseline that forgets."""
     from training.commands.continual import finetune_sequentially
-    from training.commands.run_names import sequence_of
+    from training.runs.files import sequence_of
 
     overrides = parse_overrides(settings or [], translation="none", seed=seed)
     finetune_sequentially(data, sequence_of(sequence), preset, overrides, output)
@@ -127,7 +127,7 @@ def predict(
 ) -> None:
     """Write a score for every row of a file."""
     from training.commands.predict import predict_file
-    from training.commands.run_names import marketplace_name
+    from training.runs.files import marketplace_name
 
     name = None if marketplace is None else marketplace_name(marketplace)
     predict_file(file, output, name, mapping, version, store)
@@ -144,7 +144,7 @@ def candidates(
 ) -> None:
     """Write a file of candidate pairs without labels, to try the fill with."""
     from training.commands.candidates import write_candidates
-    from training.commands.run_names import marketplace_name
+    from training.runs.files import marketplace_name
 
     write_candidates(data, marketplace_name(marketplace), output, queries, products, seed or 0)
 

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
+from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Literal
 
+import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 from model_store.encoding.configuration import PairEncoding
-from model_store.errors import InputError
+from model_store.errors import InputError, VersionCorruptError
 from model_store.metrics import Threshold
 from model_store.network.configuration import AdapterConfiguration, FusionConfiguration, HeadConfiguration
 from model_store.product import Product, QueryProductPair
@@ -204,3 +209,32 @@ class Manifest(ManifestDraft):
         """Score from which a pair of the marketplace is highly relevant; None where nothing is."""
         report = self.marketplace(name).threshold
         return None if report is None else report.threshold
+
+
+@dataclass(frozen=True, slots=True)
+class LabelledRows:
+    """Pairs and their labels: 1 relevant, 0 not."""
+
+    pairs: list[QueryProductPair]
+    labels: np.ndarray  # (pairs) int64
+
+
+def read_evaluation_rows(store_root: Path, rows: EvaluationSet) -> LabelledRows:
+    """The rows of one evaluation set.
+
+    Raises:
+        VersionCorruptError: the file is missing, outside the store, or not the one that was published.
+    """
+    path = (store_root / rows.path).resolve()
+    if not path.is_relative_to(store_root.resolve()):
+        raise VersionCorruptError(f"{rows.path}: lies outside the store")
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise VersionCorruptError(f"{path}: {error.strerror or error}") from error
+    if hashlib.sha256(content).hexdigest() != rows.sha256:
+        raise VersionCorruptError(f"{path}: its content is not what was published")
+    # Not splitlines: a text may hold other line separators.
+    items = [json.loads(line) for line in content.decode("utf-8").split("\n") if line]
+    pairs = [QueryProductPair(item["marketplace"], item["query"], Product.of_flat(item)) for item in items]
+    return LabelledRows(pairs, np.array([item["label"] for item in items], dtype=np.int64))

@@ -10,7 +10,7 @@ from rich.console import Console
 
 from model_store.versions.plain_probes import PlainProbe, plain_probes
 from scripts.demo.findings import Findings
-from scripts.demo.request import DEFAULT_FOLDER, DemoRequest
+from scripts.demo.plan import DEFAULT_FOLDER, DemoRequest
 from scripts.demo.tables import (
     cached_table,
     forgetting_table,

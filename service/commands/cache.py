@@ -10,7 +10,7 @@ import typer
 
 from model_store.text import checked_marketplace, checked_text
 from service.cache.look_ups import CacheAnswer
-from service.cache.opening import opened_cache
+from service.cache.store import opened_cache
 from service.commands.interruptible import run_to_end
 from service.settings import ServiceSettings, load_settings
 

@@ -16,7 +16,7 @@ from model_store.output import OutputError, print_news
 from model_store.product import Product, QueryProductPair
 from model_store.text import checked_marketplace, checked_text
 from service.api.pair_checks import checked_known_marketplace
-from service.cache.opening import opened_cache
+from service.cache.store import opened_cache
 from service.engine.versions.loading import load_scorer
 from service.fill.candidates.standard_input import remove_copies
 from service.fill.distributed.options import RayOptions

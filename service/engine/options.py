@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from typing import Literal
 
@@ -18,3 +19,13 @@ class EngineOptions:
     precision: PrecisionSetting = "auto"
     token_budget: int | None = None
     encoded_text_bytes: int = 256 * 1024 * 1024
+
+
+_SHAPES = "64"
+_CACHES = ("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "LRU_CACHE_CAPACITY")
+
+
+def bound_onednn_caches() -> None:
+    """To be called before torch computes anything, as it reads this once; what is set already stays."""
+    for name in _CACHES:
+        os.environ[name] = os.environ.get(name) or _SHAPES

@@ -20,9 +20,8 @@ from service.engine.backends.machine import threads_beside, torch_threads
 from service.engine.folded.network import FoldedNetwork
 from service.engine.interactions.encoded_texts import EncodedTextFigures, EncodedTexts
 from service.engine.interactions.explanation import PairExplanation, explain
-from service.engine.interactions.interaction import Interaction, RowWork, compute_parts
+from service.engine.interactions.interaction import Interaction, RowWork, compute_parts, tight_batches
 from service.engine.interactions.joint_pairs import CrossPairs, LatePairs
-from service.engine.interactions.tight_batches import tight_batches
 from service.engine.interactions.two_towers import TwoTowers
 
 if TYPE_CHECKING:

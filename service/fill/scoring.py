@@ -17,7 +17,7 @@ import numpy as np
 
 from model_store.network.scoring import probabilities
 from service.engine.batching.micro_batching import MicroBatching
-from service.engine.interactions.tight_batches import tight_batches
+from service.engine.interactions.interaction import tight_batches
 from service.engine.scorer import PreparedPairs, Scorer
 from service.fill.candidates.chunks import Chunk
 from service.fill.report.stage_times import StageTimes

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from service.cache.opening import opened_cache
+from service.cache.store import opened_cache
 from service.engine.batching.micro_batching import MicroBatching
 from service.engine.scorer import Scorer
 from service.engine.versions.served import ServedModel

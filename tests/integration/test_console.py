@@ -14,8 +14,7 @@ from model_store.versions.manifest import PlainProbeResult
 from tests.support.models.tiny_model import build_tiny_store, publish_tiny_version
 from tests.support.repository import REPOSITORY
 from tests.support.service.command_line import Shop
-from tests.support.service.probes import with_probes
-from tests.support.service.running import exact_scorer
+from tests.support.service.running import exact_scorer, with_probes
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page

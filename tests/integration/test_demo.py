@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.commands import small_settings
+from tests.support.in_process import small_settings
 from tests.support.repository import REPOSITORY
 
 

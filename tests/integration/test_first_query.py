@@ -9,7 +9,7 @@ import pytest
 
 from model_store.versions.manifest import Manifest
 from model_store.versions.store import ModelStore
-from tests.support.commands import start
+from tests.support.in_process import start
 from tests.support.training.real_data import real_data
 
 SEQUENCE = ("us", "es", "jp")

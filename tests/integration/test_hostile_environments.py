@@ -16,8 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.commands import small_settings, write_table
-from tests.support.in_process import run_in_process
+from tests.support.in_process import run_in_process, small_settings, write_table
 from tests.support.models.tiny_model import build_tiny_store
 from tests.support.repository import REPOSITORY
 from tests.support.training.learners import toy_pairs

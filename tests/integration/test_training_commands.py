@@ -1,19 +1,23 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import signal
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from model_store.versions.evaluation_rows import read_evaluation_rows
 from model_store.versions.loading import load_version
+from model_store.versions.manifest import read_evaluation_rows
 from model_store.versions.store import ModelStore
-from tests.support.commands import run, small_settings, start, write_table
-from tests.support.in_process import run_in_process
+from tests.support.in_process import run, run_in_process, small_settings, start, write_table
+from tests.support.repository import REPOSITORY
 from tests.support.training.learners import toy_pairs
+from tests.support.training.real_data import write_tiny_taxonomy
 from training.cli import app
 from training.data.pairs import RelevancePair
 
@@ -243,3 +247,46 @@ def test_one_class_only_is_refused_with_the_file_s_name(
     )  # fmt: skip
     assert "positives.tsv" in errors
     assert "needs both" in errors
+
+
+def test_a_language_dropped_into_a_taxonomy_is_added_without_code(
+    tiny_encoder_folder: Path, tmp_path: Path
+) -> None:
+    folder = write_tiny_taxonomy(tmp_path / "taxonomy")
+    late_comer = tmp_path / "tr"
+    (folder / "dist" / "pt-BR").rename(late_comer)
+    store = tmp_path / "store"
+    data = ["--data", f"taxonomy:{folder}:150", "--translation", f"glossary:{folder}"]
+    run("training", "continual", *data, "--sequence", "en", *small_settings(tiny_encoder_folder), store=store)
+    late_comer.rename(folder / "dist" / "tr")
+    run("training", "add", "--data", f"taxonomy:{folder}:150", "--marketplace", "tr", store=store)
+    manifest = ModelStore(store).manifest(2)
+    assert manifest.names == ["en", "tr"]
+    assert manifest.marketplace("tr").language == "tr"
+    assert manifest.fusion_name == "step-0002"
+
+
+pytestmark = pytest.mark.long
+
+
+def test_two_processes_train_as_one_and_publish_once(tiny_encoder_folder: Path, tmp_path: Path) -> None:
+    command = [
+        "continual", "--data", "catalogue:200", "--sequence", "us,es", "--translation", "catalogue",
+        *small_settings(tiny_encoder_folder, checkpoint_seconds="0", precision="float32"),
+    ]  # fmt: skip
+    run("training", *command, store=tmp_path / "one")
+    finished = subprocess.run(
+        [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "-m", "training", *command],
+        cwd=REPOSITORY,
+        env={**os.environ, "MODEL_STORE": str(tmp_path / "two"), "OMP_NUM_THREADS": "1"},
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=240,
+    )
+    assert finished.returncode == 0, finished.stdout + finished.stderr
+    one, two = (ModelStore(tmp_path / name) for name in ("one", "two"))
+    assert two.numbers() == [1, 2]
+    for expected, found in zip(one.manifest(2).test_matrix, two.manifest(2).test_matrix, strict=True):
+        assert found == pytest.approx(expected, abs=0.01)
+    assert finished.stderr.count("learnt us") == 1

@@ -1,9 +1,22 @@
 from __future__ import annotations
 
-import pytest
+import io
+import json
+import re
+from dataclasses import asdict, replace
+from pathlib import Path
 
+import pytest
+from rich.console import Console
+
+from model_store.files import write_json
+from scripts.demo.baseline import KEPT, Baseline, keep, kept
 from scripts.demo.journey import Journey, Part, Step
-from scripts.demo.plan import EVALUATION, demo_steps, seconds_by_kind
+from scripts.demo.plan import EVALUATION, DemoRequest, demo_steps, seconds_by_kind
+from scripts.demo.progress_line import ProgressLine
+from scripts.demo.published_versions import PublishedVersions
+from training.configuration import load_configuration
+from training.stages.progress import progress_listener, stage_progress
 
 
 class Clock:
@@ -140,3 +153,168 @@ def test_measured_seconds_are_kept_as_the_expected_ones_are() -> None:
         "adapter": 5.0,
         "anchors frozen layers": 7.0,
     }
+
+
+def publish(run: Path, number: int, marketplace: str) -> None:
+    publication = {"number": number, "promoted": True, "reason": "promoted"}
+    step = {"marketplace": marketplace}
+    path = run / "steps" / f"{number:04d}-{marketplace}" / "published.json"
+    write_json(path, {"step": step, "publication": publication})
+
+
+def test_versions_are_seen_once_with_the_seconds_of_training_up_to_them(tmp_path: Path) -> None:
+    clock = Clock()
+    with PublishedVersions(tmp_path, clock) as versions:
+        assert versions.new() == []
+        clock.now += 62.04
+        publish(tmp_path, 1, "us")
+        [first] = versions.new()
+        assert (first.marketplace, first.number, first.seconds) == ("us", 1, 62.0)
+        assert versions.new() == []
+        clock.now += 8
+    clock.now += 3600
+    with PublishedVersions(tmp_path, clock) as versions:
+        assert versions.new() == []
+        clock.now += 30
+        publish(tmp_path, 2, "es")
+        assert [version.seconds for version in versions.new()] == [100.0]
+        assert [version.seconds for version in versions.all()] == [62.0, 100.0]
+
+
+def test_nobody_knows_when_a_version_of_another_command_was_published(tmp_path: Path) -> None:
+    publish(tmp_path, 1, "us")
+    with PublishedVersions(tmp_path) as versions:
+        assert versions.new() == []
+        assert [version.seconds for version in versions.all()] == [None]
+
+
+def test_a_run_that_was_not_begun_leaves_nothing(tmp_path: Path) -> None:
+    with PublishedVersions(tmp_path / "run"):
+        pass
+    assert not (tmp_path / "run").exists()
+
+
+DEFAULT = DemoRequest(
+    data="catalogue",
+    sequence=("us", "es", "jp"),
+    translation="catalogue",
+    seed=0,
+    preset="quickstart",
+    settings=(),
+    folder=Path("demo"),
+    baseline=False,
+)
+
+
+def measured(seed: int, auc: float) -> Baseline:
+    configuration = load_configuration("quickstart", {}).model_dump(mode="json")
+    determining = ("base_encoder", "pair_encoding", "head", "finetuning_stage", "validation_share", "test_share")
+    return Baseline(
+        data="catalogue",
+        sequence=["us", "es", "jp"],
+        test_matrix=[dict.fromkeys(("us", "es", "jp"), auc)] * 3,
+        trainable_parameters=7,
+        seconds=100.0,
+        seeds=[seed],
+        hardware="two cores",
+        commit="0123456789abcdef",
+        configuration={name: configuration[name] for name in determining},
+    )
+
+
+def written(folder: Path, *baselines: Baseline) -> list[Path]:
+    paths = [folder / f"{place}.json" for place in range(len(baselines))]
+    for path, one in zip(paths, baselines, strict=True):
+        write_json(path, asdict(one))
+    return paths
+
+
+def test_means_over_seeds_are_kept_and_say_where_they_come_from(tmp_path: Path) -> None:
+    path = tmp_path / "kept.json"
+    keep(written(tmp_path, measured(1, 0.8), measured(0, 0.9)), path)
+    found = kept(DEFAULT, path)
+    assert found is not None
+    assert found.test_matrix[2]["jp"] == pytest.approx(0.85)
+    assert found.source == "catalogue, mean of seeds 0, 1, two cores, commit 0123456789"
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        replace(DEFAULT, data="catalogue:300"),
+        replace(DEFAULT, data="table:mine.tsv"),
+        replace(DEFAULT, sequence=("es", "us", "jp")),
+        replace(DEFAULT, settings=("finetuning_stage.epochs=99",)),
+        replace(DEFAULT, preset="small", settings=("base_encoder=packaged:1",)),
+    ],
+    ids=lambda asked: f"{asked.data}-{asked.sequence[0]}-{asked.settings}",
+)
+def test_kept_figures_are_of_their_data_sequence_and_configuration_only(
+    tmp_path: Path, asked: DemoRequest
+) -> None:
+    path = tmp_path / "kept.json"
+    keep(written(tmp_path, measured(0, 0.9)), path)
+    assert kept(replace(DEFAULT, seed=7, settings=("adapter_stage.epochs=1",)), path) is not None
+    assert kept(asked, path) is None
+    assert kept(DEFAULT, tmp_path / "none.json") is None
+
+
+@pytest.mark.parametrize("other", [measured(0, 0.8), replace(measured(1, 0.8), commit="f" * 40)])
+def test_figures_that_do_not_belong_together_are_not_averaged(tmp_path: Path, other: Baseline) -> None:
+    with pytest.raises(ValueError, match="differ"):
+        keep(written(tmp_path, measured(0, 0.9), other), tmp_path / "kept.json")
+    assert not (tmp_path / "kept.json").exists()
+
+
+def test_figures_that_ship_are_of_what_the_demo_does_by_default() -> None:
+    """Whoever changes the preset measures them anew, or removes the file."""
+    if KEPT.is_file():
+        found = kept(DEFAULT)
+        assert found is not None
+        assert len(json.loads(KEPT.read_text(encoding="utf-8"))["commit"]) == 40
+
+
+PROGRESS_STEPS = [
+    Step("learning us", (Part("us adapter", 100.0, "adapter", counted=True),)),
+    Step("serving", (Part("starting", 20.0, scales=False),)),
+]
+
+
+def test_a_log_gets_a_line_a_step_and_one_every_ten_seconds() -> None:
+    written, clock = io.StringIO(), Clock()
+    line = ProgressLine(Journey(PROGRESS_STEPS, clock), Console(file=written, width=200), clock)
+    with line, progress_listener(line):
+        with stage_progress("us adapter", 100, 0) as stage:
+            for _ in range(100):
+                clock.now += 0.25
+                stage.advance({"cross-entropy": 0.5})
+            with stage_progress("something else", 5, 0) as unknown:
+                unknown.advance({})
+        clock.now += 1
+        line.over()
+    lines = written.getvalue().splitlines()
+    assert [text.partition(",")[0] for text in lines] == [
+        "step 1 of 2: learning us",
+        "step 1 of 2: learning us (adapter 40/100)",
+        "step 1 of 2: learning us (adapter 80/100)",
+        "step 2 of 2: serving",
+    ]
+    assert lines[0].endswith("2:00 left for all")
+    # 40 expected seconds took 10, beside 10 that weigh as expected.
+    pace = (10 + 10) / (10 + 40)
+    left = 60 * (10 * pace + 10) / (10 + 40) + 20 * pace
+    assert lines[1].endswith(f"4.0 steps/s, 0:{left:.0f} left for all")
+
+
+def test_a_terminal_gets_one_live_line_and_what_is_to_be_read() -> None:
+    written, clock = io.StringIO(), Clock()
+    console = Console(file=written, width=80, force_terminal=True, color_system=None)
+    with ProgressLine(Journey(PROGRESS_STEPS, clock), console, clock) as line:
+        line.say("version 1 is published")
+        line.begin("us adapter", 0, 100, "steps")
+        line.advance({}, 7)
+        line.end()
+    assert "version 1 is published\n" in written.getvalue()
+    shown = [text for text in re.split("[\r\n]", written.getvalue()) if "step " in text]
+    assert shown
+    assert all(" left step " in text for text in shown)

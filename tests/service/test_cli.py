@@ -20,9 +20,9 @@ import pytest
 
 from service.cli import app
 from tests.support.in_process import run_in_process
-from tests.support.service.candidate_files import title_of, write_candidates
 from tests.support.service.command_line import Finished, Server, Shop
 from tests.support.service.running import pair
+from tests.support.service.watched_fill import title_of, write_candidates
 
 QUERIES, PRODUCTS = 40, 5
 Here = Callable[..., Finished]

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import csv
 import logging
+import os
+import subprocess
 import sys
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 import pytest
 import typer
 
-from model_store.cli import run
+from model_store.cli import run as run_application
+from tests.support.repository import REPOSITORY
+from training.data.pairs import RelevancePair
 
 
 def run_in_process(
@@ -26,7 +32,52 @@ def run_in_process(
     capsys.readouterr()
     handlers = logging.root.handlers[:]
     with pytest.raises(SystemExit) as exit_:
-        run(app)
+        run_application(app)
     logging.root.handlers[:] = handlers  # the command's own write to a stream that ends with this test
     captured = capsys.readouterr()
     return int(exit_.value.code or 0), captured.out, captured.err
+
+
+HEADER = ("marketplace", "query", "product_id", "product_title", "label")
+
+SMALL = (
+    "adapter.bottleneck=8",
+    "adapter_stage={epochs: 2, batch_size: 16, learning_rate: 0.005}",
+    "fusion_stage={epochs: 2, batch_size: 16, learning_rate: 0.005, tolerance: 0.05}",
+    "finetuning_stage={epochs: 1, batch_size: 16, learning_rate: 0.001}",
+)
+
+
+def write_table(path: Path, pairs: Sequence[RelevancePair]) -> Path:
+    """Write pairs as a TSV that needs no column mapping."""
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file, delimiter="\t", lineterminator="\n")
+        writer.writerow(HEADER)
+        writer.writerows((p.marketplace, p.query, p.product_id, p.product_title, p.label) for p in pairs)
+    return path
+
+
+def small_settings(encoder: Path, **changes: str) -> list[str]:
+    """`--set` options for a run of seconds on the tiny encoder."""
+    settings = [f"base_encoder=folder:{encoder}", *SMALL, *(f"{key}={value}" for key, value in changes.items())]
+    return [part for setting in settings for part in ("--set", setting)]
+
+
+def start(module: str, *arguments: str, store: Path) -> subprocess.Popen[str]:
+    """Start `python -m MODULE ARGUMENTS` with warnings as errors of our own code only."""
+    return subprocess.Popen(
+        [sys.executable, "-m", module, *arguments],
+        cwd=REPOSITORY,
+        env={**os.environ, "MODEL_STORE": str(store), "OMP_NUM_THREADS": "1", "COLUMNS": "200"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def run(module: str, *arguments: str, store: Path, expect: int = 0) -> tuple[str, str]:
+    """Run to the end and return standard output and error; the exit code must be the expected one."""
+    process = start(module, *arguments, store=store)
+    output, errors = process.communicate(timeout=240)
+    assert process.returncode == expect, f"{process.returncode}: {output}{errors}"
+    return output, errors

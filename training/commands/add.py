@@ -9,11 +9,10 @@ from model_store.versions.loading import LoadedVersion, load_version
 from model_store.versions.store import ModelStore
 from training.commands.console import notes
 from training.commands.continual import load_splits, method_of_the_paper, print_matrices
-from training.commands.run_names import run_name, store_folder
 from training.configuration import Overrides, TrainingConfiguration, checked_configuration, merged
 from training.methods.base import MethodContext
 from training.runs.driver import check_translators
-from training.runs.files import RunFiles
+from training.runs.files import RunFiles, run_name, store_folder
 from training.runs.published_run import learn_and_publish
 from training.runs.publishing import RunState
 from training.stages.environment import run_folder_of

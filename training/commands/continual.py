@@ -12,7 +12,6 @@ from rich.table import Table
 from model_store.files import write_json
 from model_store.versions.store import ModelStore
 from training.commands.console import notes, results
-from training.commands.run_names import run_name, store_folder
 from training.configuration import Overrides, TrainingConfiguration, load_configuration
 from training.data.sources import parse_source
 from training.data.splits import Splits
@@ -20,7 +19,7 @@ from training.methods.attention_distillation import AttentionDistillation, Atten
 from training.methods.base import MethodContext
 from training.methods.sequential_finetuning import SequentialFinetuning
 from training.runs.driver import Report, SequenceRun, check_translators
-from training.runs.files import RunFiles
+from training.runs.files import RunFiles, run_name, store_folder
 from training.runs.marketplace_data import TEST, EvaluationTokens, checked_splits
 from training.runs.published_run import learn_and_publish
 from training.runs.publishing import RunState

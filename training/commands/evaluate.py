@@ -14,11 +14,10 @@ from model_store.network.scoring import untrained_cosine
 from model_store.versions.loading import LoadedVersion, load_version, score_pairs
 from model_store.versions.manifest import Manifest
 from training.commands.console import notes, results
-from training.commands.run_names import store_folder
 from training.data.pairs import RelevancePair
 from training.data.sources import parse_source
 from training.evaluation import MarketplaceMetrics, marketplace_metrics
-from training.runs.files import RunFiles
+from training.runs.files import RunFiles, store_folder
 from training.stages.environment import run_folder_of
 
 _COLUMNS = (

@@ -11,9 +11,9 @@ from model_store.product import QueryProductPair
 from model_store.tables.tsv_writer import TsvWriter
 from model_store.versions.loading import load_version, score_pairs
 from training.commands.console import notes
-from training.commands.run_names import store_folder
-from training.data.table import ColumnMapping, read_unlabelled
+from training.data.sources import ColumnMapping, read_unlabelled
 from training.progress_bar import ProgressBar
+from training.runs.files import store_folder
 
 CHUNK = 4096
 COLUMNS = ("row", "marketplace", "query", "product_id", "score")

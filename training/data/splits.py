@@ -11,8 +11,7 @@ from itertools import chain
 
 from model_store.errors import ConfigurationError, InputError
 from model_store.query_normalisation import normalised_query
-from training.data.pair_files import read_pairs, write_pairs
-from training.data.pairs import RelevancePair
+from training.data.pairs import RelevancePair, read_pairs, write_pairs
 
 __all__ = [
     "Splits",

@@ -12,7 +12,7 @@ from typing import Generic, TypeVar
 import numpy as np
 
 from model_store.encoding.batch import SPECIAL_TOKENS
-from service.engine.interactions.tight_batches import rows_of_batch
+from service.engine.interactions.interaction import rows_of_batch
 
 Key = TypeVar("Key")
 

@@ -11,7 +11,7 @@ from torch import Tensor
 from model_store.encoding.batch import JointBatch, PairBatch
 from model_store.encoding.tokens import PairTokenizer, TokenizedPairs
 from model_store.network.interaction import AttentionMaps, PairNetwork, Route
-from service.engine.interactions.tight_batches import tight_batches
+from service.engine.interactions.interaction import tight_batches
 
 
 @dataclass(frozen=True, slots=True)

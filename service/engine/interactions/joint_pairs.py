@@ -13,8 +13,7 @@ from model_store.encoding.batch import PRODUCT_SEGMENT, QUERY_SEGMENT, JointBatc
 from model_store.encoding.tokens import PairTokenizer, TokenIds, TokenizedPairs
 from model_store.network.interaction import PairNetwork, Route
 from service.engine.interactions.encoded_texts import EncodedTexts, TextKey, text_key
-from service.engine.interactions.interaction import Interaction, RowWork
-from service.engine.interactions.tight_batches import tight_batches
+from service.engine.interactions.interaction import Interaction, RowWork, tight_batches
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import ParamSpec, TypeVar
 
 import numpy as np
 
@@ -13,8 +15,8 @@ from model_store.errors import ConfigurationError, RelevanceError, StoreError, V
 from model_store.network.fast_products import FastProducts
 from model_store.network.interaction import PairNetwork
 from model_store.product import Product, QueryProductPair
-from model_store.versions.evaluation_rows import LabelledRows
 from model_store.versions.loading import LoadedVersion, load_version
+from model_store.versions.manifest import LabelledRows
 from service import background
 from service.engine.backends import rates as form_rates
 from service.engine.backends.choice import TORCH_FLOAT32, EngineChoice, checked_device, engine_choices
@@ -35,7 +37,37 @@ from service.engine.folded.network import FoldedNetwork
 from service.engine.options import EngineOptions
 from service.engine.scorer import Scorer
 from service.engine.versions.quality import AUC_TOLERANCE, compared, require_validation_rows, validation_rows
-from service.engine.versions.threads import in_own_thread
+
+_Arguments = ParamSpec("_Arguments")
+_Result = TypeVar("_Result")
+
+
+def in_own_thread(call: Callable[[], _Result]) -> _Result:
+    """The result of `call`, or its exception, from a thread that has ended."""
+    with ThreadPoolExecutor(max_workers=1, thread_name_prefix="computing-once") as thread:
+        future = thread.submit(call)
+        error = future.exception()
+    if error is not None:
+        raise background.contained(error)
+    return future.result()
+
+
+class WorkerThread:
+    """Runs calls one after another, in the order in which they came."""
+
+    def __init__(self) -> None:
+        self._executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix="loading")
+
+    async def run(
+        self, call: Callable[_Arguments, _Result], *args: _Arguments.args, **kwargs: _Arguments.kwargs
+    ) -> _Result:
+        """The result of `call`, or its exception."""
+        return await background.in_thread(self._executor, lambda: in_own_thread(lambda: call(*args, **kwargs)))
+
+    def close(self) -> None:
+        """Drop calls that wait and let the one that runs finish."""
+        self._executor.shutdown(wait=True, cancel_futures=True)
+
 
 LARGEST_EXACT_DIFFERENCE = 1e-3
 """Of scores between two float32 forms of one network: they add in another order."""

@@ -11,8 +11,7 @@ import numpy as np
 from model_store.errors import VersionCorruptError
 from model_store.metrics import roc_auc
 from model_store.product import QueryProductPair
-from model_store.versions.evaluation_rows import LabelledRows, read_evaluation_rows
-from model_store.versions.manifest import Manifest
+from model_store.versions.manifest import LabelledRows, Manifest, read_evaluation_rows
 from service.engine.scorer import Scorer
 
 LARGEST_MEAN_DIFFERENCE = 0.03

@@ -24,7 +24,7 @@ from service.engine.versions.loading import load_scorer
 from service.engine.versions.quality import check_probes
 
 if TYPE_CHECKING:
-    from service.engine.versions.threads import WorkerThread
+    from service.engine.versions.loading import WorkerThread
 
 RETRY_SECONDS = 5.0
 """A store that had no usable version is looked at again after this time, when somebody asks."""

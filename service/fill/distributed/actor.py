@@ -20,8 +20,7 @@ from service.cache.generation_builder import GenerationBuilder
 from service.cache.generations import Generation
 from service.cache.keys import TimeToLive
 from service.cache.store import CacheStore
-from service.engine.backends.onednn_caches import bound_onednn_caches
-from service.engine.options import EngineOptions
+from service.engine.options import EngineOptions, bound_onednn_caches
 from service.engine.scorer import Scorer
 from service.engine.versions.loading import load_scorer
 from service.fill.candidates.chunks import CandidateChunks, ChosenQueries, ChunkSizes, ReadingState

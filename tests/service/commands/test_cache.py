@@ -4,8 +4,7 @@ import asyncio
 import json
 from pathlib import Path
 
-from service.cache.opening import opened_cache
-from service.cache.store import QueryScores
+from service.cache.store import QueryScores, opened_cache
 from service.settings import ServiceSettings
 from tests.support.service.command_line import Shop
 

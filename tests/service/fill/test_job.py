@@ -15,8 +15,7 @@ from service.cache.keys import entries_prefix, fill_lock_key
 from service.cache.store import CacheStore, QueryScores
 from service.fill.job import FillJob
 from service.fill.target import FillTarget
-from tests.support.service.candidate_files import title_of, write_candidates, write_rows
-from tests.support.service.watched_fill import WatchedFill, has_checkpoint
+from tests.support.service.watched_fill import WatchedFill, has_checkpoint, title_of, write_candidates, write_rows
 
 pytestmark = pytest.mark.anyio
 

@@ -16,10 +16,9 @@ from service.engine.scorer import Scorer
 from service.fill.job import FillJob
 from service.fill.options import FillOptions
 from service.fill.target import FillTarget
-from tests.support.service.candidate_files import title_of, write_candidates, write_rows
-from tests.support.service.persistent_server import PersistentServer, contents
+from tests.support.service.redis_servers import PersistentServer, contents
 from tests.support.service.running import settings_for
-from tests.support.service.watched_fill import WatchedFill, has_checkpoint
+from tests.support.service.watched_fill import WatchedFill, has_checkpoint, title_of, write_candidates, write_rows
 
 pytestmark = pytest.mark.anyio
 

@@ -20,9 +20,9 @@ from service.engine.scorer import Scorer
 from service.fill.generation.record import FillRecordFile
 from service.fill.job import FillJob
 from service.fill.target import FillTarget
-from tests.support.service.candidate_files import write_candidates
 from tests.support.service.redis_servers import SentinelGroup, required, sentinel_group, wait_for_link
 from tests.support.service.running import settings_for
+from tests.support.service.watched_fill import write_candidates
 
 pytestmark = pytest.mark.anyio
 

@@ -7,7 +7,7 @@ import pytest
 
 from model_store.errors import InputError
 from service.jobs.folder import CandidateFolder
-from tests.support.service.candidate_files import write_rows
+from tests.support.service.watched_fill import write_rows
 
 
 @pytest.fixture

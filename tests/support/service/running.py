@@ -9,6 +9,8 @@ from pathlib import Path
 
 import httpx
 
+from model_store.product import Product, QueryProductPair
+from model_store.versions.manifest import ProbePair
 from service.app import create_app
 from service.engine.options import EngineOptions
 from service.engine.scorer import Scorer
@@ -57,3 +59,24 @@ def pair(
     query: str = "usb c cable", title: str = "USB C cable 2 m", *, marketplace: str = "us", product_id: str = "p1"
 ) -> dict[str, object]:
     return {"marketplace": marketplace, "query": query, "product": {"id": product_id, "title": title}}
+
+
+def with_probes(scorer: Scorer, change: float = 0.0) -> Scorer:
+    """Give the scorer's manifest probe pairs with its own scores, changed by so much."""
+    pairs = [
+        QueryProductPair(name, "usb cable", Product("p", f"cable {number}"))
+        for number in range(2)
+        for name in scorer.marketplaces[:2]
+    ]
+    probes = tuple(
+        ProbePair(
+            marketplace=pair.marketplace,
+            query=pair.query,
+            product_id=pair.product.id,
+            product_title=pair.product.title,
+            score=score + change,
+        )
+        for pair, score in zip(pairs, scorer.score(pairs), strict=True)
+    )
+    scorer.manifest = scorer.manifest.model_copy(update={"probe_pairs": probes})
+    return scorer

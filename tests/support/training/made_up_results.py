@@ -10,6 +10,7 @@ import numpy as np
 import yaml
 
 from model_store.metrics import roc_auc
+from training.experiments.plan.plan import ExperimentPlan
 from training.experiments.report.reading import read_runs
 from training.experiments.running.run_result import FinalScores, RunResult, StepFacts, write_result
 from training.experiments.statistics.runs import MarketplaceGroup
@@ -144,3 +145,36 @@ def write_two_methods(folder: Path, seeds: tuple[int, ...] = (0, 1), **changes: 
             made_up_result("hat", US_ES, hat, seed, title="HAT"),
         ):
             write_run(folder / "runs", result.model_copy(update=changes))
+
+
+_STAGE = {"epochs": 2, "batch_size": 16, "learning_rate": 0.005}
+
+
+def small_content(encoder: Path, **changes: object) -> dict[str, object]:
+    settings = {
+        "base_encoder": f"folder:{encoder}",
+        "adapter": {"bottleneck": 8},
+        "adapter_stage": _STAGE,
+        "fusion_stage": {**_STAGE, "min_steps": 0},
+        "finetuning_stage": _STAGE,
+        "checkpoint_seconds": 0,
+        "precision": "float32",  # as in the other tests of a process: it has one precision
+    }
+    return {
+        "name": "small",
+        "data": "catalogue:150",
+        "settings": settings,
+        "sequences": [["us", "es"], ["es", "us"]],
+        "seeds": [0, 1],
+        "methods": ["sequential_finetuning", "attention_distillation_translation"],
+        **changes,
+    }
+
+
+def small_plan(encoder: Path, **changes: object) -> ExperimentPlan:
+    return ExperimentPlan.model_validate(small_content(encoder, **changes))
+
+
+def write_small_plan(path: Path, encoder: Path, **changes: object) -> Path:
+    path.write_text(yaml.safe_dump(small_content(encoder, **changes)), encoding="utf-8")
+    return path

@@ -10,7 +10,7 @@ import pytest
 
 from model_store.errors import ConfigurationError, RelevanceError
 from tests.support.repository import REPOSITORY
-from tests.support.training.plans import write_small_plan
+from tests.support.training.made_up_results import write_small_plan
 from training.commands.experiment import run_experiment
 from training.experiments.plan.plan import load_plan
 from training.experiments.plan.planned_run import planned_runs

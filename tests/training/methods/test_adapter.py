@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tests.support.training.toy import learn, logits_of, toy_method
+from tests.support.training.learners import learn, logits_of, toy_method
 
 ADAPTER = 2 * (32 * 8 + 8 + 8 * 32 + 32)
 HEAD = 4 * 32 + 2

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from model_store.network.interaction import Route
-from tests.support.training.toy import SEQUENCE, learn, logits_of, toy_method, toy_rows
+from tests.support.training.learners import SEQUENCE, learn, logits_of, toy_method, toy_rows
 from training.methods import adapter_fusion_joint
 from training.stages.adapter import task_losses
 from training.stages.labelled_tokens import LabelledTokens

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from model_store.network.interaction import AttentionMaps
-from tests.support.training.toy import learn, toy_method, toy_rows
+from tests.support.training.learners import learn, toy_method, toy_rows
 from training.stages.distillation import attention_distillation_loss
 from training.stages.fusion import FusionStage
 

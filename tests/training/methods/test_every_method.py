@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -10,12 +11,14 @@ import pytest
 
 from model_store.errors import ConfigurationError
 from model_store.metrics import roc_auc
-from tests.support.training.learners import toy_pairs
-from tests.support.training.toy import learn, logits_of, own_settings, toy_method, toy_rows
-from training.configuration import TrainingConfiguration
-from training.methods.base import Method
+from tests.support.training.learners import learn, logits_of, own_settings, toy_method, toy_pairs, toy_rows
+from training.configuration import TrainingConfiguration, load_configuration
+from training.data.pairs import RelevancePair
+from training.data.sources import parse_source
+from training.methods.base import Method, MethodContext
 from training.methods.registry import METHODS
-from training.stages.labelled_tokens import LabelledTokens
+from training.runs.marketplace_data import checked_splits
+from training.stages.labelled_tokens import LabelledTokens, MarketplaceRows
 from training.stages.loop import _Loop
 
 BOTH = ("us", "es")
@@ -129,3 +132,49 @@ def test_interrupted_and_resumed_it_scores_the_same(
     learn(again, BOTH)
     assert steps == finished, "finished stages are read back"
     np.testing.assert_array_equal(logits_of(again, "us"), logits_of(undisturbed, "us"))
+
+
+MARKETPLACE = "us"
+PEER = "sequential_finetuning"
+# As the plans train; many rows are tested, since the distance asked for is that of two seeds on a few hundred.
+CONFIGURATION = load_configuration(
+    "small",
+    {
+        "base_encoder": "packaged:2",
+        "translation": "none",
+        "test_share": 0.4,
+        "adapter_stage": {"epochs": 6},
+        "finetuning_stage": {"epochs": 6},
+    },
+)
+
+pytestmark = [pytest.mark.long, pytest.mark.timeout(900)]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("methods")
+
+
+@cache
+def catalogue_rows() -> dict[str, tuple[RelevancePair, ...]]:
+    pairs = parse_source("catalogue:2000").load([MARKETPLACE], CONFIGURATION.seed)
+    return checked_splits(pairs, CONFIGURATION, "catalogue")[MARKETPLACE].named()
+
+
+@cache
+def learnt_auc(name: str, folder: Path) -> float:
+    context = MethodContext.of(CONFIGURATION, folder / name)
+    tokens = {part: LabelledTokens.of(pairs, context.tokenizer) for part, pairs in catalogue_rows().items()}
+    rows = MarketplaceRows(MARKETPLACE, tokens["train"], tokens["validation"])
+    method = METHODS[name](context)
+    if method.is_joint:
+        method.learn_together({MARKETPLACE: rows})
+    else:
+        method.learn(rows)
+    return roc_auc(tokens["test"].labels, method.logits(MARKETPLACE, tokens["test"].tokenized))
+
+
+@pytest.mark.parametrize("name", [name for name in METHODS if name != PEER])
+def test_it_learns_a_marketplace_as_plain_fine_tuning_does(name: str, folder: Path) -> None:
+    assert learnt_auc(name, folder) >= learnt_auc(PEER, folder) - 0.02

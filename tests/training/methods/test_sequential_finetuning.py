@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tests.support.training.toy import learn, logits_of, toy_method
+from tests.support.training.learners import learn, logits_of, toy_method
 
 
 def test_the_same_weights_learn_on(tiny_encoder_folder: Path, tmp_path: Path) -> None:

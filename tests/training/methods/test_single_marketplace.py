@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tests.support.training.toy import learn, logits_of, toy_method
+from tests.support.training.learners import learn, logits_of, toy_method
 from training.methods.single_marketplace import SingleMarketplace
 from training.stages.finetuning import TrainableRows
 

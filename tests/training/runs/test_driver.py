@@ -12,7 +12,7 @@ import pytest
 from model_store.errors import ConfigurationError
 from model_store.versions.loading import load_version
 from model_store.versions.store import ModelStore
-from tests.support.training.plans import small_content, small_plan
+from tests.support.training.made_up_results import small_content, small_plan
 from training.commands.add import add_marketplace
 from training.commands.continual import finetune_sequentially, learn_sequence
 from training.configuration import Overrides, TrainingConfiguration

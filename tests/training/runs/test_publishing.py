@@ -8,13 +8,12 @@ import pytest
 
 from model_store.metrics import roc_auc
 from model_store.network.scoring import probabilities, score_tokenized
-from model_store.versions.evaluation_rows import read_evaluation_rows
 from model_store.versions.loading import load_version, score_pairs
+from model_store.versions.manifest import read_evaluation_rows
 from model_store.versions.plain_probes import plain_probe_shares, untrained_probe_shares
 from model_store.versions.store import ModelStore
 from service.engine.folded.network import FoldedNetwork
-from tests.support.training.learners import toy_pairs
-from tests.support.training.toy import SEQUENCE, learn, toy_method
+from tests.support.training.learners import SEQUENCE, learn, toy_method, toy_pairs
 from training.methods.base import Method
 from training.runs.files import RunFiles
 from training.runs.marketplace_data import EvaluationTokens

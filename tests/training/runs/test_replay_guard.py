@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from model_store.errors import ReplayError
-from tests.support.training.toy import SEQUENCE, toy_method, toy_rows
+from tests.support.training.learners import SEQUENCE, toy_method, toy_rows
 from training.methods.base import Method
 from training.methods.registry import METHODS
 from training.methods.sequential_finetuning import SequentialFinetuning

@@ -6,8 +6,7 @@ from pathlib import Path
 import huggingface_hub
 import pytest
 
-from tests.support.training.local_hub import LocalHub, local_hub
-from tests.support.training.tiny_marian import make_tiny_marian
+from tests.support.training.tiny_marian import LocalHub, local_hub, make_tiny_marian
 
 CLOSED_PORT = "http://127.0.0.1:9"
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from model_store.errors import ConfigurationError, InputError, TranslationError
-from tests.support.training.translators import CountingTranslator
+from tests.support.training.tiny_marian import CountingTranslator
 from training.translation import IdentityTranslator
 from training.translation.base import checked_language, checked_texts, translate_distinct
 

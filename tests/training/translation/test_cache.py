@@ -12,7 +12,7 @@ from rich.console import Console
 
 from model_store.errors import ConfigurationError, InputError, TranslationError
 from tests.support.repository import REPOSITORY
-from tests.support.training.translators import CountingTranslator
+from tests.support.training.tiny_marian import CountingTranslator
 from training.translation import CachedTranslator, TranslationCache
 from training.translation.cache import FILE_NAME, translation_key
 
@@ -144,7 +144,7 @@ def test_translator_languages_and_text_all_tell_translations_apart() -> None:
 KILLED_IN_THE_FOURTH_BATCH = """
 import sys
 from pathlib import Path
-from tests.support.training.translators import CountingTranslator
+from tests.support.training.tiny_marian import CountingTranslator
 from training.translation import CachedTranslator, TranslationCache
 class Blocking(CountingTranslator):
     def translate(self, texts):

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import pytest
 
 from model_store.errors import ConfigurationError, InputError
-from tests.support.training.translators import CountingTranslator
+from tests.support.training.tiny_marian import CountingTranslator
 from training.data.pairs import RelevancePair
 from training.translation import sample_for_translation, translate_pairs
 

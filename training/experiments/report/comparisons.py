@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from functools import partial
 
-from training.experiments.report.numbers import auc_after, gain_over_untrained
 from training.experiments.report.table import (
     NONE,
     Cell,
     ReportTable,
     Row,
     Value,
+    auc_after,
+    gain_over_untrained,
     incomplete_note,
     interval_cell,
     mean_cell,

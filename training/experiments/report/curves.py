@@ -10,9 +10,14 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter, PercentFormatter
 
-from training.experiments.report.numbers import auc_after, total_parameters, trained_parameters, untrained_auc
 from training.experiments.report.style import MethodStyle, add_legend, method_styles, save_figure
-from training.experiments.report.table import Number
+from training.experiments.report.table import (
+    Number,
+    auc_after,
+    total_parameters,
+    trained_parameters,
+    untrained_auc,
+)
 from training.experiments.report.translation import SharePoint
 from training.experiments.statistics.runs import MarketplaceGroup, MethodRuns, Sequence_
 from training.experiments.statistics.summary import Estimate, average

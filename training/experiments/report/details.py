@@ -5,16 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterator
 from functools import partial
 
-from training.experiments.report.numbers import auc_after, training_seconds, translation_seconds
 from training.experiments.report.table import (
     NONE,
     Cell,
     ReportTable,
     Value,
+    auc_after,
     count_cell,
     n_cell,
     text_cell,
     title_cell,
+    training_seconds,
+    translation_seconds,
 )
 from training.experiments.running.run_result import RunResult
 from training.experiments.statistics.runs import MarketplaceGroup, MethodRuns, ReportRuns, Sequence_

@@ -13,8 +13,8 @@ from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 from matplotlib.patches import Rectangle
 
-from training.experiments.report.numbers import auc_after, untrained_auc
 from training.experiments.report.style import save_figure
+from training.experiments.report.table import auc_after, untrained_auc
 from training.experiments.statistics.runs import MethodRuns, Sequence_
 
 _COLOURS = "cividis"  # from dark to light without a turn: it reads the same in grey

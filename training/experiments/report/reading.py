@@ -12,9 +12,8 @@ from pydantic import ValidationError
 from model_store.errors import InputError
 from training.experiments.plan.plan import ExperimentPlan, load_plan
 from training.experiments.plan.planned_run import sequences_of
-from training.experiments.running.output_folder import PLAN
+from training.experiments.running.output_folder import PLAN, WORK
 from training.experiments.running.run_result import RESULT, RunResult, read_result
-from training.experiments.running.work_folder import WORK
 from training.experiments.statistics.runs import (
     FinishedRun,
     MarketplaceGroup,

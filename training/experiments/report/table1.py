@@ -7,19 +7,22 @@ from functools import partial
 
 import numpy as np
 
-from training.experiments.report.numbers import auc_after, total_parameters, trained_parameters, untrained_auc
 from training.experiments.report.table import (
     NONE,
     Cell,
     Number,
     ReportTable,
     Row,
+    auc_after,
     count_cell,
     incomplete_note,
     mean_cell,
     n_cell,
     paired_differences,
     title_cell,
+    total_parameters,
+    trained_parameters,
+    untrained_auc,
 )
 from training.experiments.statistics.runs import MarketplaceGroup, MethodRuns, Sequence_, Trial
 

@@ -6,13 +6,16 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from training.experiments.report.numbers import (
+from training.experiments.report.table import (
+    Cell,
+    ReportTable,
     auc_after,
+    interval_cell,
+    title_cell,
     training_seconds,
     translated_share,
     translation_seconds,
 )
-from training.experiments.report.table import Cell, ReportTable, interval_cell, title_cell
 from training.experiments.running.run_result import RunResult
 from training.experiments.statistics.runs import MarketplaceGroup, MethodRuns, Sequence_
 from training.experiments.statistics.summary import Estimate, estimate

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import fcntl
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from model_store.errors import ConfigurationError
+from model_store.files import read_json, write_json
 from training.experiments.plan.plan import ExperimentPlan, load_plan
 from training.experiments.plan.planned_run import PlannedRun, decisive_configuration, first_difference
 from training.experiments.plan.prepared_data import PreparedData
 from training.experiments.running.run_result import RunResult, read_result
-from training.experiments.running.work_folder import WORK
 
 PLAN = "plan.yaml"
 RUNS = "runs"
@@ -93,3 +95,41 @@ def decisive_of(result: RunResult) -> dict[str, object]:
         "folds": result.folds,
         "configuration": decisive_configuration(result.method, result.configuration),
     }
+
+
+WORK = "work"
+
+
+@contextmanager
+def work_folder(folder: Path, run: PlannedRun) -> Iterator[Path]:
+    """A run's folder for checkpoints, for one process at a time; gone once the run is finished.
+
+    What another configuration left in it is removed.
+
+    Raises:
+        ConfigurationError: another process is doing the run.
+    """
+    work = folder / WORK
+    work.mkdir(parents=True, exist_ok=True)
+    with (work / ".lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise ConfigurationError(
+                f"{folder}: another process is doing this run; wait until it ends"
+            ) from error
+        if read_json(work / "run.json") != run.decisive():
+            _empty(work, keep=".lock")
+            write_json(work / "run.json", run.decisive())
+        yield work
+        shutil.rmtree(work)
+
+
+def _empty(folder: Path, keep: str) -> None:
+    for path in folder.iterdir():
+        if path.name == keep:
+            continue
+        if path.is_dir():
+            shutil.rmtree(path)
+        else:
+            path.unlink()

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from tests.support.service.candidate_files import title_of
 from tests.support.service.running import RunningService, pair, running_service, settings_for
+from tests.support.service.watched_fill import title_of
 
 pytestmark = pytest.mark.anyio
 

@@ -15,10 +15,10 @@ from prometheus_client.parser import text_string_to_metric_families
 from redis import Redis
 
 from service.cache.keys import counter_key, generations_key
-from tests.support.service.candidate_files import write_candidates, write_rows
 from tests.support.service.command_line import Shop
-from tests.support.service.persistent_server import PersistentServer, contents
+from tests.support.service.redis_servers import PersistentServer, contents
 from tests.support.service.running import pair
+from tests.support.service.watched_fill import write_candidates, write_rows
 
 KEY, ADMIN = "k" * 20, "a" * 20
 SECONDS = 120.0

@@ -10,8 +10,14 @@ import pytest
 from model_store.versions.manifest import PlainProbeChange, PlainProbeResult
 from model_store.versions.store import ModelStore
 from tests.support.models.tiny_model import build_tiny_store, publish_tiny_version
-from tests.support.service.probes import with_probes
-from tests.support.service.running import RunningService, exact_scorer, pair, running_service, settings_for
+from tests.support.service.running import (
+    RunningService,
+    exact_scorer,
+    pair,
+    running_service,
+    settings_for,
+    with_probes,
+)
 
 pytestmark = pytest.mark.anyio
 

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from tests.support.service.candidate_files import title_of
 from tests.support.service.running import RunningService, pair, running_service, settings_for
+from tests.support.service.watched_fill import title_of
 
 pytestmark = pytest.mark.anyio
 

@@ -13,8 +13,7 @@ from service.engine.backends import machine as module
 from service.engine.backends.machine import ALL_THREADS, machine_key, processor_name, torch_threads
 from service.engine.backends.onnx_network import OnnxNetwork
 from service.engine.options import EngineOptions
-from service.engine.versions.loading import load_scorer
-from service.engine.versions.threads import in_own_thread
+from service.engine.versions.loading import in_own_thread, load_scorer
 
 X86 = "processor\t: 0\ncpu family\t: 25\nmodel\t\t: 17\nmodel name\t: AMD EPYC\n"
 ARM = "processor\t: 0\nCPU implementer\t: 0x41\nCPU variant\t: 0x1\nCPU part\t: 0xd40\n"

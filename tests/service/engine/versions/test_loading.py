@@ -28,7 +28,7 @@ from service.engine.backends.rates import FormRate
 from service.engine.folded.network import FoldedNetwork
 from service.engine.options import EngineOptions
 from service.engine.versions import loading as scorer_loading
-from service.engine.versions.loading import load_scorer
+from service.engine.versions.loading import in_own_thread, load_scorer
 from tests.support.models.tiny_model import build_tiny_store, random_relevance_network, tiny_draft
 from tests.support.service.running import exact_scorer
 
@@ -312,3 +312,17 @@ def test_a_form_that_does_not_work_here_is_a_configuration_error(store: Path) ->
 def test_a_missing_version_is_said(tmp_path: Path) -> None:
     with pytest.raises(VersionNotFoundError):
         load_scorer(tmp_path)
+
+
+def test_the_thread_has_ended_when_the_result_is_there() -> None:
+    thread = in_own_thread(threading.current_thread)
+    assert thread is not threading.current_thread()
+    assert not thread.is_alive()
+
+
+def test_an_exception_is_the_callers() -> None:
+    def fail() -> None:
+        raise LookupError("no such version")
+
+    with pytest.raises(LookupError, match="no such version"):
+        in_own_thread(fail)

@@ -8,12 +8,10 @@ import pytest
 
 from model_store.errors import VersionCorruptError
 from model_store.product import Product, QueryProductPair
-from model_store.versions.evaluation_rows import LabelledRows
-from model_store.versions.manifest import ProbePair
+from model_store.versions.manifest import LabelledRows, ProbePair
 from service.engine.scorer import Scorer
 from service.engine.versions.quality import check_probes, compared
-from tests.support.service.probes import with_probes
-from tests.support.service.running import exact_scorer
+from tests.support.service.running import exact_scorer, with_probes
 
 
 def test_a_form_that_ranks_worse_does_not_hold() -> None:

@@ -14,9 +14,8 @@ from model_store.network.interaction import Route
 from model_store.versions.store import ModelStore
 from model_store.versions.weights import write_network
 from service.engine.versions import served as served_model
-from service.engine.versions.loading import load_scorer
+from service.engine.versions.loading import WorkerThread, load_scorer
 from service.engine.versions.served import ServedModel, VersionSource
-from service.engine.versions.threads import WorkerThread
 from tests.support.models.tiny_encoder import write_tiny_encoder
 from tests.support.models.tiny_model import publish_tiny_version, random_relevance_network, tiny_draft
 from tests.support.service.running import settings_for

@@ -25,9 +25,9 @@ from service.fill.distributed.actor import (
 from service.fill.distributed.parts import FilePart, file_parts
 from service.fill.job import FillJob
 from service.fill.target import FillTarget
-from tests.support.service.candidate_files import write_candidates
-from tests.support.service.persistent_server import PersistentServer, contents
+from tests.support.service.redis_servers import PersistentServer, contents
 from tests.support.service.running import settings_for
+from tests.support.service.watched_fill import write_candidates
 
 _CHUNK, _PART = 64, 256
 

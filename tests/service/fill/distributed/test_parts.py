@@ -12,7 +12,7 @@ from model_store.errors import InputError
 from model_store.tables.rows import last_row
 from service.fill.candidates.chunks import Candidate, CandidateFile
 from service.fill.distributed.parts import FilePart, PartFile, PartNumbers, file_parts
-from tests.support.service.candidate_files import HEADER
+from tests.support.service.watched_fill import HEADER
 
 _ROWS = [(f"query {row}", f"p{row}", f"title {row}") for row in range(25)]
 

@@ -6,8 +6,7 @@ from pathlib import Path
 import pytest
 
 from model_store.errors import InputError
-from tests.support.training.real_data import real_data
-from tests.support.training.tiny_taxonomy import write_tiny_taxonomy
+from tests.support.training.real_data import real_data, write_tiny_taxonomy
 from training.data.pairs import RelevancePair
 from training.data.splits import check_trainable, split_by_query
 from training.data.taxonomy.source import generate_taxonomy_pairs, taxonomy_locales, taxonomy_phrases

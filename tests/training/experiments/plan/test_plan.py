@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from model_store.errors import ConfigurationError
-from tests.support.training.plans import small_content, write_small_plan
+from tests.support.training.made_up_results import small_content, write_small_plan
 from training.experiments.plan.plan import ExperimentPlan, load_plan, shipped_plans
 
 

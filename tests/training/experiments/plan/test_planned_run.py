@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from model_store.errors import ConfigurationError, TranslationError
-from tests.support.training.plans import small_plan
+from tests.support.training.made_up_results import small_plan
 from training.experiments.plan.plan import load_plan, shipped_plans
 from training.experiments.plan.planned_run import (
     check_translation,

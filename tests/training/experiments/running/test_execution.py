@@ -4,13 +4,16 @@ from pathlib import Path
 from typing import ClassVar
 
 import pytest
+import torch
 
 from model_store.errors import ReplayError
+from model_store.network.interaction import Route
 from model_store.versions.loading import load_version
-from tests.support.training.plans import small_plan
+from tests.support.training.learners import toy_configuration, toy_environment, toy_pairs
+from tests.support.training.made_up_results import small_plan
 from training.experiments.plan import planned_run
 from training.experiments.plan.planned_run import planned_runs
-from training.experiments.running.execution import MODEL_STORE, execute, prepare
+from training.experiments.running.execution import MODEL_STORE, execute, mean_attention, prepare
 from training.experiments.running.output_folder import OutputFolder
 from training.methods.sequential_finetuning import SequentialFinetuning
 from training.stages.labelled_tokens import LabelledTokens, MarketplaceRows
@@ -102,3 +105,30 @@ def test_data_that_was_prepared_without_the_cosine_is_measured_again(
     assert {name: list(values) for name, values in data.untrained_cosine().items()} == {
         name: list(values) for name, values in before.items()
     }
+
+
+@pytest.mark.parametrize("interaction", ["two_tower", "late(1)", "cross"])
+def test_a_fusion_that_looks_at_one_adapter_is_seen_to_in_the_layer_that_it_is_in(
+    tiny_encoder_folder: Path, interaction: str
+) -> None:
+    configuration = toy_configuration(pair_encoding={"interaction": interaction})
+    environment = toy_environment(tiny_encoder_folder, configuration)
+    network = environment.network
+    for name in ("us", "es", "de"):
+        network.add_adapter(name)
+    network.add_fusion("step")
+    with torch.no_grad():  # zero scores share the attention evenly; in the top layer `es` has a large one
+        for fusion in network.fusion_modules("step"):
+            fusion.query.weight.zero_()
+            fusion.query.bias.zero_()
+        top = network.fusion_modules("step")[1]
+        network.adapter_modules("es")[1].adapter_up.bias.fill_(1.0)
+        top.key.weight.copy_(torch.eye(network.hidden_size))
+        top.query.bias.fill_(1.0)
+    data = LabelledTokens.of(toy_pairs("us", 20), environment.tokenizer)
+
+    attention = mean_attention(network, environment.tokenizer, Route(("us", "es", "de"), "step"), data, 256)
+
+    assert attention[0] == pytest.approx([1 / 3] * 3, abs=1e-5)
+    assert attention[1][1] > 0.99
+    assert sum(attention[1]) == pytest.approx(1.0, abs=1e-5)

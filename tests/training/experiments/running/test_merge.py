@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from model_store.errors import ConfigurationError
-from tests.support.training.plans import small_plan
+from tests.support.training.made_up_results import small_plan
 from training.experiments.plan.plan import ExperimentPlan, load_plan
 from training.experiments.plan.planned_run import PlannedRun, planned_runs
 from training.experiments.running.merge import merge_outputs

@@ -7,8 +7,7 @@ import torch
 from torch import Tensor
 
 from model_store.network.interaction import Route
-from tests.support.training.learners import toy_pairs
-from tests.support.training.toy import copied, learn, toy_method
+from tests.support.training.learners import copied, learn, toy_method, toy_pairs
 from training.methods.dytox.method import Dytox, divergence_loss, logit_distillation
 from training.methods.dytox.task_attention import TaskAttention, TaskTokenNetwork
 from training.stages.labelled_tokens import LabelledTokens

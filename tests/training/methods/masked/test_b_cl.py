@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from tests.support.training.toy import copied, learn, toy_method
+from tests.support.training.learners import copied, learn, toy_method
 from training.methods.masked.adapter import DynamicRoutingAdapter
 from training.methods.masked.b_cl import Bcl
 from training.methods.masked.capsules import TaskCapsules, route_dynamically, squash

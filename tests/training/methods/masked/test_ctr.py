@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from tests.support.training.toy import learn, logits_of, toy_method
+from tests.support.training.learners import learn, logits_of, toy_method
 from training.methods.masked.ctr import Ctr
 from training.methods.masked.transfer_routing import KERNELS, TransferDecision, TransferRouting
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from model_store.errors import ConfigurationError
-from tests.support.training.toy import copied, learn, logits_of, toy_method, toy_rows
+from tests.support.training.learners import copied, learn, logits_of, toy_method, toy_rows
 from training.configuration import checked_configuration
 from training.methods.masked.hard_attention import LARGEST_EMBEDDING
 from training.methods.masked.hat import Hat

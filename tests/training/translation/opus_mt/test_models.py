@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from model_store.errors import TranslationError
-from tests.support.training.local_hub import LocalHub
+from tests.support.training.tiny_marian import LocalHub
 from tests.training.translation.conftest import CLOSED_PORT
 from training.translation import OpusMtTranslator
 from training.translation.opus_mt.models import OpusMtModel, default_model

@@ -6,10 +6,10 @@ import sys
 
 import pytest
 
-from service.engine.backends.onednn_caches import bound_onednn_caches
+from service.engine.options import bound_onednn_caches
 
 _GROWTH = """
-from service.engine.backends.onednn_caches import bound_onednn_caches
+from service.engine.options import bound_onednn_caches
 if {bounded}:
     bound_onednn_caches()
 import random, torch

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from model_store.encoding.batch import SPECIAL_TOKENS, length_batches
-from service.engine.interactions.tight_batches import BATCH_COST_TOKENS, rows_of_batch, tight_batches
+from service.engine.interactions.interaction import BATCH_COST_TOKENS, rows_of_batch, tight_batches
 
 
 def cost(lengths: np.ndarray, batches: list[np.ndarray]) -> int:

@@ -8,8 +8,7 @@ import pytest
 
 from model_store.errors import VersionCorruptError
 from model_store.product import Product, QueryProductPair
-from model_store.versions.evaluation_rows import read_evaluation_rows
-from model_store.versions.manifest import EvaluationSet
+from model_store.versions.manifest import EvaluationSet, read_evaluation_rows
 
 LINE = {
     "marketplace": "us",
