@@ -8,7 +8,6 @@ import importlib.metadata
 import json
 import os
 import selectors
-import socket
 import statistics
 import subprocess
 import sys
@@ -21,8 +20,6 @@ from typing import Any, cast
 from urllib.parse import quote
 
 import numpy as np
-import uvicorn
-from fastapi import FastAPI
 from redis import Redis
 
 from benchmarks.machine import machine
@@ -32,31 +29,6 @@ from service.cache.connection import CacheConnection
 from service.cache.embedded import EmbeddedValkey
 from service.cache.keys import entries_prefix, entry_key
 from service.cache.store import CacheStore
-
-app = FastAPI()
-_answer: dict[str, object] = {}
-
-
-@app.get("/cache/{marketplace}")
-async def look_up(marketplace: str, query: str) -> dict[str, object]:
-    """Always the same products."""
-    return {**_answer, "marketplace": marketplace, "query": query}
-
-
-def serve(products: int) -> None:
-    """Serve on a free port, which is told as the service tells its own."""
-    _answer["products"] = [{"id": f"B{number:09d}", "score": 0.9731} for number in range(products)]
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        sys.stderr.write(f"listening on http://127.0.0.1:{listener.getsockname()[1]} \n")
-        sys.stderr.flush()
-        server = uvicorn.Server(uvicorn.Config(app, log_level="warning", access_log=False))
-        server.run(sockets=[listener])
-
-
-if __name__ == "__main__":
-    serve(int(sys.argv[1]))
-
 
 _ROUND_CALLS = 500
 
@@ -152,7 +124,7 @@ def _http_rows(
     }
     servers = {
         "service without a model": ["service", "serve"],
-        "bare framework, no cache": ["benchmarks.cache", str(PRODUCTS)],
+        "bare framework, no cache": ["benchmarks.bare_server", str(PRODUCTS)],
     }
     found: dict[str, list[dict[str, float]]] = {server: [] for server in servers}
     for _ in range(rounds):

@@ -11,11 +11,10 @@ from typing import Any
 
 from rich.progress import track
 
-from benchmarks.encoders import Size, subject_of
+from benchmarks.encoders import Size, name_of, sampled_pairs, subject_of
 from benchmarks.loaded import chosen_form, forms_of, loaded_version
 from benchmarks.machine import machine
 from benchmarks.peers import PEER, ScoreTexts, cross_encoders, write_cross_encoder
-from benchmarks.texts import name_of, sampled_pairs
 from model_store.product import QueryProductPair
 from model_store.versions.loading import LoadedVersion
 from service.engine.backends.choice import TORCH_FLOAT32

@@ -10,10 +10,9 @@ from typing import Any
 
 import torch
 
-from benchmarks.encoders import Size, Subject, library_model, network_of, subject_of
+from benchmarks.encoders import Size, Subject, library_model, name_of, network_of, sampled_pairs, subject_of
 from benchmarks.loaded import forms_of
 from benchmarks.machine import machine, matrix_rates, median_seconds
-from benchmarks.texts import name_of, sampled_pairs
 from model_store.encoding.batch import TextBatch
 from model_store.encoding.configuration import PairEncoding
 from model_store.encoding.tokens import PairTokenizer

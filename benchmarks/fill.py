@@ -14,8 +14,8 @@ import numpy as np
 from rich.console import Console
 from rich.progress import track
 
+from benchmarks.encoders import judged_pairs, name_of
 from benchmarks.machine import machine
-from benchmarks.texts import judged_pairs, name_of
 from benchmarks.writer import writer_figures
 from model_store.product import QueryProductPair
 from service.cache.store import opened_cache

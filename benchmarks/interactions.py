@@ -9,10 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.encoders import Size, subject_of
+from benchmarks.encoders import MARKETPLACE, Size, judged_pairs, name_of, subject_of
 from benchmarks.loaded import loaded_version
 from benchmarks.machine import machine
-from benchmarks.texts import MARKETPLACE, judged_pairs, name_of
 from model_store.metrics import roc_auc
 from model_store.product import QueryProductPair
 from model_store.versions.manifest import read_evaluation_rows

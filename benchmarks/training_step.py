@@ -9,9 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from benchmarks.encoders import FUSION, Size, library_model, network_of, subject_of
+from benchmarks.encoders import FUSION, Size, library_model, name_of, network_of, sampled_pairs, subject_of
 from benchmarks.machine import machine, median_seconds
-from benchmarks.texts import name_of, sampled_pairs
 from model_store.encoding.batch import TextBatch
 from model_store.encoding.configuration import PairEncoding
 from model_store.encoding.tokens import PairTokenizer

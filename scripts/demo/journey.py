@@ -6,10 +6,10 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from scripts.demo.findings import Findings, plain_probe_row
 from scripts.demo.plan import PREPARING_STEP, DemoRequest, learning
 from scripts.demo.progress_line import ProgressLine
 from scripts.demo.published_versions import PublishedVersion, PublishedVersions
+from scripts.demo.report import Findings, plain_probe_row
 from training.stages.progress import progress_listener
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from benchmarks.texts import judged_pairs, name_of, sampled_pairs
+from benchmarks.encoders import judged_pairs, name_of, sampled_pairs
 from training.data.sources import parse_source
 
 
