@@ -25,9 +25,9 @@ from redis import Redis
 from benchmarks.machine import machine
 from benchmarks.writer import MARKETPLACE, PRODUCTS, ScoredPairs, write_pairs
 from service.cache import OfflineCache
-from service.cache.connection import CacheConnection
-from service.cache.embedded import EmbeddedValkey
 from service.cache.keys import entries_prefix, entry_key
+from service.cache.server.connection import CacheConnection
+from service.cache.server.embedded import EmbeddedValkey
 from service.cache.store import CacheStore
 
 _ROUND_CALLS = 500

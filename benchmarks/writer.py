@@ -15,13 +15,13 @@ import numpy as np
 from redis import Redis
 
 from model_store.product import Product, QueryProductPair
-from service.cache.commands import PIPELINE_COMMANDS
-from service.cache.connection import CacheConnection
-from service.cache.embedded import EmbeddedValkey
 from service.cache.generation_builder import GenerationBuilder
 from service.cache.generations import Generation
 from service.cache.keys import entries_prefix, entry_key
 from service.cache.look_ups import SCORE_SCALE
+from service.cache.server.commands import PIPELINE_COMMANDS
+from service.cache.server.connection import CacheConnection
+from service.cache.server.embedded import EmbeddedValkey
 from service.cache.store import CacheStore
 from service.fill.candidates.query_log import QueryLog
 from service.fill.generation.writer import GenerationWriter

@@ -20,7 +20,7 @@ from model_store.errors import ConfigurationError
 from scripts.demo.command import demo as demo_command
 from service.api.middleware.api_keys import check_keys
 from service.settings import ServiceSettings, load_settings
-from tests.support.repository import REPOSITORY
+from tests.support import REPOSITORY
 from training.configuration import load_configuration
 
 COMPOSE = (REPOSITORY / "docker-compose.yml").read_text(encoding="utf-8")

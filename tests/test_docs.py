@@ -15,7 +15,7 @@ import pytest
 
 from scripts.docs.generated import command_line, on_page_markdown, routes
 from service.observability.metrics import ServiceGauges, ServiceMetrics
-from tests.support.repository import REPOSITORY
+from tests.support import REPOSITORY
 from training.data.sources import parse_source
 from training.methods.registry import METHODS
 from training.translation import plan

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.repository import REPOSITORY
+from tests.support import REPOSITORY
 
 DOCUMENT = (REPOSITORY / "docs" / "guides" / "every_night.md").read_text(encoding="utf-8")
 TRAIN, FILL, NIGHTLY = re.findall(r"<!-- tested: [^\n]*-->\n```sh\n(.*?)```", DOCUMENT, re.DOTALL)

@@ -12,8 +12,8 @@ The best products come first, equal scores in the descending order of the ids' b
 A flip, a rollback, or a product taken off sale is seen after `remember_seconds` at the latest. A query that can
 be in no cache (raw bytes that are not UTF-8) is `never_scored`.
 
-What a URL may say is in `service.cache.address`. Every method raises CacheUnavailableError when the server does
-not answer or refuses; of it, CacheRefusedError where asking again is of no use.
+What a URL may say is in `service.cache.server.address`. Every method raises CacheUnavailableError when the server
+does not answer or refuses; of it, CacheRefusedError where asking again is of no use.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ from typing import cast
 from redis import Redis
 from redis.cluster import RedisCluster
 
-from service.cache.address import CacheAddress
-from service.cache.commands import Command, options_of
-from service.cache.connection import CacheConnection
-from service.cache.errors import reported
 from service.cache.look_ups import CacheAnswer, LookUps, driven
+from service.cache.server.address import CacheAddress
+from service.cache.server.commands import Command, options_of
+from service.cache.server.connection import CacheConnection
+from service.cache.server.errors import reported
 
 REMEMBER_SECONDS = 1.0
 """How long a client goes by the active generation that it knows."""

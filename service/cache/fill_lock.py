@@ -12,10 +12,10 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from model_store.errors import CacheUnavailableError, ConfigurationError
 from service import background
-from service.cache.commands import Script
-from service.cache.connection import CacheConnection
-from service.cache.errors import UnreadableRecordError
 from service.cache.keys import fill_lock_key
+from service.cache.server.commands import Script
+from service.cache.server.connection import CacheConnection
+from service.cache.server.errors import UnreadableRecordError
 
 LOCK_SECONDS = 60
 """A lock that is not renewed for so long is free."""

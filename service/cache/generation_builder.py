@@ -6,10 +6,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
 
 from model_store.query_normalisation import normalised_query
-from service.cache.commands import PIPELINE_COMMANDS, PackedScript, Script, bulk, script_load
 from service.cache.generations import Generation
 from service.cache.keys import entries_prefix, query_part
 from service.cache.look_ups import SCORE_SCALE
+from service.cache.server.commands import PIPELINE_COMMANDS, PackedScript, Script, bulk, script_load
 from service.cache.store import CacheStore
 
 _FILL_ENTRIES = Script.from_file("fill_entries.lua")

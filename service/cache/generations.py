@@ -9,8 +9,6 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from model_store.errors import InputError
 from model_store.query_normalisation import NORMALISATION_VERSION
-from service.cache.connection import CacheConnection
-from service.cache.errors import CacheRefusedError, UnreadableRecordError
 from service.cache.keys import (
     active_key,
     checkpoint_key,
@@ -22,6 +20,8 @@ from service.cache.keys import (
     record_key,
 )
 from service.cache.removed_products import RemovedProducts
+from service.cache.server.connection import CacheConnection
+from service.cache.server.errors import CacheRefusedError, UnreadableRecordError
 
 DEFAULT_KEPT = 2
 """Generations that stay after a flip: the active one and one to go back to."""

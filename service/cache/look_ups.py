@@ -14,9 +14,9 @@ from typing import Literal, NamedTuple, cast
 
 from model_store.errors import InputError
 from model_store.text import checked_marketplace
-from service.cache.commands import Command, Row
 from service.cache.generations import Generation, parsed_pointer, parsed_record
 from service.cache.keys import active_key, entry_key, record_key, removed_key
+from service.cache.server.commands import Command, Row
 
 SCORE_SCALE = 10_000
 """Scores are kept as integers, score * 10^4: half the memory of floats."""

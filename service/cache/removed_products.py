@@ -6,9 +6,9 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import cast
 
-from service.cache.commands import Row, Script
-from service.cache.connection import CacheConnection
 from service.cache.keys import entries_prefix, generation_of, marketplace_prefix, removed_key
+from service.cache.server.commands import Row, Script
+from service.cache.server.connection import CacheConnection
 
 _TAKE_OUT = Script.from_file("take_out.lua")
 _CHANGE = Script(

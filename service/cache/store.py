@@ -8,13 +8,13 @@ from dataclasses import dataclass, field
 from typing import cast
 
 from model_store.query_normalisation import NORMALISATION_VERSION
-from service.cache.commands import Script
-from service.cache.connection import CacheConnection
-from service.cache.embedded import EmbeddedValkey
 from service.cache.generations import DEFAULT_KEPT, Generation, Generations, entry_key_of
 from service.cache.keys import TimeToLive, entry_key
 from service.cache.look_ups import SCORE_SCALE, CacheAnswer, LookUps, driven
 from service.cache.removed_products import RemovedProducts
+from service.cache.server.commands import Script
+from service.cache.server.connection import CacheConnection
+from service.cache.server.embedded import EmbeddedValkey
 from service.settings import ServiceSettings
 
 DEFAULT_CAP = 128

@@ -11,7 +11,7 @@ import typer
 from pydantic import SecretStr
 from pydantic_settings import DotEnvSettingsSource, EnvSettingsSource
 
-from service.cache.address import MASK, without_secrets
+from service.cache.server.address import MASK, without_secrets
 from service.settings import SETTINGS_FILE, ServiceSettings, SettingsFileSource
 
 _URLS = frozenset({"redis_url", "otlp_endpoint"})

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 from model_store.errors import CacheUnavailableError
-from service.cache.errors import CacheRefusedError
+from service.cache.server.errors import CacheRefusedError
 
 _FIRST_PAUSE_SECONDS = 0.1
 _LONGEST_PAUSE_SECONDS = 5.0

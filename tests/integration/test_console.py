@@ -11,8 +11,8 @@ import httpx
 import pytest
 
 from model_store.versions.manifest import PlainProbeResult
+from tests.support import REPOSITORY
 from tests.support.models.tiny_model import build_tiny_store, publish_tiny_version
-from tests.support.repository import REPOSITORY
 from tests.support.service.command_line import Shop
 from tests.support.service.running import exact_scorer, with_probes
 

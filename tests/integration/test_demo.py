@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.support import REPOSITORY
 from tests.support.in_process import small_settings
-from tests.support.repository import REPOSITORY
 
 
 def demo(encoder: Path, folder: Path, *options: str) -> subprocess.Popen[str]:

@@ -14,8 +14,8 @@ import pytest
 from model_store.versions.loading import load_version
 from model_store.versions.manifest import read_evaluation_rows
 from model_store.versions.store import ModelStore
+from tests.support import REPOSITORY
 from tests.support.in_process import run, run_in_process, small_settings, start, write_table
-from tests.support.repository import REPOSITORY
 from tests.support.training.learners import toy_pairs
 from tests.support.training.real_data import write_tiny_taxonomy
 from training.cli import app

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from model_store.errors import VersionNotFoundError
 from model_store.output import _json_escapes
-from tests.support.repository import REPOSITORY
+from tests.support import REPOSITORY
 
 _ECHO = """
 import json, sys, typer

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from model_store.errors import InputError
 from model_store.query_normalisation import NORMALISATION_VERSION, normalised_query
 from model_store.text import DEFAULT_IGNORABLE, checked_optional_text, checked_text, is_blank
-from tests.support.repository import REPOSITORY
+from tests.support import REPOSITORY
 
 _INVISIBLE = st.sampled_from("\u00ad\u200b\u200c\u200d\u2060\ufeff\ufe0f\u034f\u3164\U000e0041")
 

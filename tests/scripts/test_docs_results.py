@@ -10,7 +10,7 @@ import pytest
 from typer.testing import CliRunner
 
 from scripts.docs.results import MARKER, MOST_FIGURES, PAGES, app, with_tables
-from tests.support.repository import REPOSITORY
+from tests.support import REPOSITORY
 from tests.support.training.made_up_results import write_drawn, write_plan
 from training.experiments.plan.plan import load_plan, shipped_plans
 from training.experiments.plan.planned_run import first_difference, planned_runs

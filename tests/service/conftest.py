@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from service.cache.connection import CacheConnection
-from service.cache.embedded import EmbeddedValkey
+from service.cache.server.connection import CacheConnection
+from service.cache.server.embedded import EmbeddedValkey
 from service.cache.store import CacheStore
 from tests.support.models.tiny_model import build_tiny_store
 

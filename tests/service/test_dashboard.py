@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.repository import REPOSITORY
+from tests.support import REPOSITORY
 from tests.support.service.running import pair, running_service, settings_for
 
 pytestmark = pytest.mark.anyio

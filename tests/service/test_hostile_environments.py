@@ -228,7 +228,7 @@ def test_every_command_ends_with_a_line_that_says_what_to_do(
 
 
 def test_the_exit_codes_are_those_that_are_documented() -> None:
-    from tests.support.repository import REPOSITORY
+    from tests.support import REPOSITORY
 
     text = (REPOSITORY / "docs" / "reference" / "command_line.md").read_text(encoding="utf-8")
     assert all(f"| {code} |" in text for code in EXIT_CODES)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from model_store.errors import ConfigurationError
 from service.commands.settings import settings_rows
 from service.settings import ServiceSettings, load_settings
-from tests.support.repository import REPOSITORY
+from tests.support import REPOSITORY
 
 DOCUMENT = REPOSITORY / "docs" / "reference" / "settings.md"
 

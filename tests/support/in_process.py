@@ -14,7 +14,7 @@ import pytest
 import typer
 
 from model_store.cli import run as run_application
-from tests.support.repository import REPOSITORY
+from tests.support import REPOSITORY
 from training.data.pairs import RelevancePair
 
 

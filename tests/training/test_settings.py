@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from tests.support.repository import REPOSITORY
+from tests.support import REPOSITORY
 
 
 @pytest.mark.parametrize(("rank", "first"), [("", True), ("0", True), ("1", False)])

@@ -15,10 +15,10 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 from model_store import errors
 from model_store.errors import RelevanceError
 from model_store.tables.values import BadRow
-from service.cache.connection import CacheConnection
 from service.cache.generation_builder import GenerationBuilder
 from service.cache.generations import Generation
 from service.cache.keys import TimeToLive
+from service.cache.server.connection import CacheConnection
 from service.cache.store import CacheStore
 from service.engine.options import EngineOptions, bound_onednn_caches
 from service.engine.scorer import Scorer

@@ -8,12 +8,12 @@ from typing import cast
 import numpy as np
 
 from model_store.errors import CacheUnavailableError, VerificationError
-from service.cache.commands import Row
-from service.cache.connection import SetCounts
 from service.cache.generation_builder import GenerationBuilder
 from service.cache.generations import Generation
 from service.cache.keys import entries_prefix
 from service.cache.look_ups import SCORE_SCALE
+from service.cache.server.commands import Row
+from service.cache.server.connection import SetCounts
 from service.cache.store import CacheStore
 from service.fill.candidates.chunks import Chunk, ReadingState, UselessCandidatesError
 from service.fill.generation.state import FillState

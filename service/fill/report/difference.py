@@ -8,10 +8,10 @@ from typing import cast
 import numpy as np
 from pydantic import BaseModel, Field
 
-from service.cache.commands import Command
-from service.cache.connection import CacheConnection
 from service.cache.generations import Generation
 from service.cache.keys import entries_prefix
+from service.cache.server.commands import Command
+from service.cache.server.connection import CacheConnection
 
 _MOST_EXAMPLES = 10
 

@@ -19,7 +19,7 @@ from pathlib import Path
 import pytest
 from safetensors.torch import load_file, save_file
 
-from tests.support.repository import REPOSITORY
+from tests.support import REPOSITORY
 from tests.support.training.tiny_marian import make_tiny_marian
 
 HUB_KERNEL = "somebody/attention"

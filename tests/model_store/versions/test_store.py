@@ -17,13 +17,13 @@ from model_store.network.scoring import probabilities, score_tokenized
 from model_store.product import Product, QueryProductPair
 from model_store.versions.loading import load_version, score_pairs
 from model_store.versions.store import ModelStore
+from tests.support import REPOSITORY
 from tests.support.models.tiny_model import (
     build_tiny_store,
     publish_tiny_version,
     random_relevance_network,
     tiny_draft,
 )
-from tests.support.repository import REPOSITORY
 
 PAIRS = [
     QueryProductPair("us", "red shoe", Product("1", "big red shoe")),

@@ -9,8 +9,8 @@ from redis import Redis
 from redis.cluster import RedisCluster
 
 from service.cache import AsyncOfflineCache, OfflineCache
-from service.cache.connection import CacheConnection
-from service.cache.embedded import EmbeddedValkey
+from service.cache.server.connection import CacheConnection
+from service.cache.server.embedded import EmbeddedValkey
 from service.cache.store import CacheStore
 from tests.support.service.cluster import running_cluster
 

@@ -13,13 +13,13 @@ from redis.cluster import RedisCluster
 
 from model_store.errors import CacheUnavailableError, ConfigurationError, InputError
 from service.cache import AsyncOfflineCache, OfflineCache
-from service.cache.commands import Command
 from service.cache.generations import Generation
 from service.cache.keys import entry_key
 from service.cache.look_ups import LookUps, driven
+from service.cache.server.commands import Command
 from service.cache.store import CacheStore, QueryScores
 from tests.service.cache.conftest import CacheServer
-from tests.support.repository import REPOSITORY
+from tests.support import REPOSITORY
 
 pytestmark = pytest.mark.anyio
 

@@ -3,8 +3,8 @@ from __future__ import annotations
 import pytest
 
 from model_store.product import Product, QueryProductPair
-from service.cache.connection import CacheConnection
 from service.cache.score_writer import ScoredPair, ScoreWriter, WriteReport
+from service.cache.server.connection import CacheConnection
 from service.cache.store import CacheStore
 
 pytestmark = pytest.mark.anyio

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from model_store.errors import CacheUnavailableError, ConfigurationError
-from service.cache.connection import CacheConnection
-from service.cache.embedded import EmbeddedValkey
 from service.cache.keys import entry_key
+from service.cache.server.connection import CacheConnection
+from service.cache.server.embedded import EmbeddedValkey
 from service.cache.store import CacheStore, QueryScores, opened_cache
 from service.settings import ServiceSettings
 from tests.service.cache.conftest import CacheServer

@@ -6,11 +6,11 @@ import pytest
 
 from model_store.errors import CacheUnavailableError, InputError
 from model_store.product import Product, QueryProductPair
-from service.cache.errors import UnreadableRecordError
 from service.cache.fill_lock import held_fill_lock
 from service.cache.generations import Generation
 from service.cache.keys import active_key, counter_key, fill_lock_key, generations_key, record_key
 from service.cache.score_writer import ScoredPair, ScoreWriter
+from service.cache.server.errors import UnreadableRecordError
 from service.cache.store import CacheStore, QueryScores
 from tests.service.cache.conftest import CacheServer
 

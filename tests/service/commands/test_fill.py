@@ -14,7 +14,7 @@ from model_store.errors import ConfigurationError, InputError, PartialFlipError
 from service.commands.score_and_fill import fill_files
 from service.fill.candidates.files import candidate_paths
 from service.fill.options import FillOptions
-from tests.support.repository import REPOSITORY
+from tests.support import REPOSITORY
 from tests.support.service.command_line import Shop
 from tests.support.service.running import settings_for
 from tests.support.service.watched_fill import title_of, write_candidates

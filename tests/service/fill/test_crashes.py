@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from service.cache.commands import PIPELINE_COMMANDS
+from service.cache.server.commands import PIPELINE_COMMANDS
 from tests.support.models.tiny_model import build_tiny_store
 from tests.support.service.command_line import Shop
 from tests.support.service.redis_servers import PersistentServer, contents

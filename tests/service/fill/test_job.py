@@ -10,9 +10,9 @@ import pytest
 
 from model_store.errors import CacheUnavailableError, ConfigurationError, InputError, PartialFlipError
 from model_store.product import Product, QueryProductPair
-from service.cache.connection import CacheConnection, SetCounts
 from service.cache.fill_lock import held_fill_lock
 from service.cache.keys import active_key, entries_prefix, fill_lock_key
+from service.cache.server.connection import CacheConnection, SetCounts
 from service.cache.store import CacheStore, QueryScores
 from service.engine.scorer import Scorer
 from service.fill.generation.record import FillRecordFile

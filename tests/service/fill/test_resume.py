@@ -10,7 +10,7 @@ import pytest
 
 from model_store.errors import CacheUnavailableError, VerificationError
 from model_store.product import Product, QueryProductPair
-from service.cache.connection import CacheConnection
+from service.cache.server.connection import CacheConnection
 from service.cache.store import CacheStore
 from service.engine.scorer import Scorer
 from service.fill.job import FillJob

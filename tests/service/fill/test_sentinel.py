@@ -12,9 +12,9 @@ from redis import Redis
 
 from model_store.errors import CacheUnavailableError
 from service.cache import AsyncOfflineCache, OfflineCache
-from service.cache.connection import CacheConnection
-from service.cache.errors import CacheRefusedError
 from service.cache.keys import active_key, entries_prefix
+from service.cache.server.connection import CacheConnection
+from service.cache.server.errors import CacheRefusedError
 from service.cache.store import CacheStore
 from service.engine.scorer import Scorer
 from service.fill.generation.record import FillRecordFile

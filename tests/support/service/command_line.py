@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from tests.support.repository import REPOSITORY
+from tests.support import REPOSITORY
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.repository import REPOSITORY
+from tests.support import REPOSITORY
 
 _BESIDE_THE_REPOSITORY = REPOSITORY / ".." / "shared" / "data"
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from model_store.errors import ConfigurationError, RelevanceError
-from tests.support.repository import REPOSITORY
+from tests.support import REPOSITORY
 from tests.support.training.made_up_results import write_small_plan
 from training.commands.experiment import run_experiment
 from training.experiments.plan.plan import load_plan

@@ -11,7 +11,7 @@ import pytest
 from rich.console import Console
 
 from model_store.errors import ConfigurationError, InputError, TranslationError
-from tests.support.repository import REPOSITORY
+from tests.support import REPOSITORY
 from tests.support.training.tiny_marian import CountingTranslator
 from training.translation import CachedTranslator, TranslationCache
 from training.translation.cache import FILE_NAME, translation_key

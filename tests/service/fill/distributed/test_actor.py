@@ -9,8 +9,8 @@ import pytest
 
 from model_store.errors import CacheUnavailableError, InputError, RelevanceError
 from model_store.tables.rows import last_row
-from service.cache.connection import CacheConnection
 from service.cache.generations import Generation
+from service.cache.server.connection import CacheConnection
 from service.cache.store import CacheStore
 from service.engine.options import EngineOptions
 from service.engine.scorer import Scorer

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from model_store.errors import ConfigurationError
-from tests.support.repository import REPOSITORY
+from tests.support import REPOSITORY
 from training.experiments.running.process import exit_description, start_process
 
 

@@ -15,7 +15,7 @@ from rich.console import Console
 
 from model_store.errors import ConfigurationError
 from model_store.metrics import roc_auc
-from tests.support.repository import REPOSITORY
+from tests.support import REPOSITORY
 from tests.support.training.made_up_results import small_plan, write_small_plan
 from training.experiments.plan.plan import ExperimentPlan, load_plan
 from training.experiments.plan.planned_run import planned_runs, shard_of

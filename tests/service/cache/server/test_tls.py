@@ -13,9 +13,9 @@ from redis import Redis
 
 from model_store.errors import CacheUnavailableError, ConfigurationError
 from service.cache import AsyncOfflineCache, OfflineCache
-from service.cache.connection import CacheConnection
-from service.cache.embedded import EmbeddedValkey
-from service.cache.errors import CacheRefusedError
+from service.cache.server.connection import CacheConnection
+from service.cache.server.embedded import EmbeddedValkey
+from service.cache.server.errors import CacheRefusedError
 from service.cache.store import CacheStore, QueryScores
 from service.fill.retry import RetryPolicy
 from tests.support.service.redis_servers import Certificates, answering, free_ports, required, running

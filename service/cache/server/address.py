@@ -28,7 +28,7 @@ from redis.retry import Retry
 from redis.sentinel import Sentinel
 
 from model_store.errors import ConfigurationError
-from service.cache.address_options import (
+from service.cache.server.address_options import (
     NOT_OF_A_CLUSTER,
     OPTIONS,
     SENTINEL_OPTIONS,

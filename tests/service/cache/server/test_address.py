@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from model_store.errors import ConfigurationError
 from service.cache import OfflineCache
-from service.cache.address import MASK, CacheAddress, without_secrets
+from service.cache.server.address import MASK, CacheAddress, without_secrets
 
 SECRETS = st.text(min_size=6, max_size=30).filter(lambda text: MASK not in text and len(set(text)) > 3)
 HOSTS = st.sampled_from(["cache", "127.0.0.1", "[::1]", "cache.example"])

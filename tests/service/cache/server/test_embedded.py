@@ -11,13 +11,13 @@ from redis import Redis
 from redis.exceptions import ConnectionError as RedisConnectionError
 
 from model_store.errors import ConfigurationError
-from service.cache.embedded import EmbeddedValkey
-from tests.support.repository import REPOSITORY
+from service.cache.server.embedded import EmbeddedValkey
+from tests.support import REPOSITORY
 
 _USE_AND_WAIT = """
 import sys
 from pathlib import Path
-from service.cache.embedded import EmbeddedValkey
+from service.cache.server.embedded import EmbeddedValkey
 server = EmbeddedValkey(Path(sys.argv[1]))
 print(server.started_here, flush=True)
 sys.stdin.read()

@@ -9,11 +9,11 @@ import pytest
 from redis import Redis
 
 from model_store.errors import CacheUnavailableError, ConfigurationError
-from service.cache.commands import Script
-from service.cache.connection import CacheConnection
-from service.cache.embedded import EmbeddedValkey
-from service.cache.errors import asked
 from service.cache.keys import entries_prefix
+from service.cache.server.commands import Script
+from service.cache.server.connection import CacheConnection
+from service.cache.server.embedded import EmbeddedValkey
+from service.cache.server.errors import asked
 from service.cache.store import CacheStore, QueryScores
 
 pytestmark = pytest.mark.anyio

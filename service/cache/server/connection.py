@@ -14,8 +14,8 @@ from redis.asyncio.cluster import ClusterPipeline, RedisCluster
 from redis.asyncio.connection import AbstractConnection, ConnectionPool
 from redis.exceptions import RedisError, ResponseError
 
-from service.cache.address import SETTING, CacheAddress
-from service.cache.commands import (
+from service.cache.server.address import SETTING, CacheAddress
+from service.cache.server.commands import (
     PIPELINE_COMMANDS,
     Argument,
     Command,
@@ -25,7 +25,7 @@ from service.cache.commands import (
     ScriptCall,
     options_of,
 )
-from service.cache.errors import CacheRefusedError, UnreadableRecordError, asked, reported
+from service.cache.server.errors import CacheRefusedError, UnreadableRecordError, asked, reported
 
 _REPLACE = Script(
     "if (redis.call('GET', KEYS[1]) or '') ~= ARGV[1] then return 0 end\n"
@@ -66,7 +66,7 @@ class CacheConnection:
     def open(
         cls, url: str, *, cluster: bool = False, timeout_seconds: float = 2.0, where: str = SETTING
     ) -> CacheConnection:
-        """Connect lazily to what a URL says (see `service.cache.address`).
+        """Connect lazily to what a URL says (see `service.cache.server.address`).
 
         Args:
             where: what an error names.
