@@ -11,7 +11,7 @@ import pytest
 # other work many times as long. Read when torch is loaded, and handed on to the commands that tests run.
 os.environ["OMP_NUM_THREADS"] = os.environ.get("OMP_NUM_THREADS") or "1"
 
-from tests.support.models.tiny_encoder import write_tiny_encoder
+from tests.support.tiny_encoder import write_tiny_encoder
 
 
 @pytest.fixture(scope="session")

@@ -18,7 +18,7 @@ from typing import Annotated, Any
 import typer
 
 from model_store.files import write_json
-from scripts.demo.plan import DemoRequest
+from scripts.demo.request import DemoRequest
 from training.configuration import load_configuration
 from training.stages.progress import ProgressListener, progress_listener
 

@@ -20,10 +20,12 @@ from rich.console import Console
 from model_store.cli import INTERRUPTED
 from model_store.files import write_json
 from scripts.demo import baseline as sequential_baseline
-from scripts.demo.journey import Journey, learn
-from scripts.demo.plan import DEFAULT_FOLDER, STARTING, DemoRequest, demo_steps, seconds_by_kind
+from scripts.demo.findings import Findings
+from scripts.demo.journey import Journey
+from scripts.demo.learning import learn
+from scripts.demo.plan import STARTING, demo_steps, seconds_by_kind
 from scripts.demo.progress_line import ProgressLine
-from scripts.demo.report import Findings
+from scripts.demo.request import DEFAULT_FOLDER, DemoRequest
 from training.configuration import load_configuration
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)

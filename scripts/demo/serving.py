@@ -16,9 +16,11 @@ from typing import Any
 import httpx
 
 from model_store.errors import RelevanceError
-from scripts.demo.plan import FILLING, LOOKING_UP, SCORING, DemoRequest
+from scripts.demo.findings import CachedProduct, CachedQuery, Findings, ScoredQuery
+from scripts.demo.plan import FILLING, LOOKING_UP, SCORING
 from scripts.demo.progress_line import ProgressLine
-from scripts.demo.report import CachedProduct, CachedQuery, Findings, ScoredQuery, plain_pairs
+from scripts.demo.report import plain_pairs
+from scripts.demo.request import DemoRequest
 
 CANDIDATE_QUERIES = 16
 CANDIDATES_PER_QUERY = 8

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from rich.table import Table
 
-from scripts.demo.report import CachedQuery, Findings, Matrix, PlainProbeRow, ScoredQuery
+from scripts.demo.findings import CachedQuery, Findings, Matrix, PlainProbeRow, ScoredQuery
 
 PRODUCTS_SHOWN = 3
 

@@ -12,9 +12,9 @@ import pytest
 
 from model_store.versions.manifest import PlainProbeResult
 from tests.support import REPOSITORY
-from tests.support.models.tiny_model import build_tiny_store, publish_tiny_version
 from tests.support.service.command_line import Shop
 from tests.support.service.running import exact_scorer, with_probes
+from tests.support.tiny_model import build_tiny_store, publish_tiny_version
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page

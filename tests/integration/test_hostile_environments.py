@@ -18,7 +18,7 @@ import pytest
 
 from tests.support import REPOSITORY
 from tests.support.in_process import run_in_process, small_settings, write_table
-from tests.support.models.tiny_model import build_tiny_store
+from tests.support.tiny_model import build_tiny_store
 from tests.support.training.learners import toy_pairs
 
 CODES = {0, 2, 3, 4, 5, 6, 7, 8, 9, 130}

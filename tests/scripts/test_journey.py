@@ -12,9 +12,10 @@ from rich.console import Console
 from model_store.files import write_json
 from scripts.demo.baseline import KEPT, Baseline, keep, kept
 from scripts.demo.journey import Journey, Part, Step
-from scripts.demo.plan import EVALUATION, DemoRequest, demo_steps, seconds_by_kind
+from scripts.demo.plan import EVALUATION, demo_steps, seconds_by_kind
 from scripts.demo.progress_line import ProgressLine
 from scripts.demo.published_versions import PublishedVersions
+from scripts.demo.request import DemoRequest
 from training.configuration import load_configuration
 from training.stages.progress import progress_listener, stage_progress
 

@@ -7,9 +7,9 @@ from pathlib import Path
 from model_store.errors import InputError
 from model_store.versions.loading import LoadedVersion, load_version
 from model_store.versions.store import ModelStore
-from training.commands.console import notes
 from training.commands.continual import load_splits, method_of_the_paper, print_matrices
 from training.configuration import Overrides, TrainingConfiguration, checked_configuration, merged
+from training.console import notes
 from training.methods.base import MethodContext
 from training.runs.driver import check_translators
 from training.runs.files import RunFiles, run_name, store_folder

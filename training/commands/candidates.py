@@ -8,7 +8,7 @@ from pathlib import Path
 
 from model_store.product import QueryProductPair
 from model_store.tables.tsv_writer import TsvWriter
-from training.commands.console import notes
+from training.console import notes
 from training.data.pairs import RelevancePair
 from training.data.sources import CatalogueSource, parse_source
 

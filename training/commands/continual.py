@@ -11,8 +11,8 @@ from rich.table import Table
 
 from model_store.files import write_json
 from model_store.versions.store import ModelStore
-from training.commands.console import notes, results
 from training.configuration import Overrides, TrainingConfiguration, load_configuration
+from training.console import notes, results
 from training.data.sources import parse_source
 from training.data.splits import Splits
 from training.methods.attention_distillation import AttentionDistillation, AttentionDistillationTranslation

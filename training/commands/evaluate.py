@@ -13,7 +13,7 @@ from model_store.errors import InputError
 from model_store.network.scoring import untrained_cosine
 from model_store.versions.loading import LoadedVersion, load_version, score_pairs
 from model_store.versions.manifest import Manifest
-from training.commands.console import notes, results
+from training.console import notes, results
 from training.data.pairs import RelevancePair
 from training.data.sources import parse_source
 from training.evaluation import MarketplaceMetrics, marketplace_metrics

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from model_store.errors import ConfigurationError, InputError
-from training.commands.console import notes
+from training.console import ProgressBar, notes
 from training.data.sources import parse_source
 from training.experiments.plan.plan import ExperimentPlan, load_plan
 from training.experiments.plan.planned_run import check_translation, planned_runs, shard_of
@@ -18,7 +18,6 @@ from training.experiments.running.merge import merge_outputs
 from training.experiments.running.output_folder import OutputFolder
 from training.experiments.running.runner import PlanRunner
 from training.experiments.statistics.bootstrap import REPLICATES
-from training.progress_bar import ProgressBar
 
 OUTPUT = Path("var/experiments")
 _NUMBERS = re.compile(r"[0-9]{1,9}(,[0-9]{1,9})*")

@@ -10,9 +10,8 @@ from model_store.errors import ConfigurationError
 from model_store.product import QueryProductPair
 from model_store.tables.tsv_writer import TsvWriter
 from model_store.versions.loading import load_version, score_pairs
-from training.commands.console import notes
+from training.console import ProgressBar, notes
 from training.data.sources import ColumnMapping, read_unlabelled
-from training.progress_bar import ProgressBar
 from training.runs.files import store_folder
 
 CHUNK = 4096

@@ -10,7 +10,7 @@ from typing import Protocol
 
 from rich.console import Console
 
-from training.progress_bar import ProgressBar
+from training.console import ProgressBar
 from training.settings import IS_FIRST_PROCESS
 
 _SMOOTHING = 0.9

@@ -20,7 +20,7 @@ from typing import Self
 from rich.console import Console
 
 from model_store.errors import ConfigurationError, TranslationError
-from training.progress_bar import ProgressBar
+from training.console import ProgressBar
 from training.settings import IS_FIRST_PROCESS
 from training.translation.base import Translator, pair_name, translate_distinct
 

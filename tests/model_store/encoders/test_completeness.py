@@ -21,7 +21,7 @@ from transformers import PreTrainedModel
 from model_store.encoders.base_encoders import parse_base_encoder
 from model_store.encoders.completeness import token_limit
 from model_store.errors import ConfigurationError
-from tests.support.models.tiny_encoder import write_tiny_encoder, write_tiny_roberta
+from tests.support.tiny_encoder import write_tiny_encoder, write_tiny_roberta
 
 WEIGHTS = "model.safetensors"
 Tensors = dict[str, Tensor]

@@ -14,7 +14,7 @@ from model_store.network.encoder_layers import EncoderLayers, TokenPacking, atte
 from model_store.network.interaction import AttentionMaps, Route
 from model_store.network.relevance_network import RelevanceNetwork
 from model_store.product import Product, QueryProductPair
-from tests.support.models.networks import random_network, tokenizer_of
+from tests.support.networks import random_network, tokenizer_of
 
 
 def states(seed: int) -> tuple[Tensor, Tensor, Tensor]:

@@ -13,7 +13,7 @@ from model_store.network.interaction import Route
 from model_store.network.relevance_network import RelevanceNetwork
 from model_store.network.scoring import score_tokenized
 from model_store.product import Product, QueryProductPair
-from tests.support.models.networks import random_network, tokenizer_of
+from tests.support.networks import random_network, tokenizer_of
 
 PAIRS = [
     QueryProductPair("us", query, Product("p", title))

@@ -18,7 +18,7 @@ from model_store.versions.plain_probes import (
     share_ranked_right,
     untrained_probe_shares,
 )
-from tests.support.models.tiny_model import build_tiny_store
+from tests.support.tiny_model import build_tiny_store
 
 LANGUAGES = ("en", "es", "ja", "de", "fr", "it", "pt")
 JAPANESE = re.compile(r"[\u3040-\u30ff\u4e00-\u9fff]")

@@ -16,9 +16,9 @@ from model_store.versions.plain_probes import plain_probe_results, plain_probes_
 from model_store.versions.promotion import decide_promotion
 from model_store.versions.store import ModelStore, PublishedVersion
 from model_store.versions.weights import write_network
-from tests.support.models.networks import tokenizer_of
-from tests.support.models.tiny_encoder import write_tiny_encoder
-from tests.support.models.tiny_model import random_relevance_network, tiny_draft
+from tests.support.networks import tokenizer_of
+from tests.support.tiny_encoder import write_tiny_encoder
+from tests.support.tiny_model import random_relevance_network, tiny_draft
 
 HEADS, LANGUAGES = {"us": "shared", "es": "shared"}, {"us": "en", "es": "es"}
 

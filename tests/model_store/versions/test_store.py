@@ -18,7 +18,7 @@ from model_store.product import Product, QueryProductPair
 from model_store.versions.loading import load_version, score_pairs
 from model_store.versions.store import ModelStore
 from tests.support import REPOSITORY
-from tests.support.models.tiny_model import (
+from tests.support.tiny_model import (
     build_tiny_store,
     publish_tiny_version,
     random_relevance_network,
@@ -171,7 +171,7 @@ def test_a_publisher_killed_in_the_middle_leaves_no_half_version(root: Path) -> 
         "import os, signal\n"
         "from pathlib import Path\n"
         "from model_store.versions.store import ModelStore\n"
-        "from tests.support.models.tiny_model import tiny_draft\n"
+        "from tests.support.tiny_model import tiny_draft\n"
         "def write(folder):\n"
         "    (folder / 'half.safetensors').write_bytes(b'x' * 1000)\n"
         "    os.kill(os.getpid(), signal.SIGKILL)\n"

@@ -29,8 +29,8 @@ from model_store.versions.weights import (
     save_fusion,
     save_heads,
 )
-from tests.support.models.networks import random_network, tokenizer_of
-from tests.support.models.tiny_encoder import write_tiny_encoder
+from tests.support.networks import random_network, tokenizer_of
+from tests.support.tiny_encoder import write_tiny_encoder
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # the library's own imports warn

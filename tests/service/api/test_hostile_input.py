@@ -13,9 +13,9 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 
-from tests.support.models.tiny_model import build_tiny_store
 from tests.support.service.command_line import Shop
 from tests.support.service.running import RunningService, pair, running_service, settings_for
+from tests.support.tiny_model import build_tiny_store
 
 
 @pytest.fixture(scope="module")

@@ -18,9 +18,9 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
-from tests.support.models.tiny_model import build_tiny_store
 from tests.support.service.command_line import Shop
 from tests.support.service.running import RunningService
+from tests.support.tiny_model import build_tiny_store
 
 pytestmark = pytest.mark.anyio
 

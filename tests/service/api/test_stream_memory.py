@@ -13,9 +13,9 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from tests.support.models.tiny_model import build_tiny_store
 from tests.support.service.command_line import Server, Shop
 from tests.support.service.running import pair
+from tests.support.tiny_model import build_tiny_store
 
 pytestmark = [pytest.mark.long, pytest.mark.timeout(1200)]
 

@@ -7,8 +7,8 @@ import pytest
 from model_store.errors import VersionNotFoundError
 from model_store.product import Product, QueryProductPair
 from service.engine.scorer import Scorer
-from tests.support.models.tiny_model import build_tiny_store
 from tests.support.service.running import exact_scorer
+from tests.support.tiny_model import build_tiny_store
 
 
 @pytest.fixture(scope="module")

@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 
 from service.cache.server.commands import PIPELINE_COMMANDS
-from tests.support.models.tiny_model import build_tiny_store
 from tests.support.service.command_line import Shop
 from tests.support.service.redis_servers import PersistentServer, contents
 from tests.support.service.watched_fill import title_of, write_rows
+from tests.support.tiny_model import build_tiny_store
 
 _QUERIES, _PRODUCTS = 400, 50
 _SECONDS_OF_STARTING = 2.0

@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.models.tiny_model import build_tiny_store
 from tests.support.service.command_line import Finished, Shop
 from tests.support.service.ray_nodes import RayNodes
 from tests.support.service.redis_servers import PersistentServer, contents
 from tests.support.service.watched_fill import write_candidates
+from tests.support.tiny_model import build_tiny_store
 
 pytest.importorskip("ray")
 

@@ -21,9 +21,9 @@ from starlette.types import Receive, Scope, Send
 
 from service.server.head_limits import BoundedHeadProtocol
 from service.server.shutdown import DrainingServer, refuse_new_connections
-from tests.support.models.tiny_model import build_tiny_store
 from tests.support.service.command_line import Shop
 from tests.support.service.running import pair
+from tests.support.tiny_model import build_tiny_store
 
 pytestmark = pytest.mark.anyio
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from model_store.errors import ConfigurationError, InputError, RelevanceError
-from tests.support.models.tiny_model import build_tiny_store
+from tests.support.tiny_model import build_tiny_store
 from training.commands.predict import CHUNK, predict_file
 
 _HEADER = "marketplace\tquery\tproduct_id\tproduct_title"

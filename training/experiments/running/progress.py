@@ -9,8 +9,8 @@ from types import TracebackType
 
 from rich.console import Console
 
+from training.console import ProgressBar
 from training.experiments.plan.planned_run import PlannedRun
-from training.progress_bar import ProgressBar
 
 
 class PlanProgress:

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.models.tiny_model import build_tiny_store
 from tests.support.service.command_line import Shop
+from tests.support.tiny_model import build_tiny_store
 
 pytestmark = pytest.mark.long
 

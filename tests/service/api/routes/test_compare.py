@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.models.tiny_model import build_tiny_store, publish_tiny_version
 from tests.support.service.running import pair, running_service, settings_for
+from tests.support.tiny_model import build_tiny_store, publish_tiny_version
 
 pytestmark = pytest.mark.anyio
 

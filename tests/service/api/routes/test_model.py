@@ -9,7 +9,6 @@ import pytest
 
 from model_store.versions.manifest import PlainProbeChange, PlainProbeResult
 from model_store.versions.store import ModelStore
-from tests.support.models.tiny_model import build_tiny_store, publish_tiny_version
 from tests.support.service.running import (
     RunningService,
     exact_scorer,
@@ -18,6 +17,7 @@ from tests.support.service.running import (
     settings_for,
     with_probes,
 )
+from tests.support.tiny_model import build_tiny_store, publish_tiny_version
 
 pytestmark = pytest.mark.anyio
 

@@ -15,7 +15,7 @@ from model_store.network.scoring import score_tokenized
 from model_store.product import Product, QueryProductPair
 from service.engine.backends.cuda_graphs import MAX_GRAPHS, GraphedNetwork, bucket_of, filled
 from service.engine.folded.network import FoldedNetwork
-from tests.support.models.networks import random_network, tokenizer_of
+from tests.support.networks import random_network, tokenizer_of
 
 pytestmark = [
     pytest.mark.gpu,

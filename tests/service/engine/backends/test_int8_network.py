@@ -13,7 +13,7 @@ from model_store.product import Product, QueryProductPair
 from service.engine.backends.int8_network import Int8Network, ranges_as_file, ranges_of_file, watched_inputs
 from service.engine.backends.product_probes import torch_int8
 from service.engine.folded.network import FoldedNetwork
-from tests.support.models.networks import random_network, tokenizer_of
+from tests.support.networks import random_network, tokenizer_of
 
 pytestmark = pytest.mark.skipif(torch_int8().problem is not None, reason=str(torch_int8().problem))
 BITS = torch_int8().weight_bits

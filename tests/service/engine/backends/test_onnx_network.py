@@ -17,7 +17,7 @@ from service.engine.backends.onnx_network import OnnxNetwork
 from service.engine.backends.product_probes import WeightBits, onnx_int8
 from service.engine.folded.fold import layer_ranges
 from service.engine.folded.network import FoldedNetwork
-from tests.support.models.networks import random_network, tokenizer_of
+from tests.support.networks import random_network, tokenizer_of
 
 TITLES = ("usb cable", "red sofa for two with a very long name that goes on", "tea", "4k tv 85-inch hdmi")
 PAIRS = [

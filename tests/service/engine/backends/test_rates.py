@@ -12,7 +12,7 @@ from service.engine.backends.forms import ServedForms
 from service.engine.backends.rates import LAYERS, FormRate, measured_rates, random_hidden, worthwhile
 from service.engine.folded.network import FoldedNetwork
 from service.engine.options import EngineOptions
-from tests.support.models.networks import random_network
+from tests.support.networks import random_network
 
 ROUTE = Route(("m0", "m1"), "step")
 ALL = [TORCH_INT8, ONNX_INT8, ONNX_FLOAT32, TORCH_FLOAT32]

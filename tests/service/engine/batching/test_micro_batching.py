@@ -18,8 +18,8 @@ from service.engine.batching.micro_batching import BatchFigures, EngineObserver,
 from service.engine.batching.plan import BATCHES_AHEAD
 from service.engine.interactions.interaction import RowWork
 from service.engine.scorer import Scorer
-from tests.support.models.tiny_model import build_tiny_store
 from tests.support.service.running import exact_scorer
+from tests.support.tiny_model import build_tiny_store
 
 pytestmark = pytest.mark.anyio
 

@@ -10,7 +10,7 @@ from service.engine.backends.choice import TORCH_FLOAT32
 from service.engine.batching import token_budget
 from service.engine.batching.token_budget import CPU_BUDGETS, calibrated_token_budget
 from service.engine.folded.network import FoldedNetwork
-from tests.support.models.networks import random_network
+from tests.support.networks import random_network
 
 ROUTE = Route(("m0", "m1"), "step")
 

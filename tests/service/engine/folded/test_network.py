@@ -23,7 +23,7 @@ from model_store.network.relevance_network import RelevanceNetwork
 from model_store.network.scoring import score_tokenized
 from model_store.product import Product, QueryProductPair
 from service.engine.folded.network import FoldedNetwork, rounded_rows, token_attention, with_rows
-from tests.support.models.networks import random_network, tokenizer_of
+from tests.support.networks import random_network, tokenizer_of
 
 TITLES = ("usb cable", "red sofa for two with a very long name that goes on", "tea", "4k tv 85-inch hdmi")
 PAIRS = [

@@ -10,7 +10,7 @@ from model_store.network.interaction import AttentionMaps
 from model_store.product import Product, QueryProductPair
 from model_store.versions.loading import load_version
 from service.engine.scorer import Scorer
-from tests.support.models.tiny_model import build_tiny_store
+from tests.support.tiny_model import build_tiny_store
 
 PAIRS = [
     QueryProductPair("us", query, Product(str(number), "title " * (1 + 5 * number)))

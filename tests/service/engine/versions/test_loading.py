@@ -29,8 +29,8 @@ from service.engine.folded.network import FoldedNetwork
 from service.engine.options import EngineOptions
 from service.engine.versions import loading as scorer_loading
 from service.engine.versions.loading import in_own_thread, load_scorer
-from tests.support.models.tiny_model import build_tiny_store, random_relevance_network, tiny_draft
 from tests.support.service.running import exact_scorer
+from tests.support.tiny_model import build_tiny_store, random_relevance_network, tiny_draft
 
 NAMES = ("us", "es")
 INT8 = EngineOptions("cpu", "onnxruntime", "int8", 512)

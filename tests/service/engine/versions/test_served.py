@@ -16,9 +16,9 @@ from model_store.versions.weights import write_network
 from service.engine.versions import served as served_model
 from service.engine.versions.loading import WorkerThread, load_scorer
 from service.engine.versions.served import ServedModel, VersionSource
-from tests.support.models.tiny_encoder import write_tiny_encoder
-from tests.support.models.tiny_model import publish_tiny_version, random_relevance_network, tiny_draft
 from tests.support.service.running import settings_for
+from tests.support.tiny_encoder import write_tiny_encoder
+from tests.support.tiny_model import publish_tiny_version, random_relevance_network, tiny_draft
 
 pytestmark = pytest.mark.anyio
 

@@ -25,7 +25,7 @@ from model_store.versions.manifest import (
 )
 from model_store.versions.store import ModelStore, PublishedVersion
 from model_store.versions.weights import write_network
-from tests.support.models.tiny_encoder import write_tiny_encoder
+from tests.support.tiny_encoder import write_tiny_encoder
 
 _LANGUAGES = {"us": "en", "jp": "ja"}
 

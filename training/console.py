@@ -1,4 +1,7 @@
-"""The one progress bar of training: what is done, at what rate, for how long, and the time left."""
+"""Where commands print (results on standard output, notes on standard error), and the one progress bar.
+
+Of several processes of one training the first prints.
+"""
 
 from __future__ import annotations
 
@@ -15,6 +18,11 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 from rich.text import Text
+
+from training.settings import IS_FIRST_PROCESS
+
+results = Console(highlight=False, quiet=not IS_FIRST_PROCESS)
+notes = Console(stderr=True, highlight=False, quiet=not IS_FIRST_PROCESS)
 
 
 class ProgressBar(Progress):

@@ -5,7 +5,7 @@ from io import StringIO
 import pytest
 from rich.console import Console
 
-from training.progress_bar import ProgressBar
+from training.console import ProgressBar
 
 
 def drawn(*, terminal: bool, unit: str = "texts", shown: bool = True) -> str:

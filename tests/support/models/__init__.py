@@ -1,1 +1,0 @@
-"""Small encoders, networks and versions."""
