@@ -181,7 +181,10 @@ def load_plan(name_or_path: str) -> ExperimentPlan:
     path = Path(name_or_path)
     if not is_file(path):
         raise ConfigurationError(f"{name_or_path!r} is neither a plan ({', '.join(_shipped())}) nor a file")
-    return _validated(read_yaml_fields(path), path.name)
+    fields = read_yaml_fields(path)
+    if not fields:
+        raise ConfigurationError(f"{path.name}: holds no fields")
+    return _validated(fields, path.name)
 
 
 def shipped_plans() -> list[str]:
