@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
@@ -13,7 +14,7 @@ from model_store.errors import InputError
 from training.experiments.plan.plan import ExperimentPlan, load_plan
 from training.experiments.plan.planned_run import sequences_of
 from training.experiments.running.output_folder import PLAN, WORK
-from training.experiments.running.run_result import RESULT, RunResult, read_result
+from training.experiments.running.run_result import RESULT, RunResult
 from training.experiments.statistics.runs import (
     FinishedRun,
     MarketplaceGroup,
@@ -60,15 +61,15 @@ def _is_unfinished(path: Path, folder: Path) -> bool:
 
 def _read(folder: Path) -> FinishedRun:
     path = folder / RESULT
+    # Read here, as the error names the field: a report is of somebody's folder, perhaps of another commit's runs.
     try:
-        result = read_result(folder)
+        result = RunResult.model_validate(json.loads(path.read_text(encoding="utf-8")))
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         field = ".".join(str(part) for part in first["loc"])
         raise InputError(_described(first["msg"]), source=str(path), field=field) from error
     except ValueError as error:  # no JSON, or no text
         raise InputError(_described(f"no JSON ({error})"), source=str(path)) from error
-    assert result is not None
     _check(result, path)
     return FinishedRun(folder, result)
 

@@ -64,7 +64,7 @@ def store(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-async def service(store: Path, tmp_path: Path) -> AsyncIterator[RunningService]:
+async def reloading(store: Path, tmp_path: Path) -> AsyncIterator[RunningService]:
     async with running_service(settings_for(store, tmp_path, reload_interval_seconds=0.02)) as running:
         yield running
 
@@ -74,79 +74,79 @@ def publish(store: Path, seed: int = 1) -> int:
     return publish_tiny_version(store, encoder, ("us", "es"), seed=seed, parent=1).number
 
 
-async def served(service: RunningService) -> int:
-    return int((await service.client.get("/model")).json()["model_version"])
+async def served(reloading: RunningService) -> int:
+    return int((await reloading.client.get("/model")).json()["model_version"])
 
 
-async def served_in_the_end(service: RunningService, number: int) -> None:
+async def served_in_the_end(reloading: RunningService, number: int) -> None:
     async with asyncio.timeout(30):
-        while await served(service) != number:
+        while await served(reloading) != number:
             await asyncio.sleep(_POLL_SECONDS)
 
 
-async def test_a_new_version_is_picked_up_by_itself(service: RunningService, store: Path) -> None:
-    before = (await service.client.post("/score", json=ASKED)).json()
+async def test_a_new_version_is_picked_up_by_itself(reloading: RunningService, store: Path) -> None:
+    before = (await reloading.client.post("/score", json=ASKED)).json()
     assert publish(store) == 2
-    await served_in_the_end(service, 2)
-    after = (await service.client.post("/score", json=ASKED)).json()
+    await served_in_the_end(reloading, 2)
+    after = (await reloading.client.post("/score", json=ASKED)).json()
     assert (before["model_version"], after["model_version"]) == (1, 2)
     assert before["results"] != after["results"]
 
 
 async def test_a_broken_version_leaves_the_old_one_serving_and_says_so(
-    service: RunningService, store: Path, caplog: pytest.LogCaptureFixture
+    reloading: RunningService, store: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     publish(store)
     head = store / "versions" / "0002" / "head.safetensors"
     whole = head.read_bytes()
     head.write_bytes(whole[:-1])
-    answer = (await service.client.post("/model/reload")).json()
+    answer = (await reloading.client.post("/model/reload")).json()
     assert answer["model_version"] == 1
     assert str(head) in answer["refused"]
-    ready = await service.client.get("/readyz")
+    ready = await reloading.client.get("/readyz")
     assert ready.status_code == 200
     assert str(head) in ready.json()["refused"]
-    figures = (await service.client.get("/metrics")).text
+    figures = (await reloading.client.get("/metrics")).text
     assert "relevance_model_refused 1.0" in figures
     assert "relevance_model_version 1.0" in figures
     assert re.search(r"relevance_model_load_failures_total [1-9]", figures)
     assert f"version 2 is refused, version 1 keeps serving: {answer['refused']}" in caplog.messages
-    assert (await service.client.post("/score", json=ASKED)).json()["model_version"] == 1
+    assert (await reloading.client.post("/score", json=ASKED)).json()["model_version"] == 1
     head.write_bytes(whole)
-    mended = (await service.client.post("/model/reload")).json()
+    mended = (await reloading.client.post("/model/reload")).json()
     assert mended == {"model_version": 2, "previous_version": 1, "refused": None}
-    assert (await service.client.get("/readyz")).json()["refused"] is None
+    assert (await reloading.client.get("/readyz")).json()["refused"] is None
 
 
 async def test_a_version_that_scores_otherwise_than_published_is_not_served(
-    service: RunningService, store: Path
+    reloading: RunningService, store: Path
 ) -> None:
     probes = with_probes(exact_scorer(store), change=0.2).manifest.probe_pairs
     encoder = store.parent / "encoder"
     publish_tiny_version(store, encoder, ("us", "es"), parent=1, probe_pairs=probes)
-    answer = (await service.client.post("/model/reload")).json()
+    answer = (await reloading.client.post("/model/reload")).json()
     assert answer["model_version"] == 1
     assert "scores its 4 probe pairs 0.200 apart from what was published" in answer["refused"]
 
 
-async def test_a_rollback_serves_the_version_before(service: RunningService, store: Path) -> None:
+async def test_a_rollback_serves_the_version_before(reloading: RunningService, store: Path) -> None:
     publish(store)
-    await service.client.post("/model/reload")
-    answer = (await service.client.post("/model/rollback")).json()
+    await reloading.client.post("/model/reload")
+    answer = (await reloading.client.post("/model/rollback")).json()
     assert answer == {"model_version": 1, "previous_version": 2, "refused": None}
     assert ModelStore(store).latest() == 1
-    refused = await service.client.post("/model/rollback")
+    refused = await reloading.client.post("/model/rollback")
     assert refused.status_code == 409
     assert "no earlier promoted version" in refused.json()["detail"]
-    assert await served(service) == 1
+    assert await served(reloading) == 1
 
 
-async def test_the_versions_are_told_and_damaged_ones_named(service: RunningService, store: Path) -> None:
+async def test_the_versions_are_told_and_damaged_ones_named(reloading: RunningService, store: Path) -> None:
     publish(store)
     publish(store, seed=2)
-    await served_in_the_end(service, 3)
+    await served_in_the_end(reloading, 3)
     (store / "versions" / "0002" / "manifest.json").write_text("{}")
-    answer = (await service.client.get("/model/versions")).json()
+    answer = (await reloading.client.get("/model/versions")).json()
     found = {item["model_version"]: item for item in answer["versions"]}
     assert list(found) == [3, 1]
     assert (found[3]["served"], found[3]["newest"], found[1]["served"]) == (True, True, False)
@@ -157,21 +157,21 @@ async def test_the_versions_are_told_and_damaged_ones_named(service: RunningServ
 
 @pytest.mark.parametrize("reloads", [6, pytest.param(50, marks=pytest.mark.long)])
 async def test_no_request_fails_or_mixes_versions_while_models_change(
-    service: RunningService, store: Path, reloads: int
+    reloading: RunningService, store: Path, reloads: int
 ) -> None:
     """Under load, each answer's scores are those of the one version that it names."""
     publish(store)
     expected: dict[int, list[float]] = {}
     for number in (1, 2):
         body = {"pairs": ASKED["pairs"], "versions": [number]}
-        expected[number] = (await service.client.post("/compare", json=body)).json()["versions"][0]["scores"]
+        expected[number] = (await reloading.client.post("/compare", json=body)).json()["versions"][0]["scores"]
     assert expected[1] != pytest.approx(expected[2], abs=1e-3)
     answers: list[tuple[int, list[float]]] = []
     stopped = False
 
     async def client() -> None:
         while not stopped:
-            response = await service.client.post("/score", json=ASKED)
+            response = await reloading.client.post("/score", json=ASKED)
             assert response.status_code == 200
             answer = response.json()
             answers.append((answer["model_version"], [item["score"] for item in answer["results"]]))
@@ -181,7 +181,7 @@ async def test_no_request_fails_or_mixes_versions_while_models_change(
     for number in range(reloads):
         wanted = 1 + number % 2
         versions.promote(wanted)
-        assert (await service.client.post("/model/reload")).json()["model_version"] == wanted
+        assert (await reloading.client.post("/model/reload")).json()["model_version"] == wanted
     stopped = True
     await asyncio.gather(*clients)
     assert {version for version, _ in answers} == {1, 2}
