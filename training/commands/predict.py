@@ -8,10 +8,11 @@ from pathlib import Path
 
 from model_store.errors import ConfigurationError
 from model_store.product import QueryProductPair
+from model_store.tables.columns import ColumnMapping
 from model_store.tables.tsv_writer import TsvWriter
 from model_store.versions.loading import load_version, score_pairs
 from training.console import ProgressBar, notes
-from training.data.sources import ColumnMapping, read_unlabelled
+from training.data.table import read_unlabelled
 from training.runs.files import store_folder
 
 CHUNK = 4096

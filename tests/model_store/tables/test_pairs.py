@@ -20,7 +20,7 @@ from model_store.tables.columns import ColumnMapping
 from model_store.tables.pairs import OtherMarketplace, PairRow, PairTable
 from model_store.tables.values import BadRow
 from service.fill.candidates.chunks import CandidateFile
-from training.data.sources import read_labelled, read_unlabelled
+from training.data.table import read_labelled, read_unlabelled
 
 Row = Mapping[str, object]
 _ROW = {"marketplace": "us", "query": "desk lamp", "product_id": "B1", "product_title": "Lamp"}

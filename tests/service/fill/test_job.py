@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import math
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -17,6 +18,7 @@ from service.cache.store import CacheStore, QueryScores
 from service.engine.scorer import Scorer
 from service.fill.generation.record import FillRecordFile
 from service.fill.job import FillJob
+from service.fill.options import FillOptions
 from service.fill.target import FillTarget
 from tests.support.service.redis_servers import PersistentServer
 from tests.support.service.running import settings_for
@@ -318,3 +320,13 @@ async def test_without_room_for_older_generations_the_next_fill_removes_them(
     for _ in range(3):
         report = await FillJob(one, candidates).run()
     assert [generation.number for generation in await one.cache.generations.all("us")] == [report.generation]
+
+
+@pytest.mark.parametrize("coverage", [0.0, -0.1, 1.0001, math.nan, math.inf])
+def test_a_coverage_that_is_no_share_names_the_option(coverage: float) -> None:
+    with pytest.raises(ConfigurationError, match="--coverage: "):
+        FillOptions(coverage=coverage)
+
+
+def test_everything_may_be_covered() -> None:
+    assert FillOptions(coverage=1).coverage == 1
