@@ -20,11 +20,10 @@ from service.cache.store import opened_cache
 from service.engine.versions.loading import load_scorer
 from service.fill.candidates.standard_input import remove_copies
 from service.fill.distributed.options import RayOptions
-from service.fill.distributed.scan import ray_engine
 from service.fill.job import FillJob
 from service.fill.options import FillOptions
 from service.fill.report.report import FillReport, report_text
-from service.fill.scan import LOCAL
+from service.fill.scan import LOCAL, FillEngine
 from service.fill.target import FillTarget
 from service.settings import ServiceSettings
 
@@ -71,7 +70,7 @@ async def fill_files(
         PartialFlipError: a marketplace could not be filled, and readers see the new generations of others.
     """
     _check_report_file(report_file)
-    engine = ray_engine(ray_options, settings) if ray_options else LOCAL
+    engine = _ray_engine(ray_options, settings) if ray_options else LOCAL
     scorer = load_scorer(settings.model_store, settings.model_version, settings.engine)
     names = list(dict.fromkeys(map(checked_marketplace, marketplaces)))
     jobs: list[FillJob] = []
@@ -90,6 +89,13 @@ async def fill_files(
             _hand_out(reports, report_file, as_list=len(names) > 1)
     with _warning("the copy of standard input stays"):
         remove_copies(paths, settings.fill_folder)
+
+
+def _ray_engine(options: RayOptions, settings: ServiceSettings) -> FillEngine:
+    # Here, as Ray is an extra: everything else works without it.
+    from service.fill.distributed.scan import ray_engine
+
+    return ray_engine(options, settings)
 
 
 def _raise_unless_flipped(jobs: Sequence[FillJob], error: Exception) -> None:

@@ -126,3 +126,9 @@ async def test_a_pipe_is_refused_at_once_wherever_it_is_named(tiny_store: Path, 
     for traffic in (pipe, link, Path("/dev/zero")):
         with pytest.raises(InputError, match=r"regular file|unknown kind"):
             await fill_files(settings, ["us"], [path], None, FillOptions(traffic=traffic))
+
+
+def test_a_fill_needs_no_ray() -> None:
+    """Ray is an extra: whoever does not ask for a cluster is never asked for it."""
+    code = "import sys; sys.modules['ray'] = None; import service.commands.score_and_fill"
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=REPOSITORY)
