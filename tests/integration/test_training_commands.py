@@ -212,7 +212,7 @@ def pairs_of(**changes: str) -> list[RelevancePair]:
     ("sequence", "translation", "message", "code"),
     [
         ("us,fr", "none", "'fr'", 2),
-        ("us,shop", "none", "give the language", 3),
+        ("us,shop", "none", "tells no single language", 3),
         ("us,us", "none", "learnt twice", 3),
         ("us,es", "opus", "'opus' is no translator", 3),
     ],
