@@ -9,6 +9,7 @@ from typing import Generic
 import numpy as np
 import torch
 from accelerate import Accelerator, PartialState
+from accelerate.state import AcceleratorState
 from accelerate.utils import broadcast_object_list, set_seed
 from transformers import PreTrainedModel
 from typing_extensions import TypeVar
@@ -74,6 +75,10 @@ def make_accelerator(precision: str) -> Accelerator:
     PartialState(cpu=cpu)  # joins the other processes, which then use what the first one measured
     [faster] = broadcast_object_list([bf16_is_faster()])
     mixed = {"float32": "no", "bf16": "bf16"}.get(precision) or ("bf16" if faster else "no")
+    if AcceleratorState._shared_state and AcceleratorState().mixed_precision != mixed:
+        # The library keeps the first precision for the whole process, which may train several runs. An
+        # accelerator that is still in use keeps its own state.
+        AcceleratorState._shared_state = type(AcceleratorState._shared_state)()
     return Accelerator(cpu=cpu, mixed_precision=mixed)
 
 

@@ -12,6 +12,7 @@ from accelerate import Accelerator
 from torch import Tensor, nn
 
 from training.configuration import StageConfiguration
+from training.stages.environment import make_accelerator
 from training.stages.labelled_tokens import Batch
 from training.stages.loop import StageResult, run_stage
 
@@ -99,3 +100,13 @@ def test_a_stage_can_guard_its_updates(tmp_path: Path) -> None:
     stage = GuardedStage([0.5, 0.7], epochs=1)
     run(stage, tmp_path)
     assert float(stage.network.weight.detach()) == -2.5
+
+
+def test_one_process_trains_in_one_precision_after_another() -> None:
+    rounding, exact = make_accelerator("bf16"), make_accelerator("float32")
+    assert (rounding.mixed_precision, exact.mixed_precision) == ("bf16", "no")
+    assert make_accelerator("bf16").mixed_precision == "bf16"
+    with exact.autocast():
+        assert (torch.ones(2, 2) @ torch.ones(2, 2)).dtype == torch.float32
+    with rounding.autocast():
+        assert (torch.ones(2, 2) @ torch.ones(2, 2)).dtype == torch.bfloat16
