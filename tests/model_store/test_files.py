@@ -50,10 +50,13 @@ def test_a_pipe_is_written_if_somebody_reads_it_and_else_not_waited_for(tmp_path
     read: list[bytes] = []
     reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
     os.set_blocking(reader, True)
+    # A reader that looks before anybody writes would take that for the end.
+    waiting = os.open(pipe, os.O_WRONLY)
     content = os.urandom(300_000)  # more than a pipe holds
     reading = threading.Thread(target=lambda: read.extend(iter(lambda: os.read(reader, 1 << 16), b"")))
     reading.start()
     write_bytes_atomically(pipe, content)
+    os.close(waiting)
     reading.join()
     os.close(reader)
     assert b"".join(read) == content
