@@ -115,7 +115,7 @@ VARIABLES = (
     "COMPOSE", "COMPOSE_ENGINE", "COMPOSE_WORK", "MAKEFLAGS", "MFLAGS", "MAKELEVEL", "RELEVANCE_DATA",
 )  # fmt: skip
 
-pytestmark = pytest.mark.skipif(shutil.which("make") is None, reason="make is not installed")
+NEEDS_MAKE = pytest.mark.skipif(shutil.which("make") is None, reason="make is not installed")
 
 
 def recipe(target: str, *given: str, **environment: str) -> str:
@@ -131,6 +131,7 @@ def recipe(target: str, *given: str, **environment: str) -> str:
     return done.stdout
 
 
+@NEEDS_MAKE
 def test_the_demo_is_of_the_bundled_catalogue_and_of_what_is_named() -> None:
     assert "--data 'catalogue' --sequence 'us,es,jp' --translation 'catalogue' --seed 0" in recipe("demo")
     named = recipe("demo", "DATA=table:my,own.tsv", "SEQUENCE=de,fr", SEED="7")
@@ -139,6 +140,7 @@ def test_the_demo_is_of_the_bundled_catalogue_and_of_what_is_named() -> None:
     assert recipe("demo", "BASELINE=1").strip().endswith("--seed 0 --baseline")
 
 
+@NEEDS_MAKE
 @pytest.mark.parametrize("target", ["demo", "serve", "bench", "bench-gpu", "compose-check", "test-gpu"])
 def test_an_empty_variable_counts_as_not_given(target: str) -> None:
     empty = [name for name in VARIABLES if not name.startswith("M") or name == "MODEL_STORE"]
@@ -147,6 +149,7 @@ def test_an_empty_variable_counts_as_not_given(target: str) -> None:
     assert recipe(target, **dict.fromkeys(empty, "")) == plain
 
 
+@NEEDS_MAKE
 def test_benchmarks_score_the_file_that_is_named_or_the_catalogue() -> None:
     plain = recipe("bench") + recipe("bench-gpu")
     assert plain.count("--data ") == 1
@@ -155,6 +158,7 @@ def test_benchmarks_score_the_file_that_is_named_or_the_catalogue() -> None:
     assert named.count("--data 'my data.tsv'") == 11
 
 
+@NEEDS_MAKE
 def test_the_compose_check_needs_an_engine_only_and_takes_a_script_that_brings_one_up() -> None:
     plain = recipe("compose-check")
     commands = ["config -q", "build", "up -d", "down -v"]
@@ -164,6 +168,7 @@ def test_the_compose_check_needs_an_engine_only_and_takes_a_script_that_brings_o
     assert script == f"'/some/engine.sh' . 'var/compose-check' \"COMPOSE='docker-compose -p x' '{smoke}'\"\n"
 
 
+@NEEDS_MAKE
 def test_nothing_names_a_folder_beside_the_repository() -> None:
     """A clone alone is whole; only the tests look beside it, for data that they skip without."""
     beside = "/".join(("..", "shared"))

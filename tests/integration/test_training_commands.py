@@ -266,9 +266,7 @@ def test_a_language_dropped_into_a_taxonomy_is_added_without_code(
     assert manifest.fusion_name == "step-0002"
 
 
-pytestmark = pytest.mark.long
-
-
+@pytest.mark.long
 def test_two_processes_train_as_one_and_publish_once(tiny_encoder_folder: Path, tmp_path: Path) -> None:
     command = [
         "continual", "--data", "catalogue:200", "--sequence", "us,es", "--translation", "catalogue",

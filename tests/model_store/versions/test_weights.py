@@ -32,13 +32,16 @@ from model_store.versions.weights import (
 from tests.support.networks import random_network, tokenizer_of
 from tests.support.tiny_encoder import write_tiny_encoder
 
-with warnings.catch_warnings():
-    warnings.simplefilter("ignore")  # the library's own imports warn
-    adapters = pytest.importorskip(
-        "adapters", reason="the library adapters, of transformers 4.57, is not installed"
-    )
+try:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the library's own imports warn
+        import adapters
+except ImportError:
+    adapters = None
 
-Fuse = adapters.Fuse
+NEEDS_LIBRARY = pytest.mark.skipif(
+    adapters is None, reason="the library adapters, of transformers 4.57, is not installed"
+)
 
 MARKETPLACES = ("us", "es", "jp")
 
@@ -63,6 +66,7 @@ def library_states(model: BertModel, token_ids: torch.Tensor) -> torch.Tensor:
         return hidden[mask]
 
 
+@NEEDS_LIBRARY
 def test_single_adapter_equals_the_library_s_on_our_files(tiny_encoder_folder: Path, tmp_path: Path) -> None:
     network = random_network(tiny_encoder_folder, MARKETPLACES)
     save_adapter(network, "us", tmp_path / "us")
@@ -75,30 +79,32 @@ def test_single_adapter_equals_the_library_s_on_our_files(tiny_encoder_folder: P
     assert (ours - plain).abs().max() > 0.1
 
 
+def library_model_of(network: RelevanceNetwork, encoder: Path, folder: Path) -> BertModel:
+    """The library's model with the fusion that we wrote to files."""
+    model = library_model(encoder)
+    for name in MARKETPLACES:
+        save_adapter(network, name, folder / name)
+        model.load_adapter(str(folder / name), use_safetensors=True)
+    save_fusion(network, "step", MARKETPLACES, folder / "fusion")
+    model.load_adapter_fusion(str(folder / "fusion"), use_safetensors=True)
+    model.set_active_adapters(adapters.Fuse(*MARKETPLACES, name="step"))
+    return model
+
+
+@NEEDS_LIBRARY
 def test_fusion_equals_the_library_s_on_our_files(tiny_encoder_folder: Path, tmp_path: Path) -> None:
     network = random_network(tiny_encoder_folder, MARKETPLACES)
-    model = library_model(tiny_encoder_folder)
-    for name in MARKETPLACES:
-        save_adapter(network, name, tmp_path / name)
-        model.load_adapter(str(tmp_path / name), use_safetensors=True)
-    save_fusion(network, "step", MARKETPLACES, tmp_path / "fusion")
-    model.load_adapter_fusion(str(tmp_path / "fusion"), use_safetensors=True)
-    model.set_active_adapters(Fuse(*MARKETPLACES, name="step"))
+    model = library_model_of(network, tiny_encoder_folder, tmp_path)
     ours, token_ids = hidden_states(network, tiny_encoder_folder, Route(MARKETPLACES, "step"))
     single, _ = hidden_states(network, tiny_encoder_folder, Route(("us",)))
     torch.testing.assert_close(ours, library_states(model, token_ids), atol=1e-4, rtol=1e-4)
     assert (ours - single).abs().max() > 0.1
 
 
+@NEEDS_LIBRARY
 def test_fusion_gradients_equal_the_library_s(tiny_encoder_folder: Path, tmp_path: Path) -> None:
     network = random_network(tiny_encoder_folder, MARKETPLACES)
-    model = library_model(tiny_encoder_folder)
-    for name in MARKETPLACES:
-        save_adapter(network, name, tmp_path / name)
-        model.load_adapter(str(tmp_path / name), use_safetensors=True)
-    save_fusion(network, "step", MARKETPLACES, tmp_path / "fusion")
-    model.load_adapter_fusion(str(tmp_path / "fusion"), use_safetensors=True)
-    model.set_active_adapters(Fuse(*MARKETPLACES, name="step"))
+    model = library_model_of(network, tiny_encoder_folder, tmp_path)
     texts = tokenizer_of(tiny_encoder_folder, network.pair_encoding).single_texts([[20, 30, 40]], QUERY_SEGMENT)
     weights = torch.randn(texts.token_ids.shape[1], 32)
     torch.autograd.backward((network.encode_texts(texts, Route(MARKETPLACES, "step"))[0] * weights).sum())
@@ -110,11 +116,12 @@ def test_fusion_gradients_equal_the_library_s(tiny_encoder_folder: Path, tmp_pat
             torch.testing.assert_close(ours.get_parameter(part).grad, expected, atol=1e-4, rtol=1e-3)
 
 
+@NEEDS_LIBRARY
 def test_files_of_the_library_load_here(tiny_encoder_folder: Path, tmp_path: Path) -> None:
     model = library_model(tiny_encoder_folder)
     for name in MARKETPLACES:
         model.add_adapter(name, config=adapters.SeqBnConfig(reduction_factor=4))
-    model.add_adapter_fusion(Fuse(*MARKETPLACES, name="theirs"))
+    model.add_adapter_fusion(adapters.Fuse(*MARKETPLACES, name="theirs"))
     with torch.no_grad():
         for key, parameter in model.named_parameters():
             if "adapter" in key:
@@ -123,7 +130,7 @@ def test_files_of_the_library_load_here(tiny_encoder_folder: Path, tmp_path: Pat
     for name in MARKETPLACES:
         model.save_adapter(str(tmp_path / name), name, use_safetensors=True)
     model.save_adapter_fusion(str(tmp_path / "fusion"), "theirs", use_safetensors=True)
-    model.set_active_adapters(Fuse(*MARKETPLACES, name="theirs"))
+    model.set_active_adapters(adapters.Fuse(*MARKETPLACES, name="theirs"))
     network = random_network(tiny_encoder_folder, (), seed=5)
     for name in MARKETPLACES:
         load_adapter(network, name, tmp_path / name)
@@ -149,6 +156,7 @@ KINDS_OF_THE_LIBRARY = (
 )
 
 
+@NEEDS_LIBRARY
 @pytest.mark.parametrize("kind", KINDS_OF_THE_LIBRARY)
 def test_every_other_kind_of_the_library_is_refused_and_changes_nothing(
     tiny_encoder_folder: Path, tmp_path: Path, kind: str
@@ -165,11 +173,12 @@ def test_every_other_kind_of_the_library_is_refused_and_changes_nothing(
     assert all(torch.equal(before[key], after[key]) for key in before)
 
 
+@NEEDS_LIBRARY
 def test_a_static_fusion_of_the_library_is_refused(tiny_encoder_folder: Path, tmp_path: Path) -> None:
     model = library_model(tiny_encoder_folder)
     for name in MARKETPLACES:
         model.add_adapter(name, config="seq_bn")
-    model.add_adapter_fusion(Fuse(*MARKETPLACES, name="theirs"), "static")
+    model.add_adapter_fusion(adapters.Fuse(*MARKETPLACES, name="theirs"), "static")
     model.save_adapter_fusion(str(tmp_path / "fusion"), "theirs", use_safetensors=True)
     with pytest.raises(VersionCorruptError, match="value is False; only dynamic fusions can be loaded"):
         load_fusion(random_network(tiny_encoder_folder, MARKETPLACES), "loaded", tmp_path / "fusion")

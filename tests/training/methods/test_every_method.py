@@ -148,8 +148,6 @@ CONFIGURATION = load_configuration(
     },
 )
 
-pytestmark = [pytest.mark.long, pytest.mark.timeout(900)]
-
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -175,6 +173,8 @@ def learnt_auc(name: str, folder: Path) -> float:
     return roc_auc(tokens["test"].labels, method.logits(MARKETPLACE, tokens["test"].tokenized))
 
 
+@pytest.mark.long
+@pytest.mark.timeout(900)
 @pytest.mark.parametrize("name", [name for name in METHODS if name != PEER])
 def test_it_learns_a_marketplace_as_plain_fine_tuning_does(name: str, folder: Path) -> None:
     assert learnt_auc(name, folder) >= learnt_auc(PEER, folder) - 0.02
