@@ -77,7 +77,7 @@ def _is_whole(folder: Path) -> bool:
             (folder / name).is_file() and (folder / name).stat().st_size == entry["bytes"]
             for name, entry in digests.items()
         )
-    except (ValueError, AttributeError, KeyError, TypeError):  # damaged, or written by hand
+    except (ValueError, AttributeError, KeyError, TypeError, RecursionError):  # damaged, or written by hand
         return False
 
 

@@ -120,7 +120,7 @@ class ColumnMapping(BaseModel):
             # The base loader leaves `no` and `1` the texts they are: `marketplace: no` is Norway.
             values: object = yaml.load(text, Loader=yaml.BaseLoader)  # noqa: S506 - makes only texts
             mapping = cls.model_validate(values or {})
-        except yaml.YAMLError as error:
+        except (yaml.YAMLError, RecursionError) as error:
             mark = error.problem_mark if isinstance(error, yaml.MarkedYAMLError) else None
             raise InputError(
                 f"no valid YAML or JSON ({error}); correct it",

@@ -76,9 +76,9 @@ def _batch(texts: int, device: torch.device) -> TextBatch:
 def _read(path: Path) -> dict[str, int]:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        return {str(key): int(value) for key, value in content.items()}
+    except (OSError, ValueError, TypeError, AttributeError, RecursionError):  # damaged: measured again
         return {}
-    return {str(key): int(value) for key, value in content.items()} if isinstance(content, dict) else {}
 
 
 def _key(network: PairNetwork, route: Route, choice: EngineChoice) -> str:

@@ -49,6 +49,7 @@ def test_an_empty_file_is_the_default(tmp_path: Path) -> None:
         ("marketplace: U S", "field 'marketplace': 'U S' is no marketplace name"),
         ("query: q\nlabel: [", "row 2: no valid YAML or JSON"),
         ("a: \x01", "no valid YAML or JSON"),
+        ("[" * 200_000, "no valid YAML or JSON"),
         ("- query", "no valid column mapping"),
     ],
 )

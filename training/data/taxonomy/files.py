@@ -127,6 +127,8 @@ def read_attributes(path: Path) -> tuple[TaxonomyAttribute, ...]:
         raise InputError(
             f"no valid JSON ({error.msg}); copy it again", source=str(path), row=error.lineno
         ) from error
+    except RecursionError as error:
+        raise InputError("no valid JSON (nested too deeply); copy it again", source=str(path)) from error
     except ValidationError as error:
         raise _form_error(error, path) from error
 
@@ -161,7 +163,7 @@ def _tree_file(path: Path) -> list[_TreeCategory]:
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     try:
         return _TREE.validate_python(yaml.load(_text_of(path), Loader=loader))  # noqa: S506 - a safe loader
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, RecursionError) as error:
         mark = error.problem_mark if isinstance(error, yaml.MarkedYAMLError) else None
         raise InputError(
             f"no valid YAML ({error}); copy it again",

@@ -155,6 +155,8 @@ def _parsed_json(path: Path) -> list[_JsonValue] | dict[str, _JsonValue]:
         raise InputError(
             f"the glossary is no JSON: {error.msg}; correct it", source=str(path), row=error.lineno
         ) from error
+    except RecursionError as error:
+        raise InputError("the glossary is no JSON: nested too deeply; correct it", source=str(path)) from error
     if not isinstance(value, list | dict):
         raise InputError(
             "the glossary is neither an object of phrases nor a list of objects by language", source=str(path)

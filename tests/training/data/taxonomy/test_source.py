@@ -122,6 +122,8 @@ def test_a_folder_without_a_taxonomy_is_refused(tmp_path: Path) -> None:
         ),
         ("dist/en/categories.txt", "gid://s/T/fr : A\n", "no category with a sibling"),
         ("dist/en/attributes.json", '{\n"attributes": [\n', r"attributes\.json, row 2: no valid JSON"),
+        ("dist/en/attributes.json", "[" * 200_000, r"attributes\.json: no valid JSON \(nested too deeply\)"),
+        ("data/categories/fr.yml", "[" * 2_000, r"fr\.yml.*: no valid YAML"),
         (
             "dist/en/attributes.json",
             '{"attributes": [{}]}',

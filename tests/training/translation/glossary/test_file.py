@@ -68,6 +68,7 @@ def test_a_file_tells_whether_it_names_its_languages(
         ),
         ("g.csv", 'source,target\n"red,rojo\n', "cannot be read as a table"),
         ("g.json", '{"red": "rojo",\n', "row 2: the glossary is no JSON"),
+        ("g.json", "[" * 200_000, "the glossary is no JSON: nested too deeply"),
         ("g.json", '"red"', "neither an object of phrases nor a list"),
         ("g.json", '{"red": 1}', "row 1: 1 is no text"),
         ("g.json", '["red"]', "row 1: each entry is an object by language"),
