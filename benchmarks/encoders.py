@@ -1,4 +1,4 @@
-"""Networks to measure: ours and the `adapters` library's over one encoder."""
+"""Networks to measure, ours and the `adapters` library's over one encoder, and real texts to measure them on."""
 
 from __future__ import annotations
 
@@ -27,6 +27,8 @@ from training.data.sources import DataSource
 BOTTLENECK = 32
 FUSION = "step-0001"
 Size = Literal["mbert", "packaged"]
+
+MARKETPLACE = "market00"
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,9 +102,6 @@ def library_model(subject: Subject, adapters_count: int) -> Any:
 def _sharing_embeddings(encoder: PreTrainedModel) -> Any:
     """A copy whose embeddings are the original's: they are the larger part of a multilingual encoder."""
     return copy.deepcopy(encoder, {id(encoder.embeddings): encoder.embeddings})
-
-
-MARKETPLACE = "market00"
 
 
 @dataclass(frozen=True, slots=True)

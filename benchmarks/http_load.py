@@ -1,4 +1,4 @@
-"""The running server under open-loop load: throughput, latency and refusals against what is offered."""
+"""The running server under closed and open load: throughput, latency and refusals against what is offered."""
 
 from __future__ import annotations
 
@@ -28,6 +28,14 @@ from service.settings import load_settings
 from training.data.sources import DataSource
 
 Request = TypeVar("Request")
+
+PAIRS_PER_REQUEST = (1, 4, 8, 16, 32)
+LOADS = (0.1, 0.3, 0.5, 0.7, 0.9, 1.0, 1.5, 2.0, 3.0)
+_CLIENTS = 16
+"""Always under way when saturated: several batches wait, and none is refused."""
+_ROUNDS = 5
+_SINGLE_REQUESTS = 60
+Pairs = list[QueryProductPair]
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,16 +110,6 @@ def figures(answers: Sequence[Answered], seconds: float) -> dict[str, float]:
 
 def _quantile(ordered: Sequence[float], share: float) -> float:
     return ordered[min(len(ordered) - 1, int(share * len(ordered)))] if ordered else float("nan")
-
-
-PAIRS_PER_REQUEST = (1, 4, 8, 16, 32)
-LOADS = (0.1, 0.3, 0.5, 0.7, 0.9, 1.0, 1.5, 2.0, 3.0)
-_CLIENTS = 16
-"""Always under way when saturated: several batches wait, and none is refused."""
-_ROUNDS = 5
-_SINGLE_REQUESTS = 60
-
-Pairs = list[QueryProductPair]
 
 
 @dataclass(slots=True)

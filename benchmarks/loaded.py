@@ -1,4 +1,4 @@
-"""A version in memory that was never stored: random adapters over an encoder to measure."""
+"""A version in memory that was never stored, random adapters over an encoder, and the forms of its network."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Fast products for a CPU: exact float32 linear layers on oneDNN, and whether bf16 is faster here.
 
 `torch.nn.functional.linear` goes to MKL, which on processors that are not Intel's leaves half of the machine
-idle (measured: docs/performance.md).
+idle (measured: docs/log.md).
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""A version's manifest: everything about it that its weights do not tell."""
+"""A version's manifest: what its weights do not tell, and the evaluation rows that it names."""
 
 from __future__ import annotations
 

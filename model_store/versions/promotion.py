@@ -32,9 +32,9 @@ def decide_promotion(
         assert latest is not None
         reason = f"kept, not promoted: version {latest.number} serves {', '.join(dropped)}, which this one lacks"
     elif lost:
-        reason = f"kept, not promoted: {_described(lost)}; the tolerance is {tolerance}"
+        reason = f"kept, not promoted: {_listed_changes(lost)}; the tolerance is {tolerance}"
     elif changes:
-        reason = f"promoted: no older marketplace loses more than {tolerance} ({_described(changes)})"
+        reason = f"promoted: no older marketplace loses more than {tolerance} ({_listed_changes(changes)})"
     else:
         reason = "promoted: it has no older marketplace to lose"
     probes = _probe_changes(draft, parent)
@@ -87,7 +87,7 @@ def _probe_warnings(changes: dict[str, PlainProbeChange]) -> Iterator[str]:
             )
 
 
-def _described(changes: dict[str, AucChange]) -> str:
+def _listed_changes(changes: dict[str, AucChange]) -> str:
     return ", ".join(
         f"{name} {change.previous:.4f} -> {change.now:.4f} ({change.change:+.4f})"
         for name, change in changes.items()

@@ -1,4 +1,4 @@
-"""Reads and writes the entries of queries: product ids with scores, or "nothing relevant"."""
+"""Opens the cache; reads and writes the entries of queries: product ids with scores, or "nothing relevant"."""
 
 from __future__ import annotations
 

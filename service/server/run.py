@@ -26,7 +26,7 @@ def freeze_heap() -> None:
     """Collect garbage once more, also what stayed before, and exempt from now on all that is left.
 
     The modules and the model are some hundred thousand objects. A full collection goes through all of them and
-    holds every request up meanwhile, for 0.2 seconds and more (measured: docs/performance.md).
+    holds every request up meanwhile, for 0.2 seconds and more (measured: docs/log.md).
     """
     gc.unfreeze()
     gc.collect()

@@ -1,4 +1,4 @@
-"""A labelled query-product pair: what every reader gives and every training stage takes."""
+"""A labelled query-product pair, which every reader gives and every stage takes, and files of them."""
 
 from __future__ import annotations
 

@@ -37,7 +37,7 @@ class Adapter(Method):
 
     def logits(self, marketplace: str, pairs: TokenizedPairs) -> np.ndarray:
         """As in `Method`: by the marketplace's own adapter and head."""
-        name = marketplace if marketplace in self.marketplaces else self.marketplaces[-1]
+        name = self.learnt_or_newest(marketplace)
         head = self._environment.network.heads.names.index(name)
         return self._environment.logits(pairs, Route((name,)), head)
 

@@ -131,7 +131,7 @@ class AdapterFusionJoint(Method):
 
     def logits(self, marketplace: str, pairs: TokenizedPairs) -> np.ndarray:
         """As in `Method`."""
-        name = self._heads[marketplace if marketplace in self._heads else self.marketplaces[-1]]
+        name = self._heads[self.learnt_or_newest(marketplace)]
         return self._environment.logits(pairs, self._route, self._environment.network.heads.names.index(name))
 
     @property

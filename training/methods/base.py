@@ -188,6 +188,10 @@ class Method(ABC):
                 return version.network, version.route
         return None
 
+    def learnt_or_newest(self, marketplace: str) -> str:
+        """The marketplace, or the newest one where it has not been learnt: what scores it."""
+        return marketplace if marketplace in self.marketplaces else self.marketplaces[-1]
+
     def refuse_known(self, *marketplaces: str) -> None:
         """Refuse to learn a marketplace twice.
 

@@ -1,4 +1,4 @@
-"""What a run leaves on disk: configuration, splits, artefacts of every step."""
+"""What a run is called, where it lies, what it leaves there: configuration, splits, artefacts of every step."""
 
 from __future__ import annotations
 
@@ -17,6 +17,9 @@ from training.data.pairs import RelevancePair
 from training.data.splits import Splits, read_pairs, write_pairs
 
 _EVALUATION_SETS = ("validation", "test")
+
+_LONGEST_SEQUENCE = 150
+"""Characters of a run's name that say what it learns; the digest says the rest."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,10 +70,6 @@ class RunFiles:
     def evaluation_rows(self, marketplace: str) -> dict[str, tuple[RelevancePair, ...]]:
         """Validation and test rows of a marketplace."""
         return {name: tuple(read_pairs(self.evaluation_path(marketplace, name))) for name in _EVALUATION_SETS}
-
-
-_LONGEST_SEQUENCE = 150
-"""Characters of a run's name that say what it learns; the digest says the rest."""
 
 
 def marketplace_name(text: str) -> str:

@@ -1,4 +1,4 @@
-"""Notes every request: metrics, one log line, one span."""
+"""Gives every request an identifier, and notes it: metrics, one log line, one span."""
 
 from __future__ import annotations
 
@@ -15,6 +15,10 @@ from service.observability.metrics import ServiceMetrics
 from service.observability.tracing import Fact, Tracing
 
 _SAFE = re.compile(r"[A-Za-z0-9._:-]{1,128}")
+
+_UNKNOWN_ROUTE = "unknown"
+_QUIET = frozenset({"/healthz", "/readyz", "/metrics"})
+_log = logging.getLogger("service.requests")
 
 
 class RequestIdMiddleware:
@@ -38,11 +42,6 @@ class RequestIdMiddleware:
             await send(message)
 
         await self._app(scope, receive, send_with_id)
-
-
-_UNKNOWN_ROUTE = "unknown"
-_QUIET = frozenset({"/healthz", "/readyz", "/metrics"})
-_log = logging.getLogger("service.requests")
 
 
 class ObservationMiddleware:

@@ -1,4 +1,4 @@
-"""`POST /score`: scores of pairs, highly relevant ones written to the offline cache."""
+"""`POST /score` and `POST /rank`: scores of pairs; highly relevant ones are written to the offline cache."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """What a measurement of this machine's speed belongs to, and how many threads torch computes with.
 
 After an operator torch's workers spin for a while, ready for the next one. Beside ONNX Runtime's threads they
-take the cores from each other: a single pair then took up to twice as long (measured: docs/performance.md).
+take the cores from each other: a single pair then took up to twice as long (measured: docs/log.md).
 """
 
 from __future__ import annotations

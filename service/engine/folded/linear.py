@@ -2,7 +2,7 @@
 
 On a CPU `torch.nn.functional.linear` in float32 goes to MKL, which on processors that are not Intel's leaves
 half of the machine idle; oneDNN, which torch has as well, does not, takes the activation or the residual along,
-and can lay out the weights once instead of at every call (measured: docs/performance.md). All of them are exact
+and can lay out the weights once instead of at every call (measured: docs/log.md). All of them are exact
 float32 products.
 """
 

@@ -24,7 +24,7 @@ def token_attention(query: Tensor, key: Tensor, value: Tensor, kept: Tensor | No
     """softmax(query key^T / sqrt(size)) value, (texts, heads, tokens, size) each.
 
     In bf16 on a CPU the products are written out: the kernel of `scaled_dot_product_attention` takes 2 to 3 times
-    as long on texts of 32 to 128 tokens (measured: docs/performance.md).
+    as long on texts of 32 to 128 tokens (measured: docs/log.md).
 
     Args:
         kept: (texts, 1, 1, tokens) bool, False at padding; None where there is none.

@@ -1,4 +1,4 @@
-"""A call's work as rows of tokens, so that rows of several calls can share a batch."""
+"""A call's work as rows of tokens, so that rows of several calls can share a batch with little padding."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from model_store.encoding.batch import SPECIAL_TOKENS
 from model_store.encoding.tokens import TokenizedPairs
 
 BATCH_COST_TOKENS = 48
-"""What a batch costs beside its tokens, in tokens: measured between 20 and 75 on CPUs (docs/performance.md)."""
+"""What a batch costs beside its tokens, in tokens: measured between 20 and 75 on CPUs (docs/log.md)."""
 
 
 def tight_batches(lengths: np.ndarray, token_budget: int) -> list[np.ndarray]:

@@ -1,4 +1,7 @@
-"""From a stored version to a scorer, in the fastest form that ranks as the trained network does."""
+"""From a stored version to a scorer, in the fastest form that ranks as the trained network does.
+
+Loading is slow and holds no request up: it has threads of its own.
+"""
 
 from __future__ import annotations
 
@@ -41,6 +44,12 @@ from service.engine.versions.quality import AUC_TOLERANCE, compared, require_val
 _Arguments = ParamSpec("_Arguments")
 _Result = TypeVar("_Result")
 
+LARGEST_EXACT_DIFFERENCE = 1e-3
+"""Of scores between two float32 forms of one network: they add in another order."""
+CALIBRATION_ROWS = 128
+"""Validation rows of a marketplace from which an int8 form's scales are found."""
+_log = logging.getLogger(__name__)
+
 
 def in_own_thread(call: Callable[[], _Result]) -> _Result:
     """The result of `call`, or its exception, from a thread that has ended."""
@@ -67,15 +76,6 @@ class WorkerThread:
     def close(self) -> None:
         """Drop calls that wait and let the one that runs finish."""
         self._executor.shutdown(wait=True, cancel_futures=True)
-
-
-LARGEST_EXACT_DIFFERENCE = 1e-3
-"""Of scores between two float32 forms of one network: they add in another order."""
-
-CALIBRATION_ROWS = 128
-"""Validation rows of a marketplace from which an int8 form's scales are found."""
-
-_log = logging.getLogger(__name__)
 
 
 class _RefusedError(Exception):

@@ -67,9 +67,9 @@ def _read(folder: Path) -> FinishedRun:
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         field = ".".join(str(part) for part in first["loc"])
-        raise InputError(_described(first["msg"]), source=str(path), field=field) from error
+        raise InputError(_not_a_result(first["msg"]), source=str(path), field=field) from error
     except ValueError as error:  # no JSON, or no text
-        raise InputError(_described(f"no JSON ({error})"), source=str(path)) from error
+        raise InputError(_not_a_result(f"no JSON ({error})"), source=str(path)) from error
     _check(result, path)
     return FinishedRun(folder, result)
 
@@ -77,13 +77,14 @@ def _read(folder: Path) -> FinishedRun:
 def _check(result: RunResult, path: Path) -> None:
     if not result.test_matrix or len(result.steps) != len(result.test_matrix):
         summary = f"{len(result.test_matrix)} rows for {len(result.steps)} steps"
-        raise InputError(_described(summary), source=str(path), field="test_matrix")
+        raise InputError(_not_a_result(summary), source=str(path), field="test_matrix")
     for name in result.sequence:
         if not 0 <= result.final.get(name, -1) <= 1:
-            raise InputError(_described(f"no final ROC-AUC of {name!r}"), source=str(path), field="test_matrix")
+            problem = _not_a_result(f"no final ROC-AUC of {name!r}")
+            raise InputError(problem, source=str(path), field="test_matrix")
 
 
-def _described(problem: str) -> str:
+def _not_a_result(problem: str) -> str:
     return f"{problem}: no result of a finished run; remove its folder and do the run again"
 
 

@@ -1,4 +1,4 @@
-"""One run of a plan: the driver teaches a method a sequence, and what was measured is the run's result."""
+"""One run of a plan: the driver teaches a method a sequence; what was measured, also attention, is the result."""
 
 from __future__ import annotations
 
@@ -27,6 +27,9 @@ from training.runs.publishing import Publisher, RunState
 from training.runs.steps import StepFiles, StepResult
 from training.stages.environment import run_folder_of
 from training.stages.labelled_tokens import LabelledTokens
+
+MODEL_STORE = "model-store"
+"""Where a run publishes, in its folder."""
 
 
 def mean_attention(
@@ -65,10 +68,6 @@ def _layers(network: RelevanceNetwork) -> list[int]:
 
 def _sum(log_attention: Tensor, mask: Tensor) -> Tensor:
     return (log_attention.exp() * mask.unsqueeze(-1)).sum((0, 1)).double().cpu()
-
-
-MODEL_STORE = "model-store"
-"""Where a run publishes, in its folder."""
 
 
 def prepare(run: PlannedRun, output: Path) -> None:

@@ -1,4 +1,4 @@
-"""A plan's output folder: the plan as it was run, a folder for every run, what runs share."""
+"""A plan's output folder: the plan as it was run, a folder for every run and its work, what runs share."""
 
 from __future__ import annotations
 
@@ -19,6 +19,8 @@ from training.experiments.running.run_result import RunResult, read_result
 PLAN = "plan.yaml"
 RUNS = "runs"
 LOG = "log.txt"
+
+WORK = "work"
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,9 +97,6 @@ def decisive_of(result: RunResult) -> dict[str, object]:
         "folds": result.folds,
         "configuration": decisive_configuration(result.method, result.configuration),
     }
-
-
-WORK = "work"
 
 
 @contextmanager

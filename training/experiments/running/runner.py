@@ -81,7 +81,7 @@ class PlanRunner:
         finally:
             self._stop()
         if self._failures:
-            raise RunsFailedError(_described(self._failures, len(self.runs)))
+            raise RunsFailedError(_listed_failures(self._failures, len(self.runs)))
 
     def _sort_out_finished(self, progress: PlanProgress) -> None:
         for run in self.runs:
@@ -157,7 +157,7 @@ class PlanRunner:
         self._active.clear()
 
 
-def _described(failures: Sequence[Failure], total: int) -> str:
+def _listed_failures(failures: Sequence[Failure], total: int) -> str:
     lines = [
         f"  {failure.run.name}: {failure.reason}; {_last_line(failure.log)} (log: {failure.log})"
         for failure in failures

@@ -159,7 +159,7 @@ class Dytox(Method):
 
     def logits(self, marketplace: str, pairs: TokenizedPairs) -> np.ndarray:
         """As in `Method`: read by the marketplace's task token, scored by its head."""
-        name = marketplace if marketplace in self.marketplaces else self.marketplaces[-1]
+        name = self.learnt_or_newest(marketplace)
         return self._environment.logits(pairs, Route((name,)), self.marketplaces.index(name))
 
     @property
