@@ -56,7 +56,7 @@ def _exit_code(app: typer.Typer) -> int:
     except BrokenPipeError:  # its reader, such as head, has seen enough
         return UNFORESEEN
     except OSError as error:
-        print_news(f"error: {_machine_problem(error)}")
+        print_news(f"error: {machine_problem(error)}")
         return CANNOT_BE_WRITTEN
     except Exception as error:
         if sys.flags.dev_mode:
@@ -69,7 +69,8 @@ def _exit_code(app: typer.Typer) -> int:
     return 0
 
 
-def _machine_problem(error: OSError) -> str:
+def machine_problem(error: OSError) -> str:
+    """What the machine refused, of which file, and what to do."""
     remedy = _REMEDIES.get(error.errno or 0, "check that path, or name another one")
     if error.strerror is None:
         return f"{error}; {remedy}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import uuid
 from collections.abc import Iterator
@@ -60,7 +61,8 @@ def replaced_path(path: Path, *, one_writer: bool = False) -> Iterator[Path]:
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{'partial' if one_writer else uuid.uuid4().hex}")
     try:
-        yield temporary
+        with _machine_errors(path):
+            yield temporary
         with temporary.open("rb") as file:
             os.fsync(file.fileno())
         temporary.replace(path)
@@ -115,6 +117,19 @@ def reading_back(path: Path, remedy: str = "remove it, and the same command make
         raise StoreError(f"{path}: is damaged or cannot be read ({reason}): {remedy}") from error
 
 
+@contextmanager
+def _machine_errors(path: Path) -> Iterator[None]:
+    """What safetensors raises where a file cannot be written, as on a full disk, becomes the OSError it is."""
+    try:
+        yield
+    except SafetensorError as error:
+        found = re.search(r"\(os error (\d+)\)", str(error))
+        if found is None:
+            raise
+        number = int(found[1])
+        raise OSError(number, os.strerror(number), str(path)) from error
+
+
 def sync_tree(folder: Path) -> None:
     """Bring every file and folder below `folder` to the disk, and make the files readable."""
     for path in sorted(folder.rglob("*")):
@@ -143,7 +158,8 @@ def temporary_folder(parent: Path, prefix: str) -> Iterator[Path]:
     folder = parent / f"{prefix}{uuid.uuid4().hex}"
     folder.mkdir()
     try:
-        yield folder
+        with _machine_errors(folder):
+            yield folder
     finally:
         if folder.exists():
             shutil.rmtree(folder)

@@ -11,17 +11,18 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
 from tests.support import REPOSITORY
-from tests.support.in_process import run_in_process, small_settings, write_table
+from tests.support.in_process import mounted_disk, run_in_process, small_settings, unmount, write_table
 from tests.support.tiny_model import build_tiny_store
 from tests.support.training.learners import toy_pairs
 
-CODES = {0, 2, 3, 4, 5, 6, 7, 8, 9, 130}
+CODES = {0, 2, 3, 4, 5, 6, 7, 8, 9, 11, 130}
 PLAN = """
 name: tiny
 data: table:{table}
@@ -172,6 +173,94 @@ def test_outputs_that_cannot_be_written(
     settings = {"MODEL_STORE": str(work / "store")}
     code, errors = train(training_commands(work, output)[command], settings, monkeypatch, capsys)
     ended_well(code, errors)
+
+
+def against_it(name: str, work: Path, folder: Path, disk: Callable[..., Path]) -> tuple[dict[str, str], Path]:
+    """Settings, and the folder for outputs, in a hostile environment; commands run in `folder`."""
+    store = {"MODEL_STORE": str(work / "store")}
+    if name in ENV_FILES:
+        (folder / ".env").write_bytes(ENV_FILES[name])
+        return {}, folder
+    if name == "a .env that is a folder":
+        (folder / ".env").mkdir()
+        return {}, folder
+    if name == "a full disk":
+        return {"RELEVANCE_CACHE": str(disk("16k", full=True) / "encoders")}, disk("16k", full=True)
+    if name == "a new store on a full disk":
+        return {"MODEL_STORE": str(disk("16k", full=True) / "store")}, folder
+    if name.startswith("a disk that fills up"):
+        small = disk(name.rsplit(" ", 1)[1], full=False)
+        return {"MODEL_STORE": str(small / "store")}, small
+    if name == "an encoder cache that is a file":
+        (folder / "cache").write_text("no folder")
+        return {**store, "RELEVANCE_CACHE": str(folder / "cache")}, Path("/proc/outputs")
+    if name == "no home, no temporary folder":
+        return {**store, "HOME": "/nowhere", "TMPDIR": "/nowhere", "XDG_CACHE_HOME": ""}, Path("/proc/outputs")
+    if name == "every variable empty":
+        return dict.fromkeys(("MODEL_STORE", "RELEVANCE_CACHE", "RELEVANCE_DATA", "HOME"), ""), folder
+    assert name == "a terminal of no size"
+    return {**store, "COLUMNS": "0", "LINES": "-1", "TERM": "unknown"}, Path("/proc/outputs")
+
+
+ENV_FILES = {
+    "a .env in UTF-16": "MODEL_STORE=store\n".encode("utf-16"),
+    "a .env in Latin-1": "MODEL_STORE=caf\xe9\n".encode("latin-1"),
+    "a .env that is no text": bytes(range(256)),
+    "a .env with a line that is none": b"MODEL STORE = store\n",
+}
+ENVIRONMENTS = (
+    *ENV_FILES,
+    "a .env that is a folder",
+    "a full disk",
+    "a new store on a full disk",
+    "a disk that fills up after 128k",
+    "a disk that fills up after 512k",
+    "a disk that fills up after 1m",
+    "an encoder cache that is a file",
+    "no home, no temporary folder",
+    "every variable empty",
+    "a terminal of no size",
+)
+
+
+@pytest.fixture
+def disk() -> Iterator[Callable[..., Path]]:
+    """Small disks, which end with the test."""
+    with ExitStack() as ends:
+
+        def mounted(size: str, *, full: bool) -> Path:
+            disk = mounted_disk(size, full=full)
+            ends.callback(unmount, disk)
+            return disk
+
+        yield mounted
+
+
+@pytest.mark.parametrize("environment", ENVIRONMENTS)
+@pytest.mark.parametrize("package", ["model_store", "training"])
+def test_every_command_ends_with_a_line_that_says_what_to_do(
+    work: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    disk: Callable[..., Path],
+    package: str,
+    environment: str,
+) -> None:
+    from model_store.cli import app
+
+    for name in ("MODEL_STORE", "RELEVANCE_CACHE", "RELEVANCE_DATA"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.chdir(tmp_path)
+    settings, output = against_it(environment, work, tmp_path, disk)
+    if package == "model_store":
+        for arguments in STORE_COMMANDS.values():
+            code, _, errors = run_in_process(app, arguments, settings, monkeypatch, capsys)
+            ended_well(code, errors, expect_error=False)
+        return
+    for arguments in training_commands(work, output).values():
+        code, errors = train(arguments, settings, monkeypatch, capsys)
+        ended_well(code, errors, expect_error=False)
 
 
 BROKEN_FILES: dict[str, bytes] = {

@@ -5,8 +5,6 @@ from __future__ import annotations
 import os
 import signal
 import socket
-import subprocess
-import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -15,7 +13,7 @@ import pytest
 
 from service.cli import app
 from service.settings import ServiceSettings
-from tests.support.in_process import run_in_process
+from tests.support.in_process import mounted_disk, run_in_process, unmount
 
 Spoil = Callable[[Path], dict[str, str]]
 
@@ -105,19 +103,8 @@ def a_pointer_to_nothing(folder: Path) -> dict[str, str]:
 
 
 def full_disk(folder: Path) -> dict[str, str]:
-    # Not in the test's folder: what a killed test leaves mounted there would be in the way of the next one.
-    disk = Path(tempfile.mkdtemp(prefix="full-disk-"))
+    disk = mounted_disk("16k", full=True)
     (folder / "disk").symlink_to(disk)
-    command = ["mount", "-t", "tmpfs", "-o", "size=16k", "none", str(disk)]
-    mounted = subprocess.run(command, capture_output=True, check=False)
-    if mounted.returncode:
-        pytest.skip("no small file system can be mounted here")
-    with (disk / "filler").open("wb", buffering=0) as filler:
-        try:
-            while True:
-                filler.write(b"x" * 4096)
-        except OSError:
-            pass
     return {"CACHE_FOLDER": str(disk / "cache"), "FILL_FOLDER": str(disk / "fills")}
 
 
@@ -187,10 +174,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     yield tmp_path
     signal.signal(signal.SIGTERM, handler)
     if (tmp_path / "disk").exists():
-        disk = (tmp_path / "disk").resolve()
-        if disk.is_mount():
-            subprocess.run(["umount", "-l", str(disk)], check=True)
-        disk.rmdir()
+        unmount((tmp_path / "disk").resolve())
 
 
 @pytest.mark.parametrize("environment", ENVIRONMENTS)

@@ -1,4 +1,4 @@
-"""A command line run in this process: torch takes seconds to import, and what it refuses needs no process."""
+"""Command lines, run in this process (torch takes seconds to import) or in one of their own, and small disks."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ import logging
 import os
 import subprocess
 import sys
+import tempfile
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -81,3 +83,24 @@ def run(module: str, *arguments: str, store: Path, expect: int = 0) -> tuple[str
     output, errors = process.communicate(timeout=240)
     assert process.returncode == expect, f"{process.returncode}: {output}{errors}"
     return output, errors
+
+
+def mounted_disk(size: str, *, full: bool) -> Path:
+    """A small file system of its own; skips the test where none can be mounted."""
+    # Not in the test's folder: what a killed test leaves mounted there would be in the way of the next one.
+    disk = Path(tempfile.mkdtemp(prefix="small-disk-"))
+    command = ["mount", "-t", "tmpfs", "-o", f"size={size}", "none", str(disk)]
+    if subprocess.run(command, capture_output=True, check=False).returncode:
+        disk.rmdir()
+        pytest.skip("no small file system can be mounted here")
+    if full:
+        with (disk / "filler").open("wb", buffering=0) as filler, suppress(OSError):
+            while filler.write(b"x" * 4096):
+                pass
+    return disk
+
+
+def unmount(disk: Path) -> None:
+    """End what `mounted_disk` gave."""
+    subprocess.run(["umount", "-l", str(disk)], check=True)
+    disk.rmdir()

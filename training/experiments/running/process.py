@@ -12,7 +12,7 @@ from multiprocessing.connection import wait
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 
-from model_store.cli import INTERRUPTED
+from model_store.cli import CANNOT_BE_WRITTEN, INTERRUPTED, machine_problem
 from model_store.errors import RelevanceError
 
 # The server imports the libraries once; it never computes, so what it forks is as good as a new process.
@@ -61,6 +61,9 @@ def _enter(work: Callable[..., None], arguments: tuple[object, ...], log: Path, 
     except RelevanceError as error:
         sys.stderr.write(f"error: {error}\n")
         sys.exit(error.exit_code)
+    except OSError as error:
+        sys.stderr.write(f"error: {machine_problem(error)}\n")
+        sys.exit(CANNOT_BE_WRITTEN)
 
 
 def _end_with_parent() -> None:

@@ -24,6 +24,8 @@ _PREPARATION_LOGS = "logs"
 class RunsFailedError(RelevanceError):
     """Some runs of a plan ended without a result; the message names each with its exit and its log."""
 
+    exit_code = 11
+
 
 @dataclass(frozen=True, slots=True)
 class Failure:
