@@ -11,7 +11,7 @@ from model_store.encoding.batch import PRODUCT_SEGMENT
 from model_store.network.interaction import Route
 from model_store.network.scoring import encoded_texts
 from tests.support.training.learners import learn_us_and_es, toy_configuration, toy_learner, toy_pairs
-from training.experiments.running.execution import mean_attention
+from training.experiments.running.fusion_attention import mean_attention
 from training.runs import learner as continual_learner
 from training.runs.learner import ContinualLearner, LearntStep
 from training.stages.adapter import labelled_logits, rescale_head

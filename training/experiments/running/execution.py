@@ -1,4 +1,4 @@
-"""One run of a plan: the driver teaches a method a sequence; what was measured, also attention, is the result."""
+"""One run of a plan: the driver teaches a method a sequence; what was measured is the result."""
 
 from __future__ import annotations
 
@@ -8,14 +8,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
-import torch
-from torch import Tensor
 
-from model_store.encoding.tokens import PairTokenizer
-from model_store.network.interaction import AttentionMaps, Route
-from model_store.network.relevance_network import RelevanceNetwork
 from model_store.versions.store import ModelStore
 from training.experiments.plan.planned_run import PlannedRun, method_named
+from training.experiments.running.fusion_attention import mean_attention
 from training.experiments.running.machine import commit, hardware, library_versions, peak_memory_bytes
 from training.experiments.running.output_folder import OutputFolder, work_folder
 from training.experiments.running.run_result import FinalScores, RunResult, StepFacts, write_result
@@ -26,48 +22,9 @@ from training.runs.marketplace_data import TEST, VALIDATION, EvaluationTokens
 from training.runs.publishing import Publisher, RunState
 from training.runs.steps import StepFiles, StepResult
 from training.stages.environment import run_folder_of
-from training.stages.labelled_tokens import LabelledTokens
 
 MODEL_STORE = "model-store"
 """Where a run publishes, in its folder."""
-
-
-def mean_attention(
-    network: RelevanceNetwork, tokenizer: PairTokenizer, route: Route, data: LabelledTokens, token_budget: int
-) -> list[list[float]]:
-    """(layers, adapters): the mean over the rows' tokens that are not padding; each layer sums to 1.
-
-    In an idle layer, where no adapter adds anything, it is the same for all.
-    """
-    sums = torch.zeros(network.depth, len(route.adapters), dtype=torch.float64)
-    tokens = torch.zeros(network.depth, 1, dtype=torch.float64)
-    was_training = network.training
-    network.eval()
-    with torch.inference_mode():
-        for batch, _ in data.micro_batches(np.arange(len(data)), tokenizer, 0, token_budget, network.device):
-            maps = AttentionMaps()
-            network.pair_features(batch, route, maps)
-            for layer, log_attention, mask in zip(_layers(network), maps.log_attention, maps.masks, strict=True):
-                sums[layer] += _sum(log_attention, mask)
-                tokens[layer] += int(mask.sum())
-    network.train(was_training)
-    sums[: network.idle_layers], tokens[: network.idle_layers] = 1 / len(route.adapters), 1
-    means: list[list[float]] = (sums / tokens).tolist()
-    return means
-
-
-def _layers(network: RelevanceNetwork) -> list[int]:
-    """The layer of every entry in the maps of one forward pass: queries, products, then both together."""
-    layers = range(network.idle_layers, network.depth)
-    boundary = network.depth - network.pair_encoding.joint_layers
-    if network.pair_encoding.kind == "cross":
-        return list(layers)
-    lower = [layer for layer in layers if layer < boundary]
-    return [*lower, *lower, *(layer for layer in layers if layer >= boundary)]
-
-
-def _sum(log_attention: Tensor, mask: Tensor) -> Tensor:
-    return (log_attention.exp() * mask.unsqueeze(-1)).sum((0, 1)).double().cpu()
 
 
 def prepare(run: PlannedRun, output: Path) -> None:

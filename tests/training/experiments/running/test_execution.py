@@ -13,7 +13,8 @@ from tests.support.training.learners import toy_configuration, toy_environment, 
 from tests.support.training.made_up_results import small_plan
 from training.experiments.plan import planned_run
 from training.experiments.plan.planned_run import planned_runs
-from training.experiments.running.execution import MODEL_STORE, execute, mean_attention, prepare
+from training.experiments.running.execution import MODEL_STORE, execute, prepare
+from training.experiments.running.fusion_attention import mean_attention
 from training.experiments.running.output_folder import OutputFolder
 from training.methods.sequential_finetuning import SequentialFinetuning
 from training.stages.labelled_tokens import LabelledTokens, MarketplaceRows
